@@ -1,0 +1,1 @@
+"""tiercel_api: see docs/architecture.md."""

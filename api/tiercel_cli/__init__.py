@@ -1,0 +1,1 @@
+"""tiercel_cli: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""tiercel_engine: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""eventlog: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""flowable: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""expression: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""tiercel_scheduler: see docs/architecture.md."""

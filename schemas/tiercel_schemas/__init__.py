@@ -1,0 +1,1 @@
+"""tiercel_schemas: see docs/architecture.md."""

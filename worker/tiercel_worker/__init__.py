@@ -1,0 +1,1 @@
+"""tiercel_worker: see docs/architecture.md."""

@@ -1,0 +1,1 @@
+"""task_runner: see docs/architecture.md."""

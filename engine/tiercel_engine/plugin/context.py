@@ -1,0 +1,57 @@
+"""What a running task may do: the seam between a task type and the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+
+class TaskLogger(Protocol):
+    """Writes the task's log: data of its execution, not the process's own log."""
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line. `level`: TRACE, DEBUG, INFO, WARN or ERROR. Secrets are masked."""
+
+
+class RunContext(Protocol):
+    """One attempt of one task, as its code sees it. Used by one thread, except `cancelled`."""
+
+    execution_id: str
+    task_run_id: str
+    attempt: int
+    namespace: str
+    flow_id: str
+    task_id: str
+    #: What templates see; read only.
+    variables: Mapping[str, Any]
+    logger: TaskLogger
+
+    def render(self, template: Any) -> str:
+        """Text of a template. Raises InvalidExpression."""
+
+    def render_value(self, template: Any) -> Any:
+        """Typed value of a template; containers are rendered element by element."""
+
+    def metric(
+        self, name: str, value: float, kind: str = "counter", tags: Mapping[str, str] | None = None
+    ) -> None:
+        """Record a metric. `kind`: counter, timer (milliseconds) or gauge."""
+
+    def working_directory(self) -> Path:
+        """A folder of this attempt alone, made at the first call, removed at its end."""
+
+    def store_file(self, path: Path, name: str | None = None) -> str:
+        """Move a local file into internal storage; return its kestra:/// address."""
+
+    def open_stored(self, uri: str) -> BinaryIO:
+        """Open a file of internal storage that this execution may read."""
+
+    def is_cancelled(self) -> bool:
+        """Whether the attempt was killed or ran into its timeout: stop soon."""
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Call this (from another thread) when the attempt is killed or runs into its timeout."""
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        """Wait; True as soon as the attempt is cancelled, False after `timeout_s` seconds."""

@@ -1,23 +1,23 @@
 """Every error the engine raises on purpose, as one tree.
 
-    TiercelError
-    ├── UserError                what somebody asked cannot be done; the message tells what to do
-    │   ├── InvalidFlow          a flow's source does not hold; carries its violations
-    │   ├── InvalidInput         an input is missing or does not have its type
-    │   ├── InvalidExpression    a template does not parse or render; line and expression
-    │   ├── NotFound             no such flow, revision, execution, file
-    │   ├── Conflict             it exists already, or its state forbids what was asked
-    │   └── Rejected             a command that does not fit the state of its execution
-    ├── TaskError                the task's own fault: fails the attempt
-    ├── LogError                 what the event log says
-    │   ├── RecordTooLarge       a value above the limit; nothing was written
-    │   ├── OwnerFenced          a newer holder of the owner name exists; nothing was written
-    │   ├── PartitionsLost       the group gave the partition away; nothing was written
-    │   ├── CommitUncertain      the log did not say; rebuild from it
-    │   ├── LogBusy              a bounded queue is full; try again later
-    │   └── LogUnavailable       the log did not answer in time
-    ├── TransientError           try again later, bounded by the caller
-    └── ProgrammingError         a broken invariant
+TiercelError
+├── UserError                what somebody asked cannot be done; the message tells what to do
+│   ├── InvalidFlow          a flow's source does not hold; carries its violations
+│   ├── InvalidInput         an input is missing or does not have its type
+│   ├── InvalidExpression    a template does not parse or render; line and expression
+│   ├── NotFound             no such flow, revision, execution, file
+│   ├── Conflict             it exists already, or its state forbids what was asked
+│   └── Rejected             a command that does not fit the state of its execution
+├── TaskError                the task's own fault: fails the attempt
+├── LogError                 what the event log says
+│   ├── RecordTooLarge       a value above the limit; nothing was written
+│   ├── OwnerFenced          a newer holder of the owner name exists; nothing was written
+│   ├── PartitionsLost       the group gave the partition away; nothing was written
+│   ├── CommitUncertain      the log did not say; rebuild from it
+│   ├── LogBusy              a bounded queue is full; try again later
+│   └── LogUnavailable       the log did not answer in time
+├── TransientError           try again later, bounded by the caller
+└── ProgrammingError         a broken invariant
 """
 
 from __future__ import annotations

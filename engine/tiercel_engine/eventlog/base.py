@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
+
 from tiercel_schemas.topics import Topic
 
 #: The largest value of one record. Kafka's own default for a message is 1,048,588 bytes with its

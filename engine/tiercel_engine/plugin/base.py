@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
-from tiercel_schemas.state import State
 
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.context import RunContext
+from tiercel_schemas.state import State
 
 
 class TaskResult:

@@ -5,6 +5,7 @@ TiercelError
 │   ├── InvalidFlow          a flow's source does not hold; carries its violations
 │   ├── InvalidInput         an input is missing or does not have its type
 │   ├── InvalidExpression    a template does not parse or render; line and expression
+│   ├── InvalidSettings      the configuration does not hold; which setting and where it stands
 │   ├── NotFound             no such flow, revision, execution, file
 │   ├── Conflict             it exists already, or its state forbids what was asked
 │   └── Rejected             a command that does not fit the state of its execution
@@ -77,6 +78,10 @@ class InvalidExpression(UserError):
         self.missing = missing
 
 
+class InvalidSettings(UserError):
+    """The configuration does not hold; the message names the setting and where it stands."""
+
+
 class NotFound(UserError):
     """No such flow, revision, execution or file."""
 
@@ -86,7 +91,15 @@ class Conflict(UserError):
 
 
 class Rejected(UserError):
-    """A command that does not fit the state of its execution; nothing has changed."""
+    """A command that does not fit the state of its execution; nothing has changed.
+
+    Attributes:
+        kind: NOT_FOUND, CONFLICT or INVALID, for the status of an answer.
+    """
+
+    def __init__(self, message: str, kind: str = "CONFLICT") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class TaskError(TiercelError):

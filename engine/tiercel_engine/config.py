@@ -1,0 +1,181 @@
+"""Typed settings: defaults, then a YAML file, then the environment, then command-line options.
+
+Owns the names, units, defaults and meaning of every setting; `docs/cli.md` lists them and a test
+compares the two. Units come last in a name (`_s`, `_ms`, `_bytes`). It knows nothing about what
+is done with a setting: only the composition root reads them.
+
+A setting `worker_slots` is `worker_slots: 32` in the file, `TIERCEL_WORKER_SLOTS=32` in the
+environment and `--worker-slots 32` on the command line. The later one wins.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tiercel_engine.errors import InvalidSettings
+
+ENVIRONMENT_PREFIX = "TIERCEL_"
+#: Names with our prefix that are not settings of a server: the client's address, the settings
+#: file, and whatever test runs use.
+OTHER_VARIABLES = frozenset({"TIERCEL_SERVER", "TIERCEL_CONFIG"})
+OTHER_PREFIXES = ("TIERCEL_TEST_",)
+#: A settings file larger than this is somebody's mistake.
+FILE_BYTES_MAX = 1_000_000
+
+
+class Settings(BaseModel):
+    """Everything that can be set on a server or on one role of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(
+        8080, ge=0, le=65_535, description="Port of the API; 0 takes a free one and logs it."
+    )
+    data_dir: Path = Field(
+        Path(".tiercel"),
+        description="Folder of the embedded log, the SQLite read model and local storage.",
+    )
+    kafka: str | None = Field(
+        None, description="Bootstrap servers, host:port[,host:port]; none: the embedded log."
+    )
+    database: str | None = Field(
+        None, description="SQLAlchemy URL of the read model; none: index.db in the data folder."
+    )
+    storage: str | None = Field(
+        None, description="URL of the internal storage; none: storage/ in the data folder."
+    )
+    instance: str | None = Field(
+        None,
+        description="Name of this instance, unique among live ones; none: role-host-number, "
+        "the lowest number that is free in the data folder.",
+    )
+    topic_prefix: str = Field("tiercel.", description="Put in front of every topic's name.")
+    topic_partitions: int = Field(
+        8, ge=1, le=1024, description="Partitions of each topic; fixed when they are created."
+    )
+    log_durability: Literal["full", "normal"] = Field(
+        "normal",
+        description="Embedded log: `full` survives a power cut, `normal` a killed process.",
+    )
+    executors: int = Field(
+        1, ge=1, le=64, description="Executor processes that `server --kafka` starts."
+    )
+    workers: int = Field(
+        1, ge=1, le=64, description="Worker processes that `server --kafka` starts."
+    )
+    worker_slots: int = Field(
+        16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
+    )
+    worker_drain_s: float = Field(
+        20.0, ge=0, description="Seconds that running attempts get to end when a worker stops."
+    )
+    stop_timeout_s: float = Field(
+        30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
+    )
+    logging_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe line that the server's own log shows."
+    )
+    logging_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto`: console on a terminal, else JSON lines."
+    )
+
+    @property
+    def database_url(self) -> str:
+        """URL of the read model, the default filled in."""
+        return self.database or f"sqlite:///{self.data_dir.absolute() / 'index.db'}"
+
+    @property
+    def storage_url(self) -> str:
+        """URL of the internal storage, the default filled in."""
+        return self.storage or (self.data_dir.absolute() / "storage").as_uri()
+
+    def to_environment(self) -> dict[str, str]:
+        """Every setting that differs from its default, as environment variables."""
+        changed = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        return {ENVIRONMENT_PREFIX + name.upper(): str(value) for name, value in changed.items()}
+
+
+def load_settings(
+    options: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Read the settings from all three places.
+
+    Args:
+        options: from the command line, by setting; None values mean "not given".
+        environment: variables; the process's own when None.
+        file: YAML mapping of settings; `TIERCEL_CONFIG` names one when None.
+
+    Raises:
+        InvalidSettings: an unknown name or a value that does not hold; says where it stands.
+    """
+    environment = os.environ if environment is None else environment
+    if file is None and environment.get("TIERCEL_CONFIG"):
+        file = Path(environment["TIERCEL_CONFIG"])
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        (f"file {file}", _from_file(file) if file else {}),
+        ("environment", _from_environment(environment)),
+        ("command line", {k: v for k, v in (options or {}).items() if v is not None}),
+    ]
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        values.update(layer)
+        origins.update(dict.fromkeys(layer, origin))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise InvalidSettings(_explain(error, origins)) from None
+
+
+def is_setting_variable(name: str) -> bool:
+    """Whether an environment variable is meant as a setting."""
+    return (
+        name.startswith(ENVIRONMENT_PREFIX)
+        and name not in OTHER_VARIABLES
+        and not name.startswith(OTHER_PREFIXES)
+    )
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name[len(ENVIRONMENT_PREFIX) :].lower(): value
+        for name, value in environment.items()
+        if is_setting_variable(name)
+    }
+
+
+def _from_file(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > FILE_BYTES_MAX:
+            raise InvalidSettings(f"Expected at most {FILE_BYTES_MAX} bytes of settings in {file}.")
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InvalidSettings(f"Cannot read the settings file {file}: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise InvalidSettings(f"Expected a mapping of settings in {file}, but it was not one.")
+    return {str(name): value for name, value in content.items()}
+
+
+def _explain(error: ValidationError, origins: Mapping[str, str]) -> str:
+    lines = []
+    for fault in error.errors():
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        origin = origins.get(name, "defaults")
+        if origin == "environment":
+            name = ENVIRONMENT_PREFIX + name.upper()
+        if fault["type"] == "extra_forbidden":
+            lines.append(f"{name} ({origin}): there is no such setting.")
+        else:
+            lines.append(f"{name} ({origin}): {fault['msg']}, but it was {fault['input']!r}.")
+    return "\n".join(lines)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
+
+from tiercel_engine.flow.base import InputId, Part
 
 
-class Input(BaseModel):
+class Input(Part):
     """One input of a flow."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
-
-    id: str = Field(validation_alias=AliasChoices("id", "name"))
+    id: InputId = Field(validation_alias=AliasChoices("id", "name"))
     type: str
     required: bool = True
     defaults: Any = None
     description: str | None = None
+
+
+AnyInput = Input

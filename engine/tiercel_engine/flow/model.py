@@ -2,56 +2,131 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, SerializeAsAny
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr
 
-from tiercel_engine.flow.inputs import Input
-from tiercel_engine.flow.task import RetryPolicy, Task
-from tiercel_engine.flow.trigger import Trigger
+from tiercel_engine.flow.base import FlowId, InputId, Namespace, Part, Rule, Text, to_text
+from tiercel_engine.flow.inputs import AnyInput
+from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
+from tiercel_engine.flow.trigger import AnyTrigger
 
 
-class Output(BaseModel):
+def read_labels(value: Any) -> tuple[tuple[str, str], ...]:
+    """Labels from a map, or from a list of {key, value}, as pairs in their order.
+
+    Raises:
+        Rule: neither, or a label has no text as key or value.
+    """
+    if isinstance(value, dict):
+        pairs = list(value.items())
+    elif isinstance(value, list):
+        pairs = [
+            (item.get("key"), item.get("value"))
+            if isinstance(item, dict)
+            else (item[0], item[1])
+            if isinstance(item, tuple)
+            else (None, None)
+            for item in value
+        ]
+    else:
+        pairs = [(None, None)]
+    labels = []
+    for key, text in pairs:
+        if not isinstance(key, str) or not key or text is None or isinstance(text, dict | list):
+            raise Rule("labels must be a map of texts or a list of {key, value}")
+        labels.append((key, str(to_text(text))))
+    return tuple(labels)
+
+
+#: (key, value) pairs; written as a map or as a list of {key, value}.
+Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(read_labels)]
+
+
+class Output(Part):
     """One output of a flow: a template and the type its value must have."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.Output"
 
-    id: str
+    id: InputId
     type: str = "STRING"
     value: Any = None
     required: bool = True
-    description: str | None = None
-    display_name: str | None = Field(None, alias="displayName")
+    description: Text | None = None
+    display_name: Text | None = Field(None, alias="displayName")
     item_type: str | None = Field(None, alias="itemType")
 
 
-class Flow(BaseModel):
-    """One revision of a flow. `properties` is the definition exactly as written, in JSON terms."""
+class Concurrency(Part):
+    """How many executions of the flow run at once, and what happens to one too many."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.Concurrency"
+
+    limit: int = Field(ge=1)
+    behavior: Literal["QUEUE", "CANCEL", "FAIL"] = "QUEUE"
+
+
+class Listener(Part):
+    """Tasks that run after the execution ended, when all conditions hold (deprecated)."""
+
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.listeners.Listener"
+
+    description: Text | None = None
+    conditions: list[dict[str, Any]] = Field([])
+    tasks: list[AnyTask] = Field([])
+
+
+class Sla(Part):
+    """A promise about an execution and what to do when it is broken."""
+
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.sla.SLA"
 
     id: str
-    namespace: str
+    type: Literal["MAX_DURATION", "EXECUTION_ASSERTION"]
+    behavior: Literal["FAIL", "CANCEL", "NONE"]
+    duration: DurationS | None = None
+    assert_: str | None = Field(None, alias="assert")
+    labels: Labels = ()
+
+
+class PluginDefault(Part):
+    """Properties for every task or trigger whose type is `type` or begins with it."""
+
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.PluginDefault"
+
+    type: str
+    values: dict[str, Any] = Field({})
+    forced: bool = False
+
+
+class Flow(Part):
+    """One revision of a flow."""
+
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.Flow"
+
+    id: FlowId
+    namespace: Namespace
     tenant: str = Field("main", validation_alias=AliasChoices("tenantId", "tenant"))
     revision: int = 1
-    description: str | None = None
-    labels: tuple[tuple[str, str], ...] = ()
-    inputs: list[SerializeAsAny[Input]] = []
-    variables: dict[str, Any] = {}
-    tasks: list[SerializeAsAny[Task]]
-    errors: list[SerializeAsAny[Task]] = []
-    finally_: list[SerializeAsAny[Task]] = Field([], alias="finally")
-    after_execution: list[SerializeAsAny[Task]] = Field([], alias="afterExecution")
-    listeners: list[dict[str, Any]] = []
-    triggers: list[SerializeAsAny[Trigger]] = []
-    outputs: list[Output] = []
-    plugin_defaults: list[dict[str, Any]] = Field(
-        [], validation_alias=AliasChoices("pluginDefaults", "taskDefaults")
+    description: Text | None = None
+    labels: Labels = ()
+    inputs: list[AnyInput] = Field([])
+    variables: dict[str, Any] = Field({})
+    tasks: list[AnyTask] = Field(min_length=1)
+    errors: list[AnyTask] = Field([])
+    finally_: list[AnyTask] = Field([], alias="finally")
+    after_execution: list[AnyTask] = Field([], alias="afterExecution")
+    listeners: list[Listener] = Field([])
+    triggers: list[AnyTrigger] = Field([])
+    outputs: list[Output] = Field([])
+    plugin_defaults: list[PluginDefault] = Field(
+        [], validation_alias=AliasChoices("pluginDefaults", "taskDefaults", "plugin_defaults")
     )
-    concurrency: dict[str, Any] | None = None
+    concurrency: Concurrency | None = None
     retry: RetryPolicy | None = None
-    sla: list[dict[str, Any]] = []
-    checks: list[dict[str, Any]] = []
+    sla: list[Sla] = Field([])
+    checks: list[dict[str, Any]] = Field([])
     worker_selector: dict[str, Any] | None = Field(None, alias="workerSelector")
     worker_group: dict[str, Any] | None = Field(None, alias="workerGroup")
     policy_refs: list[str] = Field([], alias="policyRefs")
@@ -64,18 +139,30 @@ class Flow(BaseModel):
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The flow as it was written (a JSON object)."""
+        """The flow as the API answers it: a JSON object, without `source`. Read only."""
         return self._properties
 
     def model_post_init(self, context: Any) -> None:
         """Index every task, at any depth, by its id."""
-        pending = [*self.tasks, *self.errors, *self.finally_, *self.after_execution]
-        while pending:
-            task = pending.pop()
-            self._tasks_by_id[task.id] = task
-            for children in task.child_lists().values():
-                pending.extend(children)
+        for task in self.all_tasks():
+            self._tasks_by_id.setdefault(task.id, task)
 
     def task(self, task_id: str) -> Task | None:
         """The task with this id, at any depth."""
         return self._tasks_by_id.get(task_id)
+
+    def all_tasks(self) -> Iterator[Task]:
+        """Every task at any depth, in the order in which they were written."""
+        pending = [
+            *self.tasks,
+            *self.errors,
+            *self.finally_,
+            *self.after_execution,
+            *(task for listener in self.listeners for task in listener.tasks),
+        ]
+        pending.reverse()
+        while pending:
+            task = pending.pop()
+            yield task
+            children = [child for group in task.child_lists().values() for child in group]
+            pending.extend(reversed(children))

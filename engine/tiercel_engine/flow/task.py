@@ -1,25 +1,37 @@
 """The fields every task has, as a flow's author writes them.
 
 Facts about the fields: features.md §1 of the peer's behaviour (retry, timeout, allowFailure, ...).
-A task type adds its own properties in a subclass (see `tiercel_engine.plugin.base`).
+A task type adds its own properties in a subclass (see `tiercel_engine.plugin.base`); one that has
+tasks inside declares them as `list[AnyTask]`.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
+from tiercel_engine.flow.base import Part, TaskId, Text
 from tiercel_engine.flow.duration import parse_duration_s
 
 #: Seconds, written as ISO 8601 text ("PT10S") or as a number of seconds.
 DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
 
 
-class RetryPolicy(BaseModel):
+class RetryPolicy(Part):
     """When and how often a failed task run is tried again (features.md §1, Retry)."""
 
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.tasks.retrys.AbstractRetry"
 
     type: Literal["constant", "exponential", "random"]
     interval: DurationS | None = None
@@ -34,18 +46,16 @@ class RetryPolicy(BaseModel):
     behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] = "RETRY_FAILED_TASK"
 
 
-class Task(BaseModel):
-    """One task of a flow. `properties` is the task exactly as written, defaults merged in."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+class Task(Part):
+    """One task of a flow."""
 
     #: Today's type name, then the older names that mean the same.
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
 
-    id: str
+    id: TaskId
     type: str
-    description: str | None = None
+    description: Text | None = None
     retry: RetryPolicy | None = None
     timeout: str | float | None = None
     disabled: bool = False
@@ -56,6 +66,7 @@ class Task(BaseModel):
     log_to_file: bool = Field(False, alias="logToFile")
     worker_group: dict[str, Any] | None = Field(None, alias="workerGroup")
     worker_selector: dict[str, Any] | None = Field(None, alias="workerSelector")
+    policy_refs: list[str] = Field([], alias="policyRefs")
     version: str | None = None
     task_cache: dict[str, Any] | None = Field(None, alias="taskCache")
     assets: Any = None
@@ -64,9 +75,36 @@ class Task(BaseModel):
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The task as it was written (a JSON object), plugin defaults merged in."""
+        """The task as it was written (a JSON object), plugin defaults merged in. Read only."""
         return self._properties
 
     def child_lists(self) -> dict[str, list[Task]]:
         """The lists of tasks inside this one, by branch name. Runnable tasks have none."""
         return {}
+
+
+class UnknownTask(Task):
+    """A task of a stored flow whose type or properties are not known here.
+
+    It keeps everything that was written; a worker that does not know it either fails its run
+    with a clear error. `problem` says what was wrong.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    _problem: str = PrivateAttr("")
+
+    @property
+    def problem(self) -> str:
+        """Why it is not of its own type."""
+        return self._problem
+
+
+def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if info.context is None or not isinstance(value, dict):
+        return handler(value)
+    return info.context.task(value)
+
+
+#: A task of whatever type its `type` property names.
+AnyTask = SerializeAsAny[Annotated[Task, WrapValidator(_as_own_type)]]

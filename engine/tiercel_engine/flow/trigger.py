@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import (
+    AliasChoices,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+
+from tiercel_engine.flow.base import Part, TaskId, Text
 
 
-class Trigger(BaseModel):
+class Trigger(Part):
     """One trigger of a flow."""
-
-    model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
 
-    id: str
+    id: TaskId
     type: str
-    description: str | None = None
+    description: Text | None = None
     disabled: bool = False
-    conditions: list[Any] | None = None
+    conditions: list[dict[str, Any]] | None = None
     when: str | bool | None = None
-    labels: dict[str, Any] | list[Any] | None = None
+    labels: dict[str, Any] | list[dict[str, Any]] | None = None
     inputs: dict[str, Any] | None = None
     stop_after: list[str] | None = Field(None, alias="stopAfter")
     log_level: str | None = Field(
@@ -30,6 +39,9 @@ class Trigger(BaseModel):
     log_to_file: bool = Field(False, alias="logToFile")
     worker_group: dict[str, Any] | None = Field(None, alias="workerGroup")
     worker_selector: dict[str, Any] | None = Field(None, alias="workerSelector")
+    policy_refs: list[str] = Field([], alias="policyRefs")
+    version: str | None = None
+    assets: Any = None
     allow_concurrent: bool = Field(False, alias="allowConcurrent")
     fail_on_trigger_error: bool = Field(False, alias="failOnTriggerError")
 
@@ -37,5 +49,28 @@ class Trigger(BaseModel):
 
     @property
     def properties(self) -> dict[str, Any]:
-        """The trigger as it was written (a JSON object)."""
+        """The trigger as it was written (a JSON object), plugin defaults merged in. Read only."""
         return self._properties
+
+
+class UnknownTrigger(Trigger):
+    """A trigger of a stored flow whose type or properties are not known here; never fires."""
+
+    model_config = ConfigDict(extra="allow")
+
+    _problem: str = PrivateAttr("")
+
+    @property
+    def problem(self) -> str:
+        """Why it is not of its own type."""
+        return self._problem
+
+
+def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    if info.context is None or not isinstance(value, dict):
+        return handler(value)
+    return info.context.trigger(value)
+
+
+#: A trigger of whatever type its `type` property names.
+AnyTrigger = SerializeAsAny[Annotated[Trigger, WrapValidator(_as_own_type)]]

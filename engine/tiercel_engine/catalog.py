@@ -1,0 +1,214 @@
+"""Every revision of every flow, in memory: the flows topic as a table.
+
+Sources are kept as text; a flow is parsed when it is first asked for and kept among the
+`PARSED_MAX` last used. The reading side (`refresh`, `catch_up`) may be called by any thread and
+is serialised here; lookups never wait for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import LogUnavailable
+from tiercel_engine.eventlog.base import EventLog, Record
+from tiercel_engine.flow.defaults import TypeDefault
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.parse import TypeLookup, load_flow
+from tiercel_schemas.codec import UnreadableRecord, decode_as
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.topics import Topics
+
+PARSED_MAX = 2_000
+BATCH_RECORDS = 1_000
+CATCH_UP_TIMEOUT_S = 30.0
+
+log = structlog.get_logger(__name__)
+
+Changed = Callable[[FlowRevision], None]
+
+
+class FlowCatalog:
+    """The flows as of the last `refresh`, `catch_up` or `add`."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        topics: Topics,
+        types: TypeLookup,
+        clock: Clock,
+        defaults: Sequence[TypeDefault] = (),
+    ) -> None:
+        """`defaults`: the server's plugin defaults, merged into every parsed flow."""
+        self._log = event_log
+        self._topic = topics.flows.name
+        self._types = types
+        self._clock = clock
+        self._defaults = tuple(defaults)
+        self._reading = threading.Lock()
+        self._writing = threading.Lock()
+        self._consumer = event_log.tail([self._topic], from_beginning=True)
+        #: Per partition: the next offset to read.
+        self._positions: dict[int, int] = {}
+        # Inner maps are replaced, never changed, so that readers need no lock.
+        self._revisions: dict[FlowKey, dict[int, FlowRevision]] = {}
+        self._parsed: OrderedDict[tuple[FlowKey, int], tuple[FlowRevision, Flow]] = OrderedDict()
+        self._listeners: tuple[Changed, ...] = ()
+        #: When the topic's end was last reached, in microseconds; 0 before the first time.
+        self.caught_up_us = 0
+
+    def refresh(self) -> int:
+        """Take in what has arrived, without waiting; return how many revisions were new."""
+        with self._reading:
+            return self._read(0.0)
+
+    def catch_up(self, timeout_s: float = CATCH_UP_TIMEOUT_S) -> None:
+        """Take in everything that the topic holds now.
+
+        Raises:
+            LogUnavailable: the log did not give it within `timeout_s`.
+        """
+        deadline = time.monotonic() + timeout_s
+        count = self._log.partition_count(self._topic)
+        ends = {p: self._log.end_offset(self._topic, p) for p in range(count)}
+        with self._reading:
+            behind = {p: end for p, end in ends.items() if self._positions.get(p, 0) < end}
+            for partition, end in behind.items():
+                self._read_partition(partition, end)
+                if time.monotonic() > deadline:
+                    raise LogUnavailable(
+                        f"Expected to read the flows within {timeout_s} s, but it took longer."
+                    )
+        self.caught_up_us = self._clock.now_us()
+
+    def add(self, revision: FlowRevision) -> None:
+        """Take in a revision that the caller has just written; reading it again changes nothing."""
+        if self._store(revision):
+            for listener in self._listeners:
+                listener(revision)
+
+    def entry(
+        self, key: FlowKey, revision: int | None = None, *, allow_deleted: bool = False
+    ) -> FlowRevision | None:
+        """A revision as it was stored; without `revision` the latest.
+
+        A revision that deletes the flow counts as none unless `allow_deleted`.
+        """
+        known = self._revisions.get(key)
+        if not known:
+            return None
+        found = known.get(max(known) if revision is None else revision)
+        return None if found is None or (found.deleted and not allow_deleted) else found
+
+    def flow(
+        self, key: FlowKey, revision: int | None = None, *, allow_deleted: bool = False
+    ) -> Flow | None:
+        """A revision as a flow, leniently parsed (see `load_flow`).
+
+        Raises:
+            InvalidFlow: its source does not hold even so.
+        """
+        entry = self.entry(key, revision, allow_deleted=allow_deleted)
+        if entry is None:
+            return None
+        place = (key, entry.revision)
+        with self._writing:
+            cached = self._parsed.get(place)
+            if cached is not None and cached[0] == entry:
+                self._parsed.move_to_end(place)
+                return cached[1]
+        flow = load_flow(
+            entry.source,
+            self._types,
+            revision=entry.revision,
+            tenant=entry.tenant,
+            defaults=self._defaults,
+            lenient=True,
+            dialect=entry.dialect,
+            deleted=entry.deleted,
+        )
+        with self._writing:
+            self._parsed[place] = (entry, flow)
+            self._parsed.move_to_end(place)
+            if len(self._parsed) > PARSED_MAX:
+                self._parsed.popitem(last=False)
+        return flow
+
+    def revisions(self, key: FlowKey) -> list[FlowRevision]:
+        """All revisions of a flow, oldest first, deleting ones included."""
+        known = self._revisions.get(key, {})
+        return [known[number] for number in sorted(known)]
+
+    def latest_all(self, tenant: str | None = None) -> list[FlowRevision]:
+        """The latest revision of every flow that is not deleted, ordered by key."""
+        latest = [
+            known[max(known)]
+            for key, known in sorted(self._revisions.copy().items())
+            if tenant is None or key.tenant == tenant
+        ]
+        return [entry for entry in latest if not entry.deleted]
+
+    def namespaces(self, tenant: str = "main") -> list[str]:
+        """The namespaces that have a flow, in order."""
+        return sorted({entry.namespace for entry in self.latest_all(tenant)})
+
+    def on_change(self, listener: Changed) -> None:
+        """Call `listener` for every new revision, in the thread that takes it in."""
+        self._listeners = (*self._listeners, listener)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        with self._reading:
+            self._consumer.close()
+
+    def _read(self, timeout_s: float) -> int:
+        new = 0
+        while records := self._consumer.poll(BATCH_RECORDS, timeout_s):
+            new += sum(self._take(record) for record in records)
+        return new
+
+    def _read_partition(self, partition: int, end: int) -> None:
+        start = self._positions.get(partition, 0)
+        for record in self._log.read(self._topic, partition, start, end):
+            self._take(record)
+        self._positions[partition] = end
+
+    def _take(self, record: Record) -> bool:
+        next_offset = record.offset + 1
+        if self._positions.get(record.partition, 0) >= next_offset:
+            return False
+        self._positions[record.partition] = next_offset
+        if record.value is None:
+            return False
+        try:
+            revision = decode_as(FlowRevision, record.value)
+        except UnreadableRecord as error:
+            log.error(
+                "flow_record_unreadable",
+                key=record.key,
+                partition=record.partition,
+                offset=record.offset,
+                reason=str(error),
+            )
+            return False
+        if not self._store(revision):
+            return False
+        for listener in self._listeners:
+            listener(revision)
+        return True
+
+    def _store(self, revision: FlowRevision) -> bool:
+        """Keep it; False when it was known already."""
+        key = FlowKey(revision.tenant, revision.namespace, revision.flow_id)
+        with self._writing:
+            known = self._revisions.get(key, {})
+            if known.get(revision.revision) == revision:
+                return False
+            self._revisions[key] = {**known, revision.revision: revision}
+            return True

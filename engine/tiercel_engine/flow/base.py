@@ -1,0 +1,113 @@
+"""What every part of a flow's definition has in common, and how a typed part finds its class.
+
+A flow is built top down by pydantic with a `BuildContext` as validation context: wherever a model
+says `AnyTask`, `AnyTrigger` or `AnyInput`, the `type` property decides the class. This works at
+any depth, also inside the task types of third parties.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Protocol
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+ID_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9._-]*"
+TASK_ID_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9_-]*"
+NAMESPACE_PATTERN = "^[a-z0-9][a-z0-9._-]*"
+ID_CHARS_MAX = 100
+NAMESPACE_CHARS_MAX = 150
+
+
+class Rule(PydanticCustomError):
+    """A value of the right shape that a rule of the language refuses."""
+
+    def __new__(cls, message: str) -> Rule:
+        return super().__new__(cls, "rule", "{message}", {"message": message})
+
+
+class BuildContext(Protocol):
+    """What the parts of a flow need to know while they are being built."""
+
+    #: The class that read each mapping of the source, by the mapping's id().
+    classes: dict[int, type[Part]]
+
+    def task(self, properties: Mapping[str, Any]) -> Any:
+        """The task with these properties, as its own type."""
+
+    def trigger(self, properties: Mapping[str, Any]) -> Any:
+        """The trigger with these properties, as its own type."""
+
+
+class Part(BaseModel):
+    """A part of a flow. Unknown properties are refused; null means not given."""
+
+    model_config = ConfigDict(
+        extra="forbid", populate_by_name=True, coerce_numbers_to_str=True, frozen=False
+    )
+
+    #: How the peer's error texts name this part.
+    PEER_NAME: ClassVar[str] = ""
+
+    @classmethod
+    def known_properties(cls) -> list[str]:
+        """The names of all properties, as authors write them."""
+        return [
+            field.alias or _first_choice(field.validation_alias) or name
+            for name, field in cls.model_fields.items()
+        ]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if info.context is not None:
+            info.context.classes[id(data)] = cls
+        if None not in data.values():
+            return data
+        known = cls.known_properties()
+        return {k: v for k, v in data.items() if v is not None or k not in known}
+
+
+def _first_choice(alias: Any) -> str | None:
+    if alias is None or isinstance(alias, str):
+        return alias
+    return str(alias.choices[0])
+
+
+def to_text(value: Any) -> Any:
+    """Booleans as the text they were written as; numbers are left to pydantic."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value
+
+
+def _matching(pattern: str, chars_max: int) -> Any:
+    compiled = re.compile(pattern.removeprefix("^"))
+
+    def check(value: str) -> str:
+        if compiled.fullmatch(value) is None:
+            raise Rule(f'must match "{pattern}"')
+        if len(value) > chars_max:
+            raise Rule(f"size must be between 1 and {chars_max}")
+        return value
+
+    return AfterValidator(check)
+
+
+#: Text; booleans and numbers are taken as they were written.
+Text = Annotated[str, BeforeValidator(to_text)]
+FlowId = Annotated[Text, _matching(ID_PATTERN, ID_CHARS_MAX)]
+TaskId = Annotated[Text, _matching(TASK_ID_PATTERN, ID_CHARS_MAX)]
+InputId = Annotated[Text, _matching(ID_PATTERN, ID_CHARS_MAX)]
+Namespace = Annotated[Text, _matching(NAMESPACE_PATTERN, NAMESPACE_CHARS_MAX)]

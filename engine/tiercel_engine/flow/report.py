@@ -1,0 +1,188 @@
+"""What pydantic found wrong with a flow, in the words, paths and order that clients know.
+
+Two kinds of findings. A *shape* finding is one that the peer's reader stops at: unknown property,
+unknown type, wrong type; its path is the chain of classes and properties. A *rule* finding is a
+value of the right shape that is refused: missing, pattern, range; its path is `tasks[0].id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from tiercel_engine.errors import InvalidFlow, Violation
+from tiercel_engine.flow.base import Part
+from tiercel_engine.flow.source import Document, Location
+
+VIOLATIONS_MAX = 100
+
+_RULES = {
+    "rule": "{message}",
+    "greater_than_equal": "must be greater than or equal to {ge}",
+    "greater_than": "must be greater than {gt}",
+    "less_than_equal": "must be less than or equal to {le}",
+    "less_than": "must be less than {lt}",
+    "too_short": "must not be empty",
+    "string_too_short": "must not be empty",
+}
+_PEER_TYPES = {
+    "string": "java.lang.String",
+    "int": "java.lang.Integer",
+    "bool": "java.lang.Boolean",
+    "float": "java.lang.Double",
+    "list": "java.util.ArrayList",
+    "dict": "java.util.LinkedHashMap",
+}
+
+Classes = Mapping[int, type[Part]]
+
+
+def invalid_flow(error: ValidationError, document: Document, classes: Classes) -> InvalidFlow:
+    """The error to raise for what pydantic found; at most `VIOLATIONS_MAX` violations of a kind.
+
+    Args:
+        error: what pydantic says.
+        document: what was read.
+        classes: which model read each mapping, by the mapping's id().
+    """
+    shapes: list[Violation] = []
+    rules: list[Violation] = []
+    typeless = False
+    for details in error.errors(include_url=False):
+        kind, location = str(details["type"]), details["loc"]
+        if kind == "missing":
+            rules += _missing(location, document)
+        elif kind in _RULES:
+            rules.append(_rule(_RULES[kind].format(**details.get("ctx", {})), location, document))
+        elif kind == "extra_forbidden":
+            shapes.append(_unknown_property(location, document, classes))
+        elif kind == "unknown_type":
+            shapes += _unknown_type(details["msg"], location, document, classes, not typeless)
+            typeless = True
+        else:
+            shapes.append(_wrong_type(details, document, classes))
+    shapes.sort(key=lambda violation: (violation.line, violation.column))
+    shapes, rules = shapes[:VIOLATIONS_MAX], rules[:VIOLATIONS_MAX]
+    if shapes:
+        message = "\n".join(
+            ("Illegal flow yaml: " if violation.path == "yaml" else "") + violation.message
+            for violation in shapes
+            if not violation.message.startswith("Could not resolve")
+        )
+    else:
+        message = "".join(f"{violation.path}: {violation.message}\n" for violation in rules)
+    return InvalidFlow(message, (*shapes, *rules))
+
+
+def dotted(location: Location) -> str:
+    """A location as `tasks[0].id`."""
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def chain(location: Location, document: Document, classes: Classes) -> str:
+    """A location as the peer's readers write it: classes and the properties in them."""
+    steps = []
+    for container, key in document.walk(location):
+        if isinstance(container, list):
+            steps.append(f"java.util.ArrayList[{key}]")
+        else:
+            steps.append(f'{_name_of(container, classes)}["{key}"]')
+    return "->".join(steps)
+
+
+def _name_of(container: Any, classes: Classes) -> str:
+    cls = classes.get(id(container))
+    if cls is None:
+        return "java.util.LinkedHashMap"
+    return cls.PEER_NAME or str(getattr(cls, "TYPE", "")) or cls.__qualname__
+
+
+def _at(location: Location, document: Document) -> Location:
+    """The part of a location that exists in the document, without pydantic's own marks."""
+    return [key for _, key in document.walk(location)]
+
+
+def _rule(message: str, location: Location, document: Document) -> Violation:
+    return Violation(dotted(_at(location, document)), message, *document.position(location))
+
+
+def _missing(location: Location, document: Document) -> list[Violation]:
+    name = str(location[-1])
+    messages = ["must not be null"]
+    if name == "id":
+        messages.append("must not be blank")
+    elif name == "tasks":
+        messages = ["must not be empty"]
+    return [_rule(message, location, document) for message in messages]
+
+
+def _unknown_property(location: Location, document: Document, classes: Classes) -> Violation:
+    container = document.value_at(location[:-1])
+    cls = classes.get(id(container))
+    known = cls.known_properties() if cls is not None else []
+    names = ", ".join(f'"{name}"' for name in known)
+    message = (
+        f'Unrecognized field "{location[-1]}" (class {_name_of(container, classes)}),'
+        f" not marked as ignorable ({len(known)} known properties: {names})"
+    )
+    position = document.position(location, of_key=True)
+    return Violation(chain(location, document, classes), message, *position)
+
+
+def _unknown_type(
+    message: str, location: Location, document: Document, classes: Classes, first: bool
+) -> list[Violation]:
+    path = chain(location, document, classes)
+    line, column = document.position([*location, "type"])
+    violations = [Violation(path, message, line, column)]
+    if first:
+        name = message.removeprefix("Invalid type: ")
+        violations.append(
+            Violation(
+                path,
+                f"Could not resolve type id '{name}' as a subtype of"
+                " `io.kestra.core.models.Plugin`: No plugin registered for the defined type:"
+                f" '{name}'\n at [Source: (StringReader); line: {line}, column: {column}]"
+                f" (through reference chain: {path})",
+                line,
+                column,
+            )
+        )
+    return violations
+
+
+def _wrong_type(details: Any, document: Document, classes: Classes) -> Violation:
+    location = details["loc"]
+    line, column = document.position(location)
+    wanted = _PEER_TYPES.get(str(details["type"]).split("_")[0])
+    given = _token(details["input"])
+    if wanted is not None:
+        problem = f"Cannot deserialize value of type `{wanted}` from {given}"
+    else:
+        reason = str(details["msg"]).removeprefix("Value error, ")
+        problem = f"Cannot deserialize value from {given}: {reason}"
+    message = (
+        f"{problem}\n at [Source: (StringReader); line: {line}, column: {column}]"
+        f" (through reference chain: {chain(location, document, classes)})"
+    )
+    return Violation("yaml", message, line, column)
+
+
+def _token(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "Array value (token `JsonToken.START_ARRAY`)"
+    if isinstance(value, dict):
+        return "Object value (token `JsonToken.START_OBJECT`)"
+    if isinstance(value, bool):
+        return f"Boolean value (token `JsonToken.VALUE_{str(value).upper()}`)"
+    if isinstance(value, int):
+        return "Integer value (token `JsonToken.VALUE_NUMBER_INT`)"
+    if isinstance(value, float):
+        return "Floating-point value (token `JsonToken.VALUE_NUMBER_FLOAT`)"
+    text = str(value)
+    return f'String "{text if len(text) <= 200 else text[:200] + "…"}"'

@@ -1,0 +1,89 @@
+"""Which classes the type names of tasks and triggers mean.
+
+Plugins come in by the entry-point group `tiercel.plugins`: each entry point names a module whose
+`PLUGINS` is a tuple of Task and Trigger classes. A module that cannot be imported, or a class
+that cannot be registered, is logged and left out; the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+
+import structlog
+
+from tiercel_engine.flow.task import Task
+from tiercel_engine.flow.trigger import Trigger
+
+GROUP = "tiercel.plugins"
+
+PluginType = type[Task] | type[Trigger]
+
+log = structlog.get_logger(__name__)
+
+
+class PluginRegistry:
+    """All known task and trigger types. Filled once at start, then only read, by any thread."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, PluginType] = {}
+
+    @classmethod
+    def load(cls, points: Iterable[EntryPoint] | None = None) -> PluginRegistry:
+        """Register everything that is installed (or that `points` name)."""
+        registry = cls()
+        for point in entry_points(group=GROUP) if points is None else points:
+            # A third party's import may fail in any way; it must not take the others along.
+            try:
+                plugins = tuple(point.load().PLUGINS)
+                for plugin in plugins:
+                    registry.register(plugin)
+            except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
+                log.error("plugin_broken", plugin=point.name, module=point.value, reason=str(error))
+        return registry
+
+    def register(self, plugin: PluginType) -> None:
+        """Make a type known under its name and its older names.
+
+        Raises:
+            TypeError: it is no Task or Trigger.
+            ValueError: it has no TYPE, or another class has one of its names already.
+        """
+        if not (isinstance(plugin, type) and issubclass(plugin, Task | Trigger)):
+            raise TypeError(f"Expected a Task or Trigger class, but it was {plugin!r}.")
+        if not plugin.TYPE:
+            raise ValueError(f"Expected {plugin.__qualname__} to have a TYPE, but it is empty.")
+        names = (plugin.TYPE, *plugin.ALIASES)
+        for name in names:
+            other = self._by_name.get(name, plugin)
+            if other is not plugin:
+                raise ValueError(
+                    f"Expected one class for the type {name}, but there are"
+                    f" {other.__module__}.{other.__qualname__} and"
+                    f" {plugin.__module__}.{plugin.__qualname__}."
+                )
+        for name in names:
+            self._by_name[name] = plugin
+
+    def task_type(self, name: str) -> type[Task] | None:
+        """The task type of this name or older name."""
+        plugin = self._by_name.get(name)
+        return plugin if plugin is not None and issubclass(plugin, Task) else None
+
+    def trigger_type(self, name: str) -> type[Trigger] | None:
+        """The trigger type of this name or older name."""
+        plugin = self._by_name.get(name)
+        return plugin if plugin is not None and issubclass(plugin, Trigger) else None
+
+    def replacement(self, name: str) -> str | None:
+        """Today's name of a type, when `name` is an older one of it."""
+        plugin = self._by_name.get(name)
+        return plugin.TYPE if plugin is not None and name != plugin.TYPE else None
+
+    def aliases(self) -> dict[str, str]:
+        """Every older name, with today's name."""
+        return {name: p.TYPE for name, p in self._by_name.items() if name != p.TYPE}
+
+    def all(self) -> Iterator[PluginType]:
+        """Every registered class once, ordered by its name of today."""
+        return iter([p for name, p in sorted(self._by_name.items()) if name == p.TYPE])

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, Payload
+from tiercel_schemas.common import Label, Payload, PositionRange
 
 
 class ExecutionCreated(msgspec.Struct, frozen=True):
@@ -25,6 +25,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
         scheduled_us: Stays CREATED until then.
         kind: NORMAL, TEST, PLAYGROUND or LOOP.
         trace_parent: W3C trace context.
+        deduplicate: Its id was given from outside and stays known for a while after its end.
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.ExecutionCreated"
@@ -41,6 +42,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
     scheduled_us: int | None = None
     kind: str = "NORMAL"
     trace_parent: str | None = None
+    deduplicate: bool = False
 
     def to_avro(self) -> dict[str, Any]:
         return {
@@ -56,6 +58,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
             "scheduled_us": self.scheduled_us,
             "kind": self.kind,
             "trace_parent": self.trace_parent,
+            "deduplicate": self.deduplicate,
         }
 
     @classmethod
@@ -73,6 +76,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
             scheduled_us=data["scheduled_us"],
             kind=data["kind"],
             trace_parent=data["trace_parent"],
+            deduplicate=data["deduplicate"],
         )
 
 
@@ -360,6 +364,8 @@ class AttemptEnded(msgspec.Struct, frozen=True):
         ended_us: When it ended.
         outputs: JSON object.
         error: Message of its failure.
+        task_run_state: State of the task run, when it is another than the attempt's
+            (allowFailure, warningOnRetry).
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.AttemptEnded"
@@ -372,6 +378,7 @@ class AttemptEnded(msgspec.Struct, frozen=True):
     ended_us: int
     outputs: Payload | None = None
     error: str | None = None
+    task_run_state: str | None = None
 
     def to_avro(self) -> dict[str, Any]:
         return {
@@ -383,6 +390,7 @@ class AttemptEnded(msgspec.Struct, frozen=True):
             "started_us": self.started_us,
             "ended_us": self.ended_us,
             "error": self.error,
+            "task_run_state": self.task_run_state,
         }
 
     @classmethod
@@ -396,6 +404,7 @@ class AttemptEnded(msgspec.Struct, frozen=True):
             started_us=data["started_us"],
             ended_us=data["ended_us"],
             error=data["error"],
+            task_run_state=data["task_run_state"],
         )
 
 
@@ -512,10 +521,12 @@ class EventBatch(msgspec.Struct, frozen=True):
         cause: Name of the command.
         events: In order.
         command_id: Id of the command, for whoever waits for it.
+        positions: Where the earlier events lie, when the execution had ended and left the
+            executor's memory.
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
-    FINGERPRINT: ClassVar[str] = "1a59de01ff72ce95"
+    FINGERPRINT: ClassVar[str] = "8075b60921fd0963"
 
     execution_id: str
     first_seq: int
@@ -523,6 +534,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     cause: str
     events: tuple[Event, ...]
     command_id: str | None = None
+    positions: tuple[PositionRange, ...] = ()
 
     def to_avro(self) -> dict[str, Any]:
         return {
@@ -532,6 +544,7 @@ class EventBatch(msgspec.Struct, frozen=True):
             "cause": self.cause,
             "command_id": self.command_id,
             "events": [(x.AVRO_NAME, x.to_avro()) for x in self.events],
+            "positions": [x.to_avro() for x in self.positions],
         }
 
     @classmethod
@@ -543,4 +556,5 @@ class EventBatch(msgspec.Struct, frozen=True):
             cause=data["cause"],
             command_id=data["command_id"],
             events=tuple(EVENTS[n].from_avro(x) for n, x in data["events"]),
+            positions=tuple(PositionRange.from_avro(x) for x in data["positions"]),
         )

@@ -1,0 +1,20 @@
+"""Ending an execution that the engine cannot go on with: loudly, and only this one."""
+
+from __future__ import annotations
+
+from tiercel_engine.execution.step import Step
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State, is_terminated
+
+
+def abort(step: Step, reason: str) -> None:
+    """Revoke what is out, fail what is open, end the execution FAILED with the reason in its log."""
+    x = step.execution
+    step.log("ERROR", reason)
+    for run_id in x.leased:
+        run = x.task_runs[run_id]
+        step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+    for run in x.task_runs.values():
+        if not is_terminated(run.state):
+            step.emit(e.TaskRunStateChanged(run.id, State.FAILED, reason=reason))
+    step.emit(e.ExecutionStateChanged(State.FAILED, reason=reason))

@@ -1,0 +1,251 @@
+"""apply(execution, event) -> execution: what an event does to the state. Replayed for ever.
+
+Rules of this file: no decision, no clock, no I/O, no rendering. What a released event does never
+changes; a new meaning is a new event. One applier per event, one table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from tiercel_engine.execution import transitions
+from tiercel_engine.execution.model import COUNTERS, Block, Execution, TaskRun
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State, is_terminated
+
+
+class EventGap(AssertionError):
+    """The log lacks events of an execution: a torn write. Its partition must not go on."""
+
+
+def fold(execution: Execution, batch: e.EventBatch) -> Execution:
+    """Apply one record of the executions topic; events already seen are ignored.
+
+    Raises:
+        EventGap: the batch starts after the next expected number.
+    """
+    number = batch.first_seq
+    for event in batch.events:
+        if number > execution.sequence + 1:
+            raise EventGap(
+                f"Expected event {execution.sequence + 1} of execution {execution.id}, but the "
+                f"log went on with {number}."
+            )
+        if number == execution.sequence + 1:
+            execution = apply(execution, event, batch.at_us)
+        number += 1
+    return execution
+
+
+def apply(execution: Execution, event: e.Event, at_us: int) -> Execution:
+    """The state after one event, which takes the next number.
+
+    Args:
+        execution: the state before; one with sequence 0 does not exist yet.
+        at_us: when the event was decided, microseconds since the epoch.
+    """
+    return APPLIERS[type(event)](execution, event, at_us)
+
+
+def _created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
+    assert not x.exists, f"Expected execution {x.id} not to exist, but it is {x.state}."
+    return Execution(
+        id=x.id,
+        sequence=1,
+        tenant=event.tenant,
+        namespace=event.namespace,
+        flow_id=event.flow_id,
+        flow_revision=event.flow_revision,
+        state=State.CREATED,
+        created_us=at_us,
+        inputs=event.inputs,
+        labels=event.labels,
+        trigger=event.trigger,
+        parent_id=event.parent_id,
+        original_id=event.original_id,
+        scheduled_us=event.scheduled_us,
+        kind=event.kind,
+        trace_parent=event.trace_parent,
+    )
+
+
+def _state_changed(x: Execution, event: e.ExecutionStateChanged, at_us: int) -> Execution:
+    transitions.check(transitions.EXECUTION, x.state, event.state, f"execution {x.id}")
+    return replace(x, sequence=x.sequence + 1, state=event.state)
+
+
+def _restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Execution:
+    transitions.check(transitions.EXECUTION, x.state, State.RESTARTED, f"execution {x.id}")
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        state=State.RESTARTED,
+        attempt_number=event.attempt_number,
+        flow_revision=event.flow_revision,
+        outputs=None,
+    )
+
+
+def _outputs_set(x: Execution, event: e.ExecutionOutputsSet, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, outputs=event.outputs)
+
+
+def _labels_set(x: Execution, event: e.LabelsSet, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, labels=event.labels)
+
+
+def _task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Execution:
+    run = TaskRun(
+        id=event.task_run_id,
+        task_id=event.task_id,
+        parent_id=event.parent_task_run_id or "",
+        branch=event.branch,
+        state=State.CREATED,
+        created_us=at_us,
+        value=event.value,
+        iteration=event.iteration,
+    )
+    key = (run.parent_id, run.branch)
+    block = x.block(*key)
+    block = replace(block, created=block.created + 1, live=block.live + 1, last_id=run.id)
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        task_runs=x.task_runs.set(run.id, run),
+        blocks=x.blocks.set(key, block),
+        runs_of_task=x.runs_of_task.set(run.task_id, run.id),
+    )
+
+
+def _task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    outputs = run.outputs if event.outputs is None else event.outputs
+    x = _with_run(x, run, replace(run, state=event.state, outputs=outputs))
+    if is_terminated(event.state):
+        return _without_lease(x, run.id)
+    return x
+
+
+def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    key = (run.parent_id, run.branch)
+    block = _counted(x.block(*key), run.state, None)
+    block = replace(block, created=block.created - 1)
+    runs_of_task = x.runs_of_task
+    if runs_of_task.get(run.task_id) == run.id:
+        runs_of_task = runs_of_task.delete(run.task_id)
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        task_runs=x.task_runs.delete(run.id),
+        blocks=x.blocks.set(key, block),
+        runs_of_task=runs_of_task,
+    )
+
+
+def _attempt_submitted(x: Execution, event: e.AttemptSubmitted, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    # A retry starts over at CREATED; a restarted run keeps RESTARTED until it is RUNNING.
+    state = State.CREATED if run.state == State.RETRYING else run.state
+    submitted = replace(
+        run,
+        state=state,
+        attempt=event.attempt,
+        epoch=event.epoch,
+        worker_id=None,
+        submitted_us=at_us,
+        retry_due_us=None,
+    )
+    x = _with_run(x, run, submitted)
+    return replace(x, leased=x.leased.set(run.id, None), retrying=_dropped(x.retrying, run.id))
+
+
+def _attempt_started(x: Execution, event: e.AttemptStarted, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    first = event.started_us if run.first_started_us is None else run.first_started_us
+    started = replace(run, state=State.RUNNING, worker_id=event.worker_id, first_started_us=first)
+    return _with_run(x, run, started)
+
+
+def _attempt_ended(x: Execution, event: e.AttemptEnded, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    ended = replace(
+        run,
+        state=event.task_run_state or event.state,
+        worker_id=None,
+        submitted_us=0,
+        ended_us=event.ended_us,
+        outputs=run.outputs if event.outputs is None else event.outputs,
+        first_started_us=(
+            event.started_us if run.first_started_us is None else run.first_started_us
+        ),
+    )
+    return _without_lease(_with_run(x, run, ended), run.id)
+
+
+def _retry_scheduled(x: Execution, event: e.RetryScheduled, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    waiting = replace(run, state=State.RETRYING, retry_due_us=event.due_us)
+    x = _with_run(x, run, waiting)
+    return replace(x, retrying=x.retrying.set(run.id, None))
+
+
+def _with_run(x: Execution, old: TaskRun, new: TaskRun) -> Execution:
+    """Exchange a task run, keep its block's counters true, take the next number."""
+    blocks = x.blocks
+    if old.state != new.state:
+        transitions.check(transitions.TASK_RUN, old.state, new.state, f"task run {old.id}")
+        key = (old.parent_id, old.branch)
+        blocks = blocks.set(key, _counted(x.block(*key), old.state, new.state))
+    return replace(
+        x, sequence=x.sequence + 1, task_runs=x.task_runs.set(new.id, new), blocks=blocks
+    )
+
+
+def _counted(block: Block, old: str, new: str | None) -> Block:
+    """The block's counters after one of its runs left `old` for `new` (None: for nothing)."""
+    live = block.live - (not is_terminated(old)) + (new is not None and not is_terminated(new))
+    changes: dict[str, Any] = {"live": live}
+    for state, delta in ((old, -1), (new, 1)):
+        counter = COUNTERS.get(state)  # type: ignore[call-overload]
+        if counter is not None:
+            changes[counter] = changes.get(counter, getattr(block, counter)) + delta
+    return replace(block, **changes)
+
+
+def _without_lease(x: Execution, task_run_id: str) -> Execution:
+    if task_run_id not in x.leased and task_run_id not in x.retrying:
+        return x
+    run = x.task_runs[task_run_id]
+    if run.submitted_us:
+        run = replace(run, submitted_us=0, worker_id=None)
+    return replace(
+        x,
+        task_runs=x.task_runs.set(run.id, run),
+        leased=_dropped(x.leased, task_run_id),
+        retrying=_dropped(x.retrying, task_run_id),
+    )
+
+
+def _dropped(runs: Any, task_run_id: str) -> Any:
+    return runs.delete(task_run_id) if task_run_id in runs else runs
+
+
+#: One applier per event. A missing one is a KeyError: better a stopped partition than a lost fact.
+APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
+    e.ExecutionCreated: _created,
+    e.ExecutionStateChanged: _state_changed,
+    e.ExecutionRestarted: _restarted,
+    e.ExecutionOutputsSet: _outputs_set,
+    e.LabelsSet: _labels_set,
+    e.TaskRunCreated: _task_run_created,
+    e.TaskRunStateChanged: _task_run_state_changed,
+    e.TaskRunRemoved: _task_run_removed,
+    e.AttemptSubmitted: _attempt_submitted,
+    e.AttemptStarted: _attempt_started,
+    e.AttemptEnded: _attempt_ended,
+    e.RetryScheduled: _retry_scheduled,
+}

@@ -1,0 +1,197 @@
+"""What workers say of attempts, and what happens when they say nothing."""
+
+from __future__ import annotations
+
+from tiercel_engine.execution.advance import advance, allowed, resubmit, submit
+from tiercel_engine.execution.kill import finish_kill
+from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.retry import next_attempt_us
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_engine.execution.world import World
+from tiercel_schemas import events as e
+from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.state import State
+
+
+def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
+    """Give the lease to the first worker that asks for it; all others are told to stop."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if run is None or not _is_current(run, command.attempt, command.epoch):
+        step.stale = "the attempt was superseded or has ended"
+    elif run.worker_id is None and step.execution.state != State.KILLING:
+        step.emit(
+            e.AttemptStarted(
+                task_run_id=run.id,
+                attempt=run.attempt,
+                epoch=run.epoch,
+                worker_id=command.worker_id,
+                started_us=command.started_us,
+            )
+        )
+        return
+    elif run.worker_id == command.worker_id:
+        step.stale = "the worker holds the lease already"
+        return
+    else:
+        step.stale = "another worker holds the lease"
+    step.revoke(
+        command.task_run_id, command.attempt, command.epoch, "SUPERSEDED", command.worker_id
+    )
+
+
+def _is_current(run: TaskRun, attempt: int, epoch: int) -> bool:
+    return run.is_leased and run.attempt == attempt and run.epoch == epoch
+
+
+def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
+    """Take an attempt's result, from the holder of its lease alone."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if (
+        run is None
+        or not _is_current(run, command.attempt, command.epoch)
+        or run.worker_id not in (None, command.worker_id)
+    ):
+        step.stale = "the attempt was superseded or has ended"
+        return
+    plan = _plan(step, world)
+    retry_us, state = _judge(step.execution, run, command, plan, world)
+    step.emit(
+        e.AttemptEnded(
+            task_run_id=run.id,
+            attempt=run.attempt,
+            epoch=run.epoch,
+            state=command.state,
+            outputs=command.outputs,
+            started_us=command.started_us,
+            ended_us=command.ended_us,
+            error=command.error,
+            task_run_state=None if state == command.state else state,
+        )
+    )
+    if retry_us is not None:
+        _schedule_retry(step, run.id, retry_us)
+    go_on(step, plan, world, run.parent_id)
+
+
+def _judge(
+    x: Execution, run: TaskRun, command: EndAttempt, plan: Plan | None, world: World
+) -> tuple[int | None, str]:
+    """(when to try again or None, the task run's state)."""
+    task = plan.task(run.task_id) if plan is not None else None
+    policy = plan.retry(run.task_id) if plan is not None else None
+    if task is None or x.state == State.KILLING:
+        return None, command.state
+    if command.state == State.FAILED and policy is not None:
+        first_us = run.first_started_us or command.started_us
+        due_us = next_attempt_us(policy, run.attempt, first_us, command.ended_us, world.random)
+        if due_us is not None:
+            return due_us, State.FAILED
+    state = command.state
+    # "warningOnRetry" counts only from the second failed attempt on (features.md).
+    if (
+        state == State.SUCCESS
+        and policy is not None
+        and policy.warning_on_retry
+        and run.attempt > 2
+    ):
+        state = State.WARNING
+    return None, allowed(task, state)
+
+
+def _schedule_retry(step: Step, run_id: str, due_us: int) -> None:
+    x = step.emit(e.RetryScheduled(task_run_id=run_id, due_us=due_us))
+    if x.state == State.RUNNING and not x.leased:
+        step.emit(e.ExecutionStateChanged(State.RETRYING))
+
+
+def go_on(step: Step, plan: Plan | None, world: World, parent_id: str) -> None:
+    """After a task run has ended: finish the kill, or resolve what comes next."""
+    x = step.execution
+    if x.state == State.KILLING:
+        finish_kill(step)
+    elif plan is None:
+        message = "Its flow's revision is gone: restore the flow, then restart the execution."
+        step.log("ERROR", message)
+        step.emit(e.ExecutionStateChanged(State.FAILED, reason=message))
+    else:
+        advance(step, plan, world, parent_id)
+
+
+def retry_due(step: Step, command: RetryDue, world: World) -> None:
+    """Send the next attempt."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if run is None or run.state != State.RETRYING or run.attempt != command.attempt:
+        step.stale = "the task run does not wait for this retry any more"
+        return
+    plan = _plan(step, world)
+    task = plan.task(run.task_id) if plan is not None else None
+    if plan is None or task is None:
+        go_on(step, None, world, run.parent_id)
+        return
+    submit(step, plan, world, run.id, task)
+    if step.execution.state == State.RETRYING:
+        step.emit(e.ExecutionStateChanged(State.RUNNING))
+    if run.id not in step.execution.leased:
+        advance(step, plan, world, run.parent_id)
+
+
+def lease_lost(step: Step, command: LeaseLost, world: World) -> None:
+    """The holder is gone: the same attempt goes out again under the next epoch."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if (
+        run is None
+        or not _is_current(run, command.attempt, command.epoch)
+        or run.worker_id != command.worker_id
+    ):
+        step.stale = "the lease is not that worker's any more"
+        return
+    _send_again(step, run, world, f"worker {command.worker_id} was lost")
+
+
+def start_overdue(step: Step, command: StartOverdue, world: World) -> None:
+    """No worker started it in time: it goes out again under the next epoch."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if (
+        run is None
+        or not _is_current(run, command.attempt, command.epoch)
+        or run.worker_id is not None
+    ):
+        step.stale = "the attempt has started or ended"
+        return
+    _send_again(step, run, world, "no worker started it in time")
+
+
+def return_job(step: Step, command: ReturnJob, world: World) -> None:
+    """A draining worker gives an attempt back."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if (
+        run is None
+        or not _is_current(run, command.attempt, command.epoch)
+        or run.worker_id not in (None, command.worker_id)
+    ):
+        step.stale = "the attempt was superseded or has ended"
+        return
+    _send_again(step, run, world, f"worker {command.worker_id} gave it back: {command.reason}")
+
+
+def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
+    plan = _plan(step, world)
+    task = plan.task(run.task_id) if plan is not None else None
+    if step.execution.state == State.KILLING:
+        step.emit(e.TaskRunStateChanged(run.id, State.KILLED, reason=reason))
+        finish_kill(step)
+    elif plan is None or task is None:
+        go_on(step, None, world, run.parent_id)
+    else:
+        step.log("WARN", f"Attempt {run.attempt} is sent to a worker again: {reason}.", run.id)
+        resubmit(step, plan, run.id, task)
+        if run.id not in step.execution.leased:
+            advance(step, plan, world, run.parent_id)
+
+
+def _plan(step: Step, world: World) -> Plan | None:
+    x = step.execution
+    return world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)

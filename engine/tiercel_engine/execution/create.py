@@ -1,0 +1,99 @@
+"""CreateExecution and its scheduled begin; SaveFlow."""
+
+from __future__ import annotations
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.advance import begin
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.timers import BeginScheduled
+from tiercel_engine.execution.world import World
+from tiercel_schemas import events as e
+from tiercel_schemas.commands import CreateExecution, SaveFlow
+from tiercel_schemas.common import Label
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.state import State
+
+
+def create(step: Step, command: CreateExecution, world: World) -> None:
+    """Start an execution, or let it wait for its date."""
+    if step.execution.exists:
+        step.stale = "the execution exists already"
+        return
+    key = FlowKey(command.tenant, command.namespace, command.flow_id)
+    plan = world.plan(key, command.flow_revision)
+    if plan is None:
+        raise Rejected(_unknown(key, command.flow_revision), "NOT_FOUND")
+    if plan.flow.disabled:
+        raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
+    flow_labels = tuple(Label(name, value) for name, value in plan.flow.labels)
+    step.emit(
+        e.ExecutionCreated(
+            tenant=command.tenant,
+            namespace=command.namespace,
+            flow_id=command.flow_id,
+            flow_revision=plan.flow.revision,
+            inputs=command.inputs,
+            labels=flow_labels + command.labels,
+            trigger=command.trigger,
+            parent_id=command.parent_id,
+            original_id=command.original_id or command.execution_id,
+            scheduled_us=command.scheduled_us,
+            kind=command.kind,
+            trace_parent=command.trace_parent,
+            deduplicate=command.deduplicate,
+        )
+    )
+    if command.scheduled_us is None or command.scheduled_us <= step.at_us:
+        begin(step, plan, world)
+
+
+def _unknown(key: FlowKey, revision: int | None) -> str:
+    if revision is None:
+        return f"There is no flow {key.namespace}.{key.flow_id}."
+    return f"There is no revision {revision} of the flow {key.namespace}.{key.flow_id}."
+
+
+def begin_scheduled(step: Step, command: BeginScheduled, world: World) -> None:
+    """The date has come."""
+    x = step.execution
+    if x.state != State.CREATED:
+        step.stale = "the execution runs already"
+        return
+    plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+    if plan is None:
+        step.emit(e.ExecutionStateChanged(State.FAILED, reason="its flow's revision is gone"))
+        return
+    begin(step, plan, world)
+
+
+def save_flow(step: Step, command: SaveFlow, world: World) -> None:
+    """Store the next revision of a flow; the same source again changes nothing."""
+    key = FlowKey(command.tenant, command.namespace, command.flow_id)
+    newest = world.latest_revision(key)
+    deleted = newest == 0 or world.is_deleted(key)
+    expected = command.expected_revision
+    if expected is not None and expected != (0 if deleted else newest):
+        if expected == 0:
+            raise Rejected("Flow id already exists", "INVALID")
+        raise Rejected(
+            f"Expected revision {expected} of the flow to be the newest, but it is {newest}.",
+            "CONFLICT",
+        )
+    if command.deleted and deleted:
+        raise Rejected(_unknown(key, None), "NOT_FOUND")
+    problem = None if command.deleted else world.check_source(key, command.source)
+    if problem is not None:
+        raise Rejected(problem, "INVALID")
+    step.flows.append(
+        FlowRevision(
+            tenant=command.tenant,
+            namespace=command.namespace,
+            flow_id=command.flow_id,
+            revision=newest + 1,
+            source=command.source,
+            deleted=command.deleted,
+            updated_us=step.at_us,
+            command_id=command.command_id,
+        )
+    )

@@ -1,0 +1,42 @@
+"""Killing: nothing starts any more, what runs is stopped, then the execution is KILLED."""
+
+from __future__ import annotations
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.world import World
+from tiercel_schemas import events as e
+from tiercel_schemas.commands import KillExecution
+from tiercel_schemas.state import State, is_terminated
+
+
+def kill(step: Step, command: KillExecution, world: World) -> None:
+    """Revoke every job that is out; end at once what no worker has started."""
+    x = step.execution
+    if x.is_ended:
+        raise Rejected(f"The execution has already ended {x.state}.", "CONFLICT")
+    if x.state == State.KILLING:
+        step.stale = "the execution is being killed already"
+        return
+    step.emit(e.ExecutionStateChanged(State.KILLING))
+    for run_id in [*x.leased, *x.retrying]:
+        run = x.task_runs[run_id]
+        if run.is_leased:
+            step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+        started = run.worker_id is not None
+        step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else State.KILLED))
+    finish_kill(step)
+
+
+def finish_kill(step: Step) -> None:
+    """When nothing runs any more: every open task run, then the execution, is KILLED.
+
+    Looks at every task run, once in the life of a killed execution.
+    """
+    x = step.execution
+    if x.leased:
+        return
+    for run in x.task_runs.values():
+        if not is_terminated(run.state):
+            step.emit(e.TaskRunStateChanged(run.id, State.KILLED))
+    step.emit(e.ExecutionStateChanged(State.KILLED))

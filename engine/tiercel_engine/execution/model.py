@@ -1,0 +1,155 @@
+"""The state of an execution, as far as deciding needs it.
+
+Everything here follows from the events alone. Histories and finished attempts are kept by the
+read model; what stands here is what `process` and `advance` look at, so that memory per task run
+stays small. Structures are persistent: an older state is never changed by a newer one, so a
+dropped Step costs nothing.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from immutables import Map
+
+from tiercel_schemas.common import Label, Payload
+from tiercel_schemas.state import SEVERITY, State, is_terminated
+
+#: (parent task run id, or "" for the flow itself; branch): one list of tasks that runs.
+BlockKey = tuple[str, str]
+
+NO_PAYLOAD = Payload()
+
+
+class TaskRun(msgspec.Struct, frozen=True):
+    """One run of one task.
+
+    Attributes:
+        parent_id: the flowable's task run that it belongs to, "" for the flow itself.
+        branch: which list of the parent: tasks, errors, finally ...
+        value: value of the nearest each.
+        attempt: attempts submitted so far; the newest attempt's number.
+        epoch: lease of the newest attempt.
+        worker_id: who holds the lease; None while no worker has started it.
+        submitted_us: when the newest job was sent.
+        first_started_us: start of the first attempt.
+        ended_us: end of the newest attempt.
+        retry_due_us: when the next attempt is due, while RETRYING.
+    """
+
+    id: str
+    task_id: str
+    parent_id: str
+    branch: str
+    state: str
+    created_us: int
+    value: str | None = None
+    iteration: int | None = None
+    attempt: int = 0
+    epoch: int = 0
+    worker_id: str | None = None
+    submitted_us: int = 0
+    first_started_us: int | None = None
+    ended_us: int | None = None
+    retry_due_us: int | None = None
+    outputs: Payload | None = None
+
+    @property
+    def is_leased(self) -> bool:
+        """Whether a job for its newest attempt is out, started or not."""
+        return self.submitted_us > 0
+
+
+class Block(msgspec.Struct, frozen=True):
+    """Counters over the task runs of one list of tasks.
+
+    Attributes:
+        created: task runs made.
+        live: those that have not ended.
+        failed, killed, warned, paused: those in these states now.
+        last_id: the newest task run.
+    """
+
+    created: int = 0
+    live: int = 0
+    failed: int = 0
+    killed: int = 0
+    warned: int = 0
+    paused: int = 0
+    last_id: str = ""
+
+    def worst(self) -> str:
+        """What the list ends with: its worst member (features.md, Final state)."""
+        if self.killed:
+            return State.KILLED
+        if self.failed:
+            return State.FAILED
+        if self.warned:
+            return State.WARNING
+        if self.paused:
+            return State.PAUSED
+        return State.SUCCESS
+
+
+EMPTY_BLOCK = Block()
+
+#: Which counter of its block a task run's state feeds.
+COUNTERS = {
+    State.FAILED: "failed",
+    State.KILLED: "killed",
+    State.CANCELLED: "killed",
+    State.WARNING: "warned",
+    State.PAUSED: "paused",
+}
+
+
+class Execution(msgspec.Struct, frozen=True):
+    """One execution. `sequence` is the number of its last event; 0 means that it does not exist.
+
+    Attributes:
+        task_runs: by id.
+        blocks: counters per list of tasks.
+        runs_of_task: task id -> newest task run id without an each value around it.
+        leased: task runs with a job out.
+        retrying: task runs that wait for their next attempt.
+    """
+
+    id: str
+    sequence: int = 0
+    tenant: str = "main"
+    namespace: str = ""
+    flow_id: str = ""
+    flow_revision: int = 0
+    state: str = ""
+    created_us: int = 0
+    inputs: Payload = NO_PAYLOAD
+    labels: tuple[Label, ...] = ()
+    trigger: Payload = NO_PAYLOAD
+    parent_id: str | None = None
+    original_id: str = ""
+    scheduled_us: int | None = None
+    kind: str = "NORMAL"
+    trace_parent: str | None = None
+    attempt_number: int = 1
+    outputs: Payload | None = None
+    task_runs: Map[str, TaskRun] = Map()
+    blocks: Map[BlockKey, Block] = Map()
+    runs_of_task: Map[str, str] = Map()
+    leased: Map[str, None] = Map()
+    retrying: Map[str, None] = Map()
+
+    @property
+    def exists(self) -> bool:
+        return self.sequence > 0
+
+    @property
+    def is_ended(self) -> bool:
+        return is_terminated(self.state)
+
+    def block(self, parent_id: str, branch: str) -> Block:
+        """The counters of one list of tasks."""
+        return self.blocks.get((parent_id, branch), EMPTY_BLOCK)
+
+
+def severity(state: str) -> int:
+    """How bad a final state is, for comparing."""
+    return SEVERITY.get(State(state), 0)

@@ -1,0 +1,80 @@
+"""A flow revision prepared for running: what `advance` asks again and again, worked out once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tiercel_engine.expression.render import References, analyse
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.task import RetryPolicy, Task
+
+#: The parent id of what belongs to the flow itself.
+ROOT = ""
+
+
+class Plan:
+    """Lists of enabled tasks by parent and branch, retry policies, static analyses."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self._lists: dict[tuple[str, str], tuple[Task, ...]] = {}
+        self._retries: dict[str, RetryPolicy | None] = {}
+        self._references: dict[str, References] = {}
+        self._json: dict[str, str] = {}
+        self._vars_json: str | None = None
+        top = {
+            "tasks": flow.tasks,
+            "errors": flow.errors,
+            "finally": flow.finally_,
+            "afterExecution": flow.after_execution,
+        }
+        self._index(ROOT, top, flow.retry)
+
+    def _index(
+        self, parent: str, lists: dict[str, list[Task]], inherited: RetryPolicy | None
+    ) -> None:
+        for branch, tasks in lists.items():
+            self._lists[parent, branch] = tuple(task for task in tasks if not task.disabled)
+            for task in tasks:
+                self._retries[task.id] = task.retry or inherited
+                self._index(task.id, task.child_lists(), task.retry or inherited)
+
+    def tasks(self, parent_task_id: str, branch: str) -> tuple[Task, ...]:
+        """The enabled tasks of one list; `parent_task_id` is `ROOT` for the flow's own."""
+        return self._lists.get((parent_task_id, branch), ())
+
+    def task(self, task_id: str) -> Task | None:
+        """The task with this id, at any depth."""
+        return self.flow.task(task_id)
+
+    def retry(self, task_id: str) -> RetryPolicy | None:
+        """The task's retry policy, else its nearest flowable's, else the flow's."""
+        return self._retries.get(task_id)
+
+    def references(self, task: Task) -> References:
+        """What the task's templates refer to."""
+        found = self._references.get(task.id)
+        if found is None:
+            found = self._references[task.id] = analyse(task.properties)
+        return found
+
+    def output_references(self) -> References:
+        """What the templates of the flow's outputs refer to."""
+        found = self._references.get(ROOT)
+        if found is None:
+            values = [output.value for output in self.flow.outputs]
+            found = self._references[ROOT] = analyse(values)
+        return found
+
+    def task_json(self, task: Task) -> str:
+        """The task's properties as JSON text, as a job carries them."""
+        text = self._json.get(task.id)
+        if text is None:
+            text = self._json[task.id] = msgspec.json.encode(task.properties).decode()
+        return text
+
+    def vars_json(self) -> str:
+        """The flow's variables as JSON text."""
+        if self._vars_json is None:
+            self._vars_json = msgspec.json.encode(self.flow.variables).decode()
+        return self._vars_json

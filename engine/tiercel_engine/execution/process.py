@@ -1,0 +1,47 @@
+"""process(execution, command, world) -> Step: the one door in. One case per command."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution import attempts, create, kill, restart, timers
+from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.world import World
+from tiercel_schemas import commands as c
+
+#: Who decides what, by command.
+HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
+    c.CreateExecution: create.create,
+    c.SaveFlow: create.save_flow,
+    c.StartAttempt: attempts.start_attempt,
+    c.EndAttempt: attempts.end_attempt,
+    c.ReturnJob: attempts.return_job,
+    c.KillExecution: kill.kill,
+    c.RestartExecution: restart.restart,
+    timers.BeginScheduled: create.begin_scheduled,
+    timers.RetryDue: attempts.retry_due,
+    timers.StartOverdue: attempts.start_overdue,
+    timers.LeaseLost: attempts.lease_lost,
+}
+
+#: Commands that make sense for an execution that does not exist yet, or for none at all.
+_WITHOUT_EXECUTION = (c.CreateExecution, c.SaveFlow, c.StartAttempt, c.EndAttempt, c.ReturnJob)
+
+
+def process(execution: Execution, command: Any, world: World) -> Step:
+    """What `command` does to `execution` now.
+
+    Returns:
+        The step; `step.stale` says why it does nothing when the command came too late or twice.
+
+    Raises:
+        Rejected: the command does not fit; nothing has happened.
+    """
+    step = Step(execution, world.now_us())
+    if not execution.exists and not isinstance(command, _WITHOUT_EXECUTION):
+        raise Rejected(f"There is no execution {execution.id}.", "NOT_FOUND")
+    HANDLERS[type(command)](step, command, world)
+    return step

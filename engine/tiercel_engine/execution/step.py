@@ -1,0 +1,93 @@
+"""The outcome of one command: events, and what leaves the execution when they are committed."""
+
+from __future__ import annotations
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.apply import apply
+from tiercel_engine.execution.model import Execution
+from tiercel_schemas.events import Event
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.jobs import Revocation, TaskJob
+from tiercel_schemas.logs import LogEntry
+
+#: A command that makes more events than this is taken for a loop and rejected.
+STEP_EVENTS_MAX = 10_000
+
+
+class Step:
+    """What one command does. Drop it, and nothing has happened.
+
+    Attributes:
+        execution: the state, all emitted events applied.
+        first_sequence: number of the first event that this step emits.
+        events, jobs, revocations, flows, logs: what its transaction writes.
+        stale: why the command did nothing, when it came too late or twice.
+    """
+
+    __slots__ = (
+        "at_us",
+        "events",
+        "execution",
+        "first_sequence",
+        "flows",
+        "jobs",
+        "logs",
+        "revocations",
+        "stale",
+    )
+
+    def __init__(self, execution: Execution, at_us: int) -> None:
+        self.execution = execution
+        self.at_us = at_us
+        self.first_sequence = execution.sequence + 1
+        self.events: list[Event] = []
+        self.jobs: list[TaskJob] = []
+        self.revocations: list[Revocation] = []
+        self.flows: list[FlowRevision] = []
+        self.logs: list[LogEntry] = []
+        self.stale: str | None = None
+
+    def emit(self, event: Event) -> Execution:
+        """Apply and record an event: the only way state changes."""
+        if len(self.events) >= STEP_EVENTS_MAX:
+            raise Rejected(
+                f"Expected one command to cause at most {STEP_EVENTS_MAX} events, but there are "
+                "more: does the flow loop?"
+            )
+        self.execution = apply(self.execution, event, self.at_us)
+        self.events.append(event)
+        return self.execution
+
+    def revoke(
+        self, task_run_id: str, attempt: int, epoch: int, reason: str, worker_id: str | None
+    ) -> None:
+        """Tell workers to drop or stop an attempt."""
+        self.revocations.append(
+            Revocation(
+                execution_id=self.execution.id,
+                task_run_id=task_run_id,
+                attempt=attempt,
+                epoch=epoch,
+                worker_id=worker_id,
+                reason=reason,
+                at_us=self.at_us,
+            )
+        )
+
+    def log(self, level: str, message: str, task_run_id: str | None = None) -> None:
+        """Add a line to the execution's log: why the executor decided as it did."""
+        run = self.execution.task_runs.get(task_run_id) if task_run_id else None
+        self.logs.append(
+            LogEntry(
+                namespace=self.execution.namespace,
+                flow_id=self.execution.flow_id,
+                execution_id=self.execution.id,
+                task_run_id=task_run_id,
+                task_id=run.task_id if run else None,
+                attempt=max(run.attempt, 1) if run else 1,
+                at_us=self.at_us,
+                level=level,
+                thread="executor",
+                message=message,
+            )
+        )

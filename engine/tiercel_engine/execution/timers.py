@@ -1,0 +1,90 @@
+"""What must happen at a later instant, as commands derived from state.
+
+A timer is no record: after a restart the same timers follow from the folded state. Firing one is
+a command like any other, processed by the owner of the execution; one that no longer fits is
+refused as stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from tiercel_engine.execution.model import Execution
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State
+
+
+class BeginScheduled(msgspec.Struct, frozen=True):
+    """The execution's `scheduleDate` has come."""
+
+    execution_id: str
+
+
+class RetryDue(msgspec.Struct, frozen=True):
+    """The next attempt of a failed task run is due."""
+
+    execution_id: str
+    task_run_id: str
+    attempt: int
+
+
+class StartOverdue(msgspec.Struct, frozen=True):
+    """No worker said in time that it started this attempt."""
+
+    execution_id: str
+    task_run_id: str
+    attempt: int
+    epoch: int
+
+
+class LeaseLost(msgspec.Struct, frozen=True):
+    """The worker that held this attempt is gone."""
+
+    execution_id: str
+    task_run_id: str
+    attempt: int
+    epoch: int
+    worker_id: str
+
+
+Timer = BeginScheduled | RetryDue | StartOverdue
+InternalCommand = Timer | LeaseLost
+
+
+def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer]]:
+    """Every timer that this state asks for, each with its instant (microseconds)."""
+    if x.state == State.CREATED and x.scheduled_us is not None:
+        yield x.scheduled_us, BeginScheduled(x.id)
+    for run_id in x.retrying:
+        yield from _retry(x, run_id)
+    for run_id in x.leased:
+        yield from _start(x, run_id, start_timeout_us)
+
+
+def new_timers(
+    x: Execution, events: list[e.Event], start_timeout_us: int
+) -> Iterator[tuple[int, Timer]]:
+    """The timers that these events of one step have added; `x` is the state after them."""
+    for event in events:
+        match event:
+            case e.ExecutionCreated(scheduled_us=int(due_us)) if x.state == State.CREATED:
+                yield due_us, BeginScheduled(x.id)
+            case e.RetryScheduled(task_run_id=run_id) if run_id in x.retrying:
+                yield from _retry(x, run_id)
+            case e.AttemptSubmitted(task_run_id=run_id) if run_id in x.leased:
+                yield from _start(x, run_id, start_timeout_us)
+
+
+def _retry(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
+    run = x.task_runs[run_id]
+    if run.retry_due_us is not None:
+        yield run.retry_due_us, RetryDue(x.id, run_id, run.attempt)
+
+
+def _start(x: Execution, run_id: str, start_timeout_us: int) -> Iterator[tuple[int, Timer]]:
+    run = x.task_runs[run_id]
+    if run.worker_id is None:
+        due_us = run.submitted_us + start_timeout_us
+        yield due_us, StartOverdue(x.id, run_id, run.attempt, run.epoch)

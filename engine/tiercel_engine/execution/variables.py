@@ -1,0 +1,177 @@
+"""What a template may see, cut to what it refers to (expressions.md §7).
+
+A job carries only this, so its size does not grow with the execution. Values are spliced in as
+JSON text; nothing is parsed on the way.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from tiercel_engine.clock import iso
+from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.expression.render import References
+from tiercel_engine.flow.task import Task
+from tiercel_schemas.common import Payload
+
+#: How many enclosing task runs `parents` shows.
+PARENTS_MAX = 100
+
+JsonObject = dict[str, Any]
+
+
+def job_variables(
+    execution: Execution, plan: Plan, task: Task, run: TaskRun, refers: References
+) -> JsonObject:
+    """The variables of one task run. Values are `msgspec.Raw` JSON; encode, do not read.
+
+    A value behind a claim check stands as `{"$claim": {uri, size_bytes, sha256}}`.
+    """
+    variables = flow_variables(execution, plan, refers)
+    variables["task"] = {"id": task.id, "type": task.type}
+    variables["taskrun"] = _task_run(run)
+    if run.parent_id and _wants(refers, "parent", "parents"):
+        parents = _parents(execution, run)
+        if parents:
+            variables["parents"] = parents
+            variables["parent"] = parents[0]
+    return variables
+
+
+def flow_variables(execution: Execution, plan: Plan, refers: References) -> JsonObject:
+    """The variables that do not depend on a task run."""
+    flow = plan.flow
+    variables: JsonObject = {
+        "flow": {
+            "id": execution.flow_id,
+            "namespace": execution.namespace,
+            "revision": execution.flow_revision,
+            "tenantId": execution.tenant,
+        },
+        "execution": {
+            "id": execution.id,
+            "startDate": iso(execution.created_us),
+            "originalId": execution.original_id,
+            "state": execution.state,
+        },
+    }
+    if _wants(refers, "inputs") and not _is_empty(execution.inputs):
+        variables["inputs"] = raw(execution.inputs)
+    if _wants(refers, "trigger", "schedule") and not _is_empty(execution.trigger):
+        variables["trigger"] = _trigger(execution.trigger)
+    if flow.variables and _wants(refers, "vars"):
+        variables["vars"] = msgspec.Raw(plan.vars_json().encode())
+    if execution.labels and _wants(refers, "labels"):
+        variables["labels"] = _labels(execution)
+    if execution.task_runs and _wants(refers, "outputs"):
+        variables["outputs"] = _outputs(execution, refers)
+    if execution.task_runs and _wants(refers, "tasks"):
+        variables["tasks"] = {
+            task_id: {"state": execution.task_runs[run_id].state}
+            for task_id, run_id in _selected(execution, refers, "tasks")
+        }
+    return variables
+
+
+def decoded(variables: JsonObject) -> JsonObject:
+    """The same variables as values, for rendering in this process."""
+    value: JsonObject = msgspec.json.decode(msgspec.json.encode(variables))
+    return value
+
+
+def raw(payload: Payload | None) -> Any:
+    """A payload as it stands in a job."""
+    if payload is None:
+        return {}
+    if payload.claim is not None:
+        return {"$claim": msgspec.to_builtins(payload.claim)}
+    return msgspec.Raw((payload.json or "null").encode())
+
+
+def _wants(refers: References, *roots: str) -> bool:
+    return refers.dynamic or any(path[0] in roots for path in refers.paths)
+
+
+def _is_empty(payload: Payload) -> bool:
+    return payload.json is None and payload.claim is None
+
+
+def _selected(execution: Execution, refers: References, root: str) -> list[tuple[str, str]]:
+    """(task id, task run id) of the tasks that `root.<task id>` is asked of."""
+    names = set()
+    for path in refers.paths:
+        if path[0] == root:
+            if len(path) == 1:
+                return list(execution.runs_of_task.items())
+            names.add(path[1])
+    if refers.dynamic:
+        return list(execution.runs_of_task.items())
+    found = []
+    for name in names:
+        run_id = execution.runs_of_task.get(str(name))
+        if run_id is not None:
+            found.append((str(name), run_id))
+    return found
+
+
+def _outputs(execution: Execution, refers: References) -> JsonObject:
+    outputs = {}
+    for task_id, run_id in _selected(execution, refers, "outputs"):
+        payload = execution.task_runs[run_id].outputs
+        outputs[task_id] = {} if payload is None else raw(payload)
+    return outputs
+
+
+def _task_run(run: TaskRun) -> JsonObject:
+    view: JsonObject = {
+        "id": run.id,
+        "startDate": iso(run.created_us),
+        "attemptsCount": max(run.attempt - 1, 0),
+    }
+    if run.parent_id:
+        view["parentId"] = run.parent_id
+    if run.value is not None:
+        view["value"] = run.value
+    if run.iteration is not None:
+        view["iteration"] = run.iteration
+    return view
+
+
+def _parents(execution: Execution, run: TaskRun) -> list[JsonObject]:
+    """Nearest first; only ancestors that have a value or outputs."""
+    parents: list[JsonObject] = []
+    parent_id = run.parent_id
+    while parent_id and len(parents) < PARENTS_MAX:
+        parent = execution.task_runs[parent_id]
+        view: JsonObject = {}
+        if parent.value is not None:
+            view["taskrun"] = {"value": parent.value}
+        if parent.outputs is not None:
+            view["outputs"] = raw(parent.outputs)
+        if view:
+            parents.append(view)
+        parent_id = parent.parent_id
+    return parents
+
+
+def _labels(execution: Execution) -> JsonObject:
+    """First of duplicates wins; `system.x` stands under `system`."""
+    labels: JsonObject = {}
+    for label in execution.labels:
+        prefix, dot, rest = label.key.partition(".")
+        if dot and prefix == "system":
+            labels.setdefault("system", {}).setdefault(rest, label.value)
+        else:
+            labels.setdefault(label.key, label.value)
+    return labels
+
+
+def _trigger(payload: Payload) -> Any:
+    """The variables of the trigger: what stands under `variables` in its JSON object."""
+    if payload.claim is not None:
+        return {"$claim": msgspec.to_builtins(payload.claim), "$member": "variables"}
+    trigger = msgspec.json.decode(payload.json or "{}", type=dict[str, msgspec.Raw])
+    return trigger.get("variables", {})

@@ -1,0 +1,38 @@
+"""What `process` may ask of the world: time, chance, flows, rendering. Never I/O.
+
+Whatever it learns here it writes into events, so that replaying them needs no world.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.expression.render import Renderer
+from tiercel_schemas.ids import FlowKey
+
+
+class World(Protocol):
+    """The executor implements it; tests use a still clock and a seeded chance."""
+
+    renderer: Renderer
+
+    def now_us(self) -> int: ...
+
+    def new_id(self) -> str:
+        """A new time-ordered id."""
+
+    def random(self) -> float:
+        """A number in [0, 1)."""
+
+    def plan(self, key: FlowKey, revision: int | None) -> Plan | None:
+        """The flow's revision, prepared for running; None for the revision: the latest."""
+
+    def latest_revision(self, key: FlowKey) -> int:
+        """Number of the newest revision, deletions included; 0 when there never was one."""
+
+    def is_deleted(self, key: FlowKey) -> bool:
+        """Whether the newest revision deletes the flow, or there is none."""
+
+    def check_source(self, key: FlowKey, source: str) -> str | None:
+        """Why this source cannot be stored under `key`; None when it can."""

@@ -1,0 +1,116 @@
+"""Checkpoints: the live executions of a partition at an offset, in internal storage.
+
+An optimisation only. A checkpoint that is missing, torn or of another version is ignored, and the
+fold starts at offset 0; both ways give the same state (a test says so).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from immutables import Map
+from msgspec.structs import asdict, replace
+
+from tiercel_engine.execution.model import Block, Execution, TaskRun
+from tiercel_engine.executor.partition import Partition
+
+#: Counts up whenever the layout of `Execution` or what it holds changes.
+VERSION = 1
+
+_MAPS = ("task_runs", "blocks", "runs_of_task", "leased", "retrying")
+_NO_MAPS: dict[str, Any] = {name: Map() for name in _MAPS}
+
+
+class SavedExecution(msgspec.Struct):
+    """An execution with its persistent maps as lists."""
+
+    fields: dict[str, Any]
+    task_runs: list[TaskRun]
+    blocks: list[tuple[str, str, Block]]
+    runs_of_task: dict[str, str]
+    leased: list[str]
+    retrying: list[str]
+
+
+class Checkpoint(msgspec.Struct):
+    """A partition's state; `offset` is the next one to fold in the executions topic."""
+
+    offset: int
+    executions: list[SavedExecution]
+    given_ids: list[str]
+    ended_given: dict[str, int]
+    ended_recent: dict[str, int]
+    version: int = VERSION
+
+
+def take(partition: Partition, offset: int) -> Checkpoint:
+    """A cheap snapshot: persistent structures are shared, not copied."""
+    given, recent = partition.ended.dump()
+    return Checkpoint(
+        offset=offset,
+        executions=[_save(x) for x in partition.executions.values()],
+        given_ids=list(partition.given_ids),
+        ended_given=given,
+        ended_recent=recent,
+    )
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """The checkpoint as bytes. May run in another thread than the executor's."""
+    return msgspec.msgpack.encode(checkpoint)
+
+
+def decode(data: bytes) -> Checkpoint | None:
+    """The checkpoint in `data`; None when it cannot be used."""
+    try:
+        checkpoint = msgspec.msgpack.decode(data, type=Checkpoint)
+    except (msgspec.DecodeError, msgspec.ValidationError):
+        return None
+    return checkpoint if checkpoint.version == VERSION else None
+
+
+def restore(checkpoint: Checkpoint, partition: Partition) -> None:
+    """Put the saved executions into an empty partition."""
+    partition.given_ids = set(checkpoint.given_ids)
+    partition.ended.load(checkpoint.ended_given, checkpoint.ended_recent)
+    for saved in checkpoint.executions:
+        execution = _load(saved)
+        partition.executions[execution.id] = execution
+
+
+def _save(x: Execution) -> SavedExecution:
+    return SavedExecution(
+        fields={k: v for k, v in asdict(x).items() if k not in _MAPS},
+        task_runs=list(x.task_runs.values()),
+        blocks=[(parent, branch, block) for (parent, branch), block in x.blocks.items()],
+        runs_of_task=dict(x.runs_of_task),
+        leased=list(x.leased),
+        retrying=list(x.retrying),
+    )
+
+
+def _load(saved: SavedExecution) -> Execution:
+    plain = msgspec.convert({**saved.fields}, type=_Fields)
+    return replace(
+        Execution(plain.id),
+        **asdict(plain),
+        task_runs=Map({run.id: run for run in saved.task_runs}),
+        blocks=Map({(parent, branch): block for parent, branch, block in saved.blocks}),
+        runs_of_task=Map(saved.runs_of_task),
+        leased=Map(dict.fromkeys(saved.leased)),
+        retrying=Map(dict.fromkeys(saved.retrying)),
+    )
+
+
+#: `Execution` without its maps, so that msgspec can convert it.
+_Fields: Any = msgspec.defstruct(
+    "_Fields",
+    [
+        (f.name, f.type, msgspec.field(default=f.default))
+        if f.default is not msgspec.NODEFAULT
+        else (f.name, f.type)
+        for f in msgspec.structs.fields(Execution)
+        if f.name not in _MAPS
+    ],
+)

@@ -1,0 +1,82 @@
+"""Which workers live, and which partition of the jobs topic a job goes to.
+
+Workers say how many slots are free and which partitions they read. A job goes to the freest
+worker's partitions; when none is known, to any. What a worker says is a hint: a wrong one costs
+time, never a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from tiercel_schemas.jobs import WorkerHeartbeat
+
+RUNNING = "RUNNING"
+
+
+class _Worker:
+    __slots__ = ("free", "partitions", "seen_s", "turn")
+
+    def __init__(self, beat: WorkerHeartbeat, now_s: float) -> None:
+        self.free = beat.free_slots
+        self.partitions = beat.job_partitions
+        self.seen_s = now_s
+        self.turn = 0
+
+
+class Dispatcher:
+    """The workers as their heartbeats show them. Times are seconds of a monotonic clock."""
+
+    def __init__(
+        self, job_partitions: int, lost_s: float, now_s: float, random: Callable[[], float]
+    ) -> None:
+        self._job_partitions = job_partitions
+        self._lost_s = lost_s
+        self._random = random
+        self._workers: dict[str, _Worker] = {}
+        #: Holders of leases that have not been heard of yet, and since when.
+        self._silent_since: dict[str, float] = {}
+        self._started_s = now_s
+
+    def heard(self, beat: WorkerHeartbeat, now_s: float) -> None:
+        """Take a heartbeat in; a worker that is draining or has stopped gets no more jobs."""
+        self._silent_since.pop(beat.worker_id, None)
+        if beat.state == "STOPPED":
+            self._workers.pop(beat.worker_id, None)
+            self._silent_since[beat.worker_id] = float("-inf")
+            return
+        self._workers[beat.worker_id] = worker = _Worker(beat, now_s)
+        if beat.state != RUNNING:
+            worker.free = 0
+            worker.partitions = ()
+
+    def lost(self, holders: Iterable[str], now_s: float) -> list[str]:
+        """Those of `holders` (worker ids with leases) that have been silent for too long."""
+        lost = []
+        for worker_id in holders:
+            worker = self._workers.get(worker_id)
+            if worker is not None:
+                since_s = worker.seen_s
+            else:
+                since_s = self._silent_since.setdefault(worker_id, now_s)
+            if now_s - since_s > self._lost_s:
+                lost.append(worker_id)
+        for worker_id in lost:
+            self._workers.pop(worker_id, None)
+        return lost
+
+    def has_free_slot(self) -> bool:
+        """Whether any worker says that it could take a job now."""
+        return any(worker.free > 0 for worker in self._workers.values())
+
+    def partition(self) -> int:
+        """The jobs partition for the next job."""
+        best: _Worker | None = None
+        for worker in self._workers.values():
+            if worker.partitions and (best is None or worker.free > best.free):
+                best = worker
+        if best is None:
+            return int(self._random() * self._job_partitions)
+        best.free -= 1
+        best.turn += 1
+        return best.partitions[best.turn % len(best.partitions)]

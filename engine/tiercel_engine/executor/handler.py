@@ -1,0 +1,134 @@
+"""One command against one partition: process it, keep its state, put its records out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+from tiercel_engine.errors import NotFound, Rejected
+from tiercel_engine.execution.abort import abort
+from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.process import process
+from tiercel_engine.execution.step import Step
+from tiercel_engine.executor.outbox import Outbox
+from tiercel_engine.executor.partition import Partition
+from tiercel_engine.executor.recovery import Recovery
+from tiercel_engine.executor.world import ExecutorWorld
+from tiercel_schemas import commands as c
+from tiercel_schemas import events as e
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.state import State
+
+log = structlog.get_logger(__name__)
+
+
+class Handler:
+    """Runs commands through `process` and keeps what comes out."""
+
+    def __init__(self, world: ExecutorWorld, recovery: Recovery) -> None:
+        self._world = world
+        self._recovery = recovery
+
+    def handle(self, partition: Partition, command: Any, outbox: Outbox) -> str | None:
+        """Process one command; returns why it belongs to the dead letters, if it does."""
+        try:
+            execution = self._execution(partition, command)
+        except AttributeError:
+            return f"Expected a command, but it is a {type(command).__name__}."
+        except NotFound as error:
+            self._reject(partition, command, Rejected(str(error), "NOT_FOUND"), outbox)
+            return None
+        try:
+            step = process(execution, command, self._world)
+            self._keep(partition, command, step, outbox)
+        except Rejected as rejection:
+            self._reject(partition, command, rejection, outbox)
+        except AssertionError:
+            # A broken invariant: what is in memory cannot be trusted, the process must not go on.
+            raise
+        except Exception as error:
+            log.exception("command_failed", execution_id=execution.id, command=_name(command))
+            return self._abort(partition, execution, command, error, outbox)
+        return None
+
+    def _execution(self, partition: Partition, command: Any) -> Execution:
+        if isinstance(command, c.SaveFlow):
+            return Execution(str(FlowKey(command.tenant, command.namespace, command.flow_id)))
+        execution = partition.execution(command.execution_id)
+        positions = getattr(command, "positions", ())
+        if not execution.exists and positions:
+            return self._recovery.execution(partition.number, execution.id, positions)
+        return execution
+
+    def _keep(self, partition: Partition, command: Any, step: Step, outbox: Outbox) -> None:
+        if isinstance(command, c.CreateExecution) and command.execution_id in partition.ended:
+            return
+        if step.stale is not None:
+            log.debug(
+                "command_stale",
+                execution_id=step.execution.id,
+                command=_name(command),
+                reason=step.stale,
+            )
+        outbox.add_step(
+            partition.number,
+            step,
+            _name(command),
+            getattr(command, "command_id", None),
+            getattr(command, "positions", ()),
+        )
+        for flow in step.flows:
+            self._world.stage(flow)
+        if step.events:
+            partition.accept(step.execution, step.events, step.at_us)
+
+    def _reject(
+        self, partition: Partition, command: Any, rejection: Rejected, outbox: Outbox
+    ) -> None:
+        command_id = getattr(command, "command_id", None)
+        subject = self._subject(command)
+        log.info(
+            "command_rejected", execution_id=subject, command=_name(command), reason=str(rejection)
+        )
+        if command_id is None:
+            return
+        outbox.add_rejection(
+            partition.number,
+            e.CommandRejected(
+                execution_id=subject,
+                command_id=command_id,
+                cause=_name(command),
+                reason=str(rejection),
+                kind=rejection.kind,
+                at_us=self._world.now_us(),
+            ),
+        )
+
+    @staticmethod
+    def _subject(command: Any) -> str:
+        if isinstance(command, c.SaveFlow):
+            return str(FlowKey(command.tenant, command.namespace, command.flow_id))
+        subject: str = command.execution_id
+        return subject
+
+    def _abort(
+        self,
+        partition: Partition,
+        execution: Execution,
+        command: Any,
+        error: Exception,
+        outbox: Outbox,
+    ) -> str:
+        """A command that breaks the engine ends its own execution, and nothing else."""
+        reason = f"{type(error).__name__}: {error}"
+        if execution.exists and not execution.is_ended and execution.state != State.KILLING:
+            step = Step(execution, self._world.now_us())
+            abort(step, f"The engine could not go on after {_name(command)}: {reason}")
+            outbox.add_step(partition.number, step, "Abort", None, ())
+            partition.accept(step.execution, step.events, step.at_us)
+        return reason
+
+
+def _name(command: Any) -> str:
+    return type(command).__name__

@@ -1,0 +1,111 @@
+"""What one transaction writes: a step's outcome as records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.eventlog.base import RECORD_BYTES_MAX, NewRecord
+from tiercel_engine.execution.step import Step
+from tiercel_engine.executor.dispatch import Dispatcher
+from tiercel_schemas import codec
+from tiercel_schemas import events as e
+from tiercel_schemas.common import PositionRange
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.topics import Topics, partition_for
+
+#: Above this size a step's events are spread over several records of the same transaction.
+BATCH_BYTES_MAX = RECORD_BYTES_MAX // 2
+
+
+class Outbox:
+    """Collects the records of one transaction."""
+
+    def __init__(self, topics: Topics, dispatcher: Dispatcher) -> None:
+        self._topics = topics
+        self._dispatcher = dispatcher
+        self.records: list[NewRecord] = []
+
+    def add_step(
+        self,
+        partition: int,
+        step: Step,
+        cause: str,
+        command_id: str | None,
+        positions: tuple[PositionRange, ...],
+    ) -> None:
+        """Add everything that a step writes.
+
+        Raises:
+            Rejected: one event alone is too large for the log; nothing was added.
+        """
+        records: list[NewRecord] = []
+        if step.events:
+            batch = e.EventBatch(
+                execution_id=step.execution.id,
+                first_seq=step.first_sequence,
+                at_us=step.at_us,
+                cause=cause,
+                command_id=command_id,
+                events=tuple(step.events),
+                positions=positions,
+            )
+            records += self._event_records(partition, batch)
+        key = step.execution.id
+        for job in step.jobs:
+            value = codec.encode(job)
+            to = self._dispatcher.partition()
+            records.append(NewRecord(self._topics.jobs.name, job.task_run_id, value, to))
+        for revocation in step.revocations:
+            value = codec.encode(revocation)
+            records.append(NewRecord(self._topics.revocations.name, key, value))
+        for line in step.logs:
+            records.append(NewRecord(self._topics.logs.name, key, codec.encode(line)))
+        for flow in step.flows:
+            records.append(self._flow_record(flow))
+        self.records += records
+
+    def _event_records(self, partition: int, batch: e.EventBatch) -> Iterator[NewRecord]:
+        value = codec.encode(batch)
+        if len(value) <= BATCH_BYTES_MAX:
+            name = self._topics.executions.name
+            yield NewRecord(name, batch.execution_id, value, partition)
+            return
+        if len(batch.events) == 1:
+            if len(value) > RECORD_BYTES_MAX:
+                raise Rejected(
+                    f"Expected one event to take at most {RECORD_BYTES_MAX} bytes, but "
+                    f"{type(batch.events[0]).__name__} takes {len(value)}.",
+                    "INVALID",
+                )
+            yield NewRecord(self._topics.executions.name, batch.execution_id, value, partition)
+            return
+        middle = len(batch.events) // 2
+        for first, events in ((0, batch.events[:middle]), (middle, batch.events[middle:])):
+            part = e.EventBatch(
+                execution_id=batch.execution_id,
+                first_seq=batch.first_seq + first,
+                at_us=batch.at_us,
+                cause=batch.cause,
+                command_id=batch.command_id,
+                events=events,
+                positions=batch.positions if first == 0 else (),
+            )
+            yield from self._event_records(partition, part)
+
+    def _flow_record(self, flow: FlowRevision) -> NewRecord:
+        key = str(FlowKey(flow.tenant, flow.namespace, flow.flow_id))
+        topic = self._topics.flows
+        return NewRecord(
+            topic.name,
+            f"{key}/{flow.revision}",
+            codec.encode(flow),
+            partition_for(key, topic.partitions),
+        )
+
+    def add_rejection(self, partition: int, rejection: e.CommandRejected) -> None:
+        """Say that a command was refused, to whoever waits for it."""
+        name = self._topics.executions.name
+        value = codec.encode(rejection)
+        self.records.append(NewRecord(name, rejection.execution_id, value, partition))

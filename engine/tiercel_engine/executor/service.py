@@ -1,0 +1,246 @@
+"""The executor's loop: read a batch of commands, step each, commit once.
+
+Theory of operation. `poll` brings commands and, inside it, news of partitions won and lost. Every
+command is processed against the state in memory, whose changes are kept at once, since the next
+command of the batch may need them. Then one transaction writes all events, jobs and consumed
+offsets. When its outcome is not a plain yes, everything in memory is dropped and read back from
+the log: what the log says is what happened.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+import structlog
+
+from tiercel_engine.catalog import FlowCatalog
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
+from tiercel_engine.eventlog.base import EventLog, Record, TopicPartition
+from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.execution.timers import StartOverdue
+from tiercel_engine.executor.checkpointer import Checkpointer
+from tiercel_engine.executor.dispatch import Dispatcher
+from tiercel_engine.executor.handler import Handler
+from tiercel_engine.executor.outbox import Outbox
+from tiercel_engine.executor.partition import Partition
+from tiercel_engine.executor.recovery import Recovery
+from tiercel_engine.executor.settings import ExecutorSettings
+from tiercel_engine.executor.world import ExecutorWorld
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.storage.objects import Storage
+from tiercel_schemas.codec import UnreadableRecord, decode
+from tiercel_schemas.jobs import WorkerHeartbeat
+from tiercel_schemas.topics import Topics
+
+log = structlog.get_logger(__name__)
+
+GROUP = "executor"
+US = 1_000_000
+#: How often silent workers are looked for.
+LIVENESS_EVERY_S = 1.0
+
+
+class Executor:
+    """One executor process. `run` blocks in one thread; `stop` may be called from any."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        topics: Topics,
+        catalog: FlowCatalog,
+        storage: Storage,
+        clock: Clock,
+        rng: Random,
+        instance: str,
+        settings: ExecutorSettings | None = None,
+    ) -> None:
+        self.ready = threading.Event()
+        self._log = log
+        self._topics = topics
+        self._catalog = catalog
+        self._clock = clock
+        self._instance = instance
+        self._settings = settings or ExecutorSettings()
+        self._world = ExecutorWorld(catalog, clock, rng, Renderer())
+        self._partitions: dict[int, Partition] = {}
+        self._stopping = threading.Event()
+        self._dispatcher = Dispatcher(
+            topics.jobs.partitions, self._settings.worker_lost_s, time.monotonic(), rng.random
+        )
+        self._poison: list[Any] = []
+        self._checkpoints = Checkpointer(
+            log, topics.executions.name, storage, self._settings.checkpoint_every_s
+        )
+        self._recovery = Recovery(
+            log,
+            topics.executions.name,
+            self._settings,
+            self._checkpoints.load,
+            lambda record, reason: self._poison.append(self._dead_letter(record, reason)),
+        )
+        self._handler = Handler(self._world, self._recovery)
+        self._liveness_due_s = 0.0
+
+    def run(self) -> None:
+        """Own partitions and process their commands until `stop`.
+
+        Raises:
+            AssertionError: an invariant is broken; better stop than write what does not hold.
+            LogUnavailable: the log did not come back in time.
+        """
+        self._catalog.catch_up()
+        self._transactions = self._log.transactions(self._owner)
+        self._workers = self._log.tail([self._topics.workers.name], from_beginning=True)
+        self._consumer = self._log.consumer(
+            GROUP, [self._topics.commands.name], self._instance, self
+        )
+        try:
+            while not self._stopping.is_set():
+                self._turn()
+            self._checkpoints.take_all(self._partitions.values(), final=True)
+        finally:
+            self._consumer.close()
+            self._workers.close()
+            self._transactions.close()
+            self._checkpoints.close()
+            self.ready.clear()
+
+    def stop(self) -> None:
+        """Let `run` end after the transaction in hand."""
+        self._stopping.set()
+        consumer = getattr(self, "_consumer", None)
+        if consumer is not None:
+            consumer.wake()
+
+    @property
+    def _owner(self) -> str:
+        return f"{GROUP}-{self._instance}"
+
+    # -- partitions -----------------------------------------------------------------------------
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Read the state of partitions won back from the log, before their first command."""
+        self._catalog.catch_up()
+        for where in partitions:
+            self._partitions[where.partition] = self._recovery.partition(where.partition)
+        self.ready.set()
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Forget partitions lost: their new owner reads the log."""
+        for where in partitions:
+            self._partitions.pop(where.partition, None)
+
+    def _rebuild(self) -> None:
+        """The last transaction's outcome is in doubt: the log decides."""
+        self._transactions.close()
+        self._transactions = self._log.transactions(self._owner)
+        self._world.dropped()
+        self._consumer.close()
+        self._partitions.clear()
+        self._consumer = self._log.consumer(
+            GROUP, [self._topics.commands.name], self._instance, self
+        )
+
+    # -- one turn -------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
+        self._hear_workers()
+        self._catalog.refresh()
+        outbox = Outbox(self._topics, self._dispatcher)
+        outbox.records += self._poison
+        self._poison.clear()
+        consumed: dict[TopicPartition, int] = {}
+        for record in records:
+            partition = self._partitions.get(record.partition)
+            if partition is None:
+                continue
+            self._command(partition, record, outbox)
+            consumed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        for partition in self._partitions.values():
+            self._fire_timers(partition, outbox)
+        self._lose_workers(outbox)
+        if outbox.records or consumed:
+            self._commit(outbox, consumed)
+        self._checkpoints.take_due(self._partitions.values(), self._settings)
+
+    def _wait_s(self) -> float:
+        """How long to wait for commands: until the next timer, at most."""
+        wait_s = self._settings.idle_poll_s
+        now_us = self._clock.now_us()
+        for partition in self._partitions.values():
+            due_us = partition.next_due_us()
+            if due_us is not None:
+                wait_s = min(wait_s, max(0.0, (due_us - now_us) / US))
+        return wait_s
+
+    def _command(self, partition: Partition, record: Record, outbox: Outbox) -> None:
+        partition.commands_since_checkpoint += 1
+        try:
+            command = decode(record.value)
+        except UnreadableRecord as error:
+            outbox.records.append(self._dead_letter(record, str(error)))
+            return
+        reason = self._handler.handle(partition, command, outbox)
+        if reason is not None:
+            outbox.records.append(self._dead_letter(record, reason))
+
+    def _fire_timers(self, partition: Partition, outbox: Outbox) -> None:
+        now_us = self._clock.now_us()
+        for timer in partition.due_timers(now_us, self._settings.batch_records_max):
+            if isinstance(timer, StartOverdue) and not self._dispatcher.has_free_slot():
+                # Every worker is busy: the job waits its turn, sending it again would not help.
+                due_us = now_us + round(self._settings.start_timeout_s * US)
+                partition.add_timer(due_us, timer)
+                continue
+            self._handler.handle(partition, timer, outbox)
+
+    def _hear_workers(self) -> None:
+        for record in self._workers.poll(self._settings.batch_records_max, 0.0):
+            try:
+                beat = decode(record.value)
+            except UnreadableRecord as error:
+                log.warning("heartbeat_unreadable", offset=record.offset, error=str(error))
+                continue
+            if isinstance(beat, WorkerHeartbeat):
+                self._dispatcher.heard(beat, time.monotonic())
+
+    def _lose_workers(self, outbox: Outbox) -> None:
+        now_s = time.monotonic()
+        if now_s < self._liveness_due_s:
+            return
+        self._liveness_due_s = now_s + LIVENESS_EVERY_S
+        for partition in self._partitions.values():
+            partition.prune_leases()
+            for worker_id in self._dispatcher.lost(partition.lease_holders(), now_s):
+                log.warning("worker_lost", worker_id=worker_id, partition=partition.number)
+                for command in partition.lost_leases(worker_id):
+                    self._handler.handle(partition, command, outbox)
+
+    def _commit(self, outbox: Outbox, consumed: dict[TopicPartition, int]) -> None:
+        try:
+            self._transactions.commit(outbox.records, consumed, self._consumer)
+        except (CommitUncertain, OwnerFenced, PartitionsLost) as error:
+            log.warning("transaction_in_doubt", error=str(error), kind=type(error).__name__)
+            self._rebuild()
+        except LogError:
+            log.exception("transaction_failed", records=len(outbox.records))
+            self._rebuild()
+        else:
+            self._world.committed()
+
+    def _dead_letter(self, record: Record, reason: str) -> Any:
+        log.error(
+            "record_refused",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+        )
+        return dead_letter(self._topics.dead_letters.name, record, reason)

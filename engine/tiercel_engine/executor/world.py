@@ -1,0 +1,99 @@
+"""The executor's world: what `process` may ask (see `tiercel_engine.execution.world`)."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from random import Random
+
+from tiercel_engine.catalog import FlowCatalog
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import InvalidFlow
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.expression.render import Renderer
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey, make_id
+
+#: Prepared revisions kept in memory.
+PLANS_MAX = 2_000
+
+
+class ExecutorWorld:
+    """Time, chance, flows and rendering for one executor."""
+
+    def __init__(self, catalog: FlowCatalog, clock: Clock, rng: Random, renderer: Renderer) -> None:
+        self.renderer = renderer
+        self._catalog = catalog
+        self._clock = clock
+        self._rng = rng
+        self._plans: OrderedDict[tuple[FlowKey, int], Plan] = OrderedDict()
+        #: Revisions that the transaction in hand will write, by flow.
+        self._uncommitted: dict[FlowKey, FlowRevision] = {}
+
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
+    def new_id(self) -> str:
+        return make_id(self._clock.now_us(), self._rng.getrandbits(80))
+
+    def random(self) -> float:
+        return self._rng.random()
+
+    def plan(self, key: FlowKey, revision: int | None) -> Plan | None:
+        """The flow's revision, prepared; reads the flows topic to its end before saying None."""
+        found = self._catalog.entry(key, revision)
+        if found is None:
+            self._catalog.catch_up()
+            found = self._catalog.entry(key, revision)
+        if found is None:
+            return None
+        cached = self._plans.get((key, found.revision))
+        if cached is not None:
+            self._plans.move_to_end((key, found.revision))
+            return cached
+        flow = self._catalog.flow(key, found.revision)
+        if flow is None:
+            return None
+        plan = self._plans[key, found.revision] = Plan(flow)
+        if len(self._plans) > PLANS_MAX:
+            self._plans.popitem(last=False)
+        return plan
+
+    def latest_revision(self, key: FlowKey) -> int:
+        newest = self._newest(key)
+        return 0 if newest is None else newest.revision
+
+    def is_deleted(self, key: FlowKey) -> bool:
+        newest = self._newest(key)
+        return newest is None or newest.deleted
+
+    def check_source(self, key: FlowKey, source: str) -> str | None:
+        """Why this source cannot be stored; the executor checks only that it is this flow's."""
+        try:
+            flow = self._catalog.parse(source)
+        except InvalidFlow as error:
+            return str(error)
+        if (flow.namespace, flow.id) != (key.namespace, key.flow_id):
+            return f"Expected the source of {key.namespace}.{key.flow_id}, but it is another's."
+        return None
+
+    def _newest(self, key: FlowKey) -> FlowRevision | None:
+        pending = self._uncommitted.get(key)
+        if pending is not None:
+            return pending
+        revisions = self._catalog.revisions(key)
+        return revisions[-1] if revisions else None
+
+    def stage(self, flow: FlowRevision) -> None:
+        """Remember a revision until its transaction commits."""
+        key = FlowKey(flow.tenant, flow.namespace, flow.flow_id)
+        self._uncommitted[key] = flow
+
+    def committed(self) -> None:
+        """The transaction is in the log: its flow revisions are now in the catalog."""
+        for flow in self._uncommitted.values():
+            self._catalog.add(flow)
+        self._uncommitted.clear()
+
+    def dropped(self) -> None:
+        """The transaction did not happen, or nobody knows: forget its revisions."""
+        self._uncommitted.clear()

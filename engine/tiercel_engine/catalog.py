@@ -123,7 +123,21 @@ class FlowCatalog:
             if cached is not None and cached[0] == entry:
                 self._parsed.move_to_end(place)
                 return cached[1]
-        flow = load_flow(
+        flow = self.parse(entry)
+        with self._writing:
+            self._parsed[place] = (entry, flow)
+            self._parsed.move_to_end(place)
+            if len(self._parsed) > PARSED_MAX:
+                self._parsed.popitem(last=False)
+        return flow
+
+    def parse(self, entry: FlowRevision) -> Flow:
+        """Parse a revision leniently, whether it is in the catalog or not.
+
+        Raises:
+            InvalidFlow: its source does not hold even so.
+        """
+        return load_flow(
             entry.source,
             self._types,
             revision=entry.revision,
@@ -133,12 +147,6 @@ class FlowCatalog:
             dialect=entry.dialect,
             deleted=entry.deleted,
         )
-        with self._writing:
-            self._parsed[place] = (entry, flow)
-            self._parsed.move_to_end(place)
-            if len(self._parsed) > PARSED_MAX:
-                self._parsed.popitem(last=False)
-        return flow
 
     def revisions(self, key: FlowKey) -> list[FlowRevision]:
         """All revisions of a flow, oldest first, deleting ones included."""

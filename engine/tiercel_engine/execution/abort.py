@@ -8,7 +8,7 @@ from tiercel_schemas.state import State, is_terminated
 
 
 def abort(step: Step, reason: str) -> None:
-    """Revoke what is out, fail what is open, end the execution FAILED with the reason in its log."""
+    """Revoke what is out, fail what is open, end FAILED with the reason in the log."""
     x = step.execution
     step.log("ERROR", reason)
     for run_id in x.leased:

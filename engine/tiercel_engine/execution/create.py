@@ -82,18 +82,17 @@ def save_flow(step: Step, command: SaveFlow, world: World) -> None:
         )
     if command.deleted and deleted:
         raise Rejected(_unknown(key, None), "NOT_FOUND")
-    problem = None if command.deleted else world.check_source(key, command.source)
+    revision = FlowRevision(
+        tenant=command.tenant,
+        namespace=command.namespace,
+        flow_id=command.flow_id,
+        revision=newest + 1,
+        source=command.source,
+        deleted=command.deleted,
+        updated_us=step.at_us,
+        command_id=command.command_id,
+    )
+    problem = None if command.deleted else world.problem_with(revision)
     if problem is not None:
         raise Rejected(problem, "INVALID")
-    step.flows.append(
-        FlowRevision(
-            tenant=command.tenant,
-            namespace=command.namespace,
-            flow_id=command.flow_id,
-            revision=newest + 1,
-            source=command.source,
-            deleted=command.deleted,
-            updated_us=step.at_us,
-            command_id=command.command_id,
-        )
-    )
+    step.flows.append(revision)

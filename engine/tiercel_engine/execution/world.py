@@ -9,6 +9,7 @@ from typing import Protocol
 
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.render import Renderer
+from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 
 
@@ -34,5 +35,5 @@ class World(Protocol):
     def is_deleted(self, key: FlowKey) -> bool:
         """Whether the newest revision deletes the flow, or there is none."""
 
-    def check_source(self, key: FlowKey, source: str) -> str | None:
-        """Why this source cannot be stored under `key`; None when it can."""
+    def problem_with(self, revision: FlowRevision) -> str | None:
+        """Why this revision cannot be stored; None when it can."""

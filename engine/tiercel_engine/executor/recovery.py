@@ -108,7 +108,7 @@ class Recovery:
                 batch = decode(record.value)
                 if isinstance(batch, e.EventBatch):
                     execution = fold(execution, batch)
-        if not execution.exists or (execution.state == State.CREATED and not execution.task_runs):
+        if not execution.exists:
             raise NotFound(
                 f"Expected the events of execution {execution_id} at the given positions of "
                 "the log, but they are not there. Rebuild the index: tiercel index rebuild."

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from random import Random
 
+import structlog
+
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow
@@ -12,6 +14,8 @@ from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.render import Renderer
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, make_id
+
+log = structlog.get_logger(__name__)
 
 #: Prepared revisions kept in memory.
 PLANS_MAX = 2_000
@@ -50,7 +54,11 @@ class ExecutorWorld:
         if cached is not None:
             self._plans.move_to_end((key, found.revision))
             return cached
-        flow = self._catalog.flow(key, found.revision)
+        try:
+            flow = self._catalog.flow(key, found.revision)
+        except InvalidFlow as error:
+            log.error("flow_unreadable", flow=str(key), revision=found.revision, error=str(error))
+            return None
         if flow is None:
             return None
         plan = self._plans[key, found.revision] = Plan(flow)
@@ -66,14 +74,20 @@ class ExecutorWorld:
         newest = self._newest(key)
         return newest is None or newest.deleted
 
-    def check_source(self, key: FlowKey, source: str) -> str | None:
-        """Why this source cannot be stored; the executor checks only that it is this flow's."""
+    def problem_with(self, revision: FlowRevision) -> str | None:
+        """Why this revision cannot be stored: it must be a flow, and the one it is stored as.
+
+        Types are not checked here: the doors did, and this process may lack a plugin they have.
+        """
         try:
-            flow = self._catalog.parse(source)
+            flow = self._catalog.parse(revision)
         except InvalidFlow as error:
             return str(error)
-        if (flow.namespace, flow.id) != (key.namespace, key.flow_id):
-            return f"Expected the source of {key.namespace}.{key.flow_id}, but it is another's."
+        if (flow.namespace, flow.id) != (revision.namespace, revision.flow_id):
+            return (
+                f"Expected the source of {revision.namespace}.{revision.flow_id}, but it is that "
+                f"of {flow.namespace}.{flow.id}."
+            )
         return None
 
     def _newest(self, key: FlowKey) -> FlowRevision | None:

@@ -1,7 +1,7 @@
 """The read models as protocols. Write side: the indexer alone. Read side: the API alone.
 
 Everything here can be dropped and rebuilt from the log. Documents are the JSON objects that the
-HTTP API answers with (features: api.md §5), so reading is one query and no conversion.
+HTTP API answers with, so reading is one query and no conversion.
 """
 
 from __future__ import annotations
@@ -11,7 +11,27 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tiercel_engine.errors import TransientError, UserError
+
 JsonObject = dict[str, Any]
+
+#: Column name -> value of one row of `tables`.
+Row = dict[str, Any]
+
+#: (topic, partition).
+Lane = tuple[str, int]
+
+
+class OffsetsMoved(TransientError):
+    """Somebody else indexed these partitions meanwhile; nothing was written, start over."""
+
+
+class DatabaseUnavailable(TransientError):
+    """The database did not answer or gave up the transaction; nothing was written."""
+
+
+class SortUnknown(UserError):
+    """No such column to sort by; the message names those that are."""
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -22,7 +42,20 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class ExecutionFilter(msgspec.Struct, frozen=True):
-    """Which executions; every part narrows. Instants in microseconds since the epoch."""
+    """Which executions; every part narrows. Instants in microseconds since the epoch.
+
+    Attributes:
+        q: part of its id, namespace or flow id, in any case of letters.
+        namespace: exactly this one; `namespace_prefix`: this one and those below it.
+        states: any of them.
+        labels: all of these (key, value).
+        start_us: began then or later.
+        end_us: began then or earlier.
+        parent_id: replayed from or started by this one.
+        trigger_execution_id: started by this execution's task or its end.
+        child_filter: CHILD: started by another execution; MAIN: not so.
+        kinds: any of NORMAL, TEST, PLAYGROUND, LOOP.
+    """
 
     q: str | None = None
     namespace: str | None = None
@@ -39,7 +72,14 @@ class ExecutionFilter(msgspec.Struct, frozen=True):
 
 
 class LogFilter(msgspec.Struct, frozen=True):
-    """Which log lines."""
+    """Which log lines; every part narrows. `attempt` counts from 0, as in the documents.
+
+    Attributes:
+        namespace: this one and those below it.
+        min_level: TRACE, DEBUG, INFO, WARN or ERROR.
+        q: part of the message, in any case of letters.
+        start_us, end_us: written then or later, then or earlier.
+    """
 
     execution_id: str | None = None
     namespace: str | None = None
@@ -60,7 +100,8 @@ class ReadModels(Protocol):
     def execution(self, execution_id: str) -> JsonObject | None:
         """The execution as the API answers it, task runs in creation order; None: not there.
 
-        Values behind a claim check stand as `{"$claim": {uri, size_bytes, sha256}}`.
+        Values behind a claim check stand as `{"$claim": {uri, size_bytes, sha256}}`. `duration`
+        reaches to the last change of state, as in the peer, and is zero before the second state.
         """
 
     def execution_sequence(self, execution_id: str) -> int:
@@ -72,7 +113,14 @@ class ReadModels(Protocol):
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
     ) -> Page:
-        """Executions; `page` from 1, `sort`: (column, ascending) pairs."""
+        """Executions; `page` from 1, `sort`: (column, ascending) pairs; none: newest first.
+
+        Columns: id, namespace, flowId, state.current, state.startDate, state.endDate,
+        state.duration. An execution's first `query.TASK_RUNS_PER_RESULT_MAX` task runs come along.
+
+        Raises:
+            SortUnknown: no such column.
+        """
 
     def logs(self, where: LogFilter, limit: int = 10_000) -> list[JsonObject]:
         """Log lines in the order of their time."""
@@ -89,9 +137,74 @@ class ReadModels(Protocol):
         task_run_id: str | None = None,
         task_id: str | None = None,
         sort: Sequence[tuple[str, bool]] = (),
-    ) -> Page: ...
+    ) -> Page:
+        """Metrics of an execution, oldest first unless sorted by name, type, value, timestamp.
+
+        Raises:
+            SortUnknown: no such column.
+        """
 
     def indexed_offsets(self) -> Mapping[tuple[str, int], int]:
         """(topic, partition) -> next offset to index."""
 
     def close(self) -> None: ...
+
+
+class Changes(msgspec.Struct):
+    """What one batch of records does to the tables, at most one change per row.
+
+    Attributes:
+        offsets: (topic, partition) -> (next offset before the batch, after it).
+        executions, task_runs: whole rows to insert or overwrite.
+        task_runs_removed: rows of `execution_id`, `position`.
+        records: rows of `execution_records`.
+        labels_removed, labels_added: rows of `labels`; removed first.
+        logs, metrics: rows to insert.
+    """
+
+    offsets: dict[Lane, tuple[int, int]] = msgspec.field(default_factory=dict)
+    executions: list[Row] = msgspec.field(default_factory=list)
+    task_runs: list[Row] = msgspec.field(default_factory=list)
+    task_runs_removed: list[Row] = msgspec.field(default_factory=list)
+    records: list[Row] = msgspec.field(default_factory=list)
+    labels_removed: list[Row] = msgspec.field(default_factory=list)
+    labels_added: list[Row] = msgspec.field(default_factory=list)
+    logs: list[Row] = msgspec.field(default_factory=list)
+    metrics: list[Row] = msgspec.field(default_factory=list)
+
+
+class WriteModels(Protocol):
+    """What the indexer writes. Thread-safe; every call is one transaction.
+
+    Every method raises `DatabaseUnavailable` when the database does not answer.
+    """
+
+    def open_lanes(self, lanes: Sequence[Lane]) -> dict[Lane, int]:
+        """Next offset to index of each partition; a new one begins at 0."""
+
+    def load_executions(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Rows of `executions` with `seq`, the number of their last event; by id."""
+
+    def load_task_runs(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+        """Rows of `task_runs` by (execution id, task run id)."""
+
+    def write(self, changes: Changes) -> None:
+        """Write rows and offsets together or not at all.
+
+        Raises:
+            OffsetsMoved: a next offset is not what `changes` says; nothing was written.
+        """
+
+    def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
+        """Remove all rows and offsets, for a rebuild.
+
+        Args:
+            keep_below: lines and metrics of the topics `logs` and `metrics` below these offsets
+                stay: the log no longer has them. Partitions not named here stay whole.
+            logs: name of the logs topic.
+            metrics: name of the metrics topic.
+        """
+
+
+class Store(ReadModels, WriteModels, Protocol):
+    """Both sides of one database."""

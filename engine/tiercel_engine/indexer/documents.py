@@ -1,0 +1,99 @@
+"""The documents of the read model: the JSON objects of the API, field by field in its order.
+
+Fields without a value are `UNSET` and left out. Values that the engine does not look into
+(inputs, outputs, trigger) stay JSON text.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from tiercel_schemas.common import Label, Payload
+
+
+class Change(msgspec.Struct):
+    """One entry of a history. `date` is ISO 8601 in UTC."""
+
+    state: str
+    date: str
+
+
+class StateDocument(msgspec.Struct, rename="camel"):
+    """Where something stands and how it came there. `duration` is ISO 8601."""
+
+    current: str
+    histories: list[Change]
+    duration: str
+    start_date: str
+    end_date: str | UnsetType = UNSET
+
+
+class Attempt(msgspec.Struct):
+    """One attempt of a task run."""
+
+    state: StateDocument
+
+
+class TaskRunDocument(msgspec.Struct, rename="camel", kw_only=True):
+    """A task run. A flowable's has no attempts; outputs are always there."""
+
+    id: str
+    execution_id: str
+    namespace: str
+    flow_id: str
+    task_id: str
+    parent_task_run_id: str | UnsetType = UNSET
+    value: str | UnsetType = UNSET
+    attempts: list[Attempt] | UnsetType = UNSET
+    outputs: Raw
+    state: StateDocument
+    iteration: int | UnsetType = UNSET
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    """How often an execution was run, and since when."""
+
+    attempt_number: int
+    original_created_date: str
+
+
+class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
+    """An execution without its task runs. `kind` is left out when it is NORMAL."""
+
+    id: str
+    namespace: str
+    flow_id: str
+    flow_revision: int
+    inputs: Raw | UnsetType = UNSET
+    outputs: Raw | UnsetType = UNSET
+    labels: list[Label]
+    state: StateDocument
+    parent_id: str | UnsetType = UNSET
+    original_id: str
+    trigger: Raw | UnsetType = UNSET
+    deleted: bool = False
+    metadata: Metadata
+    schedule_date: str | UnsetType = UNSET
+    kind: str | UnsetType = UNSET
+
+
+_encoder = msgspec.json.Encoder()
+decode_execution = msgspec.json.Decoder(ExecutionDocument).decode
+decode_task_run = msgspec.json.Decoder(TaskRunDocument).decode
+
+
+def encode(document: ExecutionDocument | TaskRunDocument) -> str:
+    """The document as JSON text."""
+    return _encoder.encode(document).decode()
+
+
+def raw(payload: Payload | None) -> Raw | UnsetType:
+    """The payload's JSON text; a claim check as `{"$claim": …}`; `UNSET` when it has no value."""
+    if payload is None:
+        return UNSET
+    if payload.claim is not None:
+        return Raw(_encoder.encode({"$claim": payload.claim}))
+    if payload.json is None or payload.json == "null":
+        return UNSET
+    return Raw(payload.json.encode())

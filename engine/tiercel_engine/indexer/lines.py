@@ -1,0 +1,83 @@
+"""Log lines and metrics -> rows. No I/O."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from tiercel_engine.eventlog.base import Record
+from tiercel_engine.repository.base import Row
+from tiercel_engine.repository.query import LEVELS
+from tiercel_schemas.codec import UnreadableRecord, decode_as
+from tiercel_schemas.logs import LogEntry, MetricEntry
+
+_RANKS = {level: rank for rank, level in enumerate(LEVELS)}
+_encode = msgspec.json.Encoder().encode
+
+#: The last instant that ISO 8601 text with four digits of year can name.
+INSTANT_MAX_US = 253_402_300_799_999_999
+
+
+def storable(text: str) -> str:
+    """The text without NUL, which PostgreSQL does not store."""
+    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def log_row(record: Record) -> Row:
+    """The row of a `LogEntry`.
+
+    Raises:
+        UnreadableRecord: it is none, or has an unknown level or an impossible date.
+    """
+    entry = decode_as(LogEntry, record.value)
+    rank = _RANKS.get(entry.level)
+    if rank is None:
+        raise UnreadableRecord(f"Expected a level of {LEVELS}, but it is {entry.level!r}.")
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "namespace": entry.namespace,
+        "flow_id": entry.flow_id,
+        "execution_id": entry.execution_id,
+        "task_run_id": entry.task_run_id,
+        "task_id": entry.task_id,
+        "trigger_id": entry.trigger_id,
+        # Records count attempts from 1, documents from 0.
+        "attempt": max(entry.attempt - 1, 0),
+        "at_us": _instant(entry.at_us),
+        "level": rank,
+        "thread": storable(entry.thread),
+        "message": storable(entry.message),
+    }
+
+
+def metric_row(record: Record) -> Row:
+    """The row of a `MetricEntry`.
+
+    Raises:
+        UnreadableRecord: it is none, its value is no number of JSON, or its date is impossible.
+    """
+    entry = decode_as(MetricEntry, record.value)
+    if not math.isfinite(entry.value):
+        raise UnreadableRecord(f"Expected a finite value, but it is {entry.value}.")
+    return {
+        "partition": record.partition,
+        "offset": record.offset,
+        "namespace": entry.namespace,
+        "flow_id": entry.flow_id,
+        "execution_id": entry.execution_id,
+        "task_run_id": entry.task_run_id,
+        "task_id": entry.task_id,
+        "type": entry.type,
+        "name": storable(entry.name),
+        "value": entry.value,
+        "at_us": _instant(entry.at_us),
+        "tags": _encode(entry.tags).decode(),
+    }
+
+
+def _instant(at_us: int) -> int:
+    if not 0 <= at_us <= INSTANT_MAX_US:
+        raise UnreadableRecord(f"Expected microseconds since 1970, but they are {at_us}.")
+    return at_us

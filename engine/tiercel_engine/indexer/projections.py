@@ -1,0 +1,402 @@
+"""Events -> rows of the read model. No I/O, no clock; the same events always give the same rows.
+
+An event touches one row: its execution's or its task run's. What it costs does not depend on how
+many task runs the execution has. Dates come from the events: the worker's clock for what an
+attempt did, the executor's for what was decided; a history never goes back in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw
+
+from tiercel_engine import clock
+from tiercel_engine.errors import ProgrammingError
+from tiercel_engine.flow.duration import format_duration
+from tiercel_engine.indexer.documents import (
+    Attempt,
+    Change,
+    ExecutionDocument,
+    Metadata,
+    StateDocument,
+    TaskRunDocument,
+    raw,
+)
+from tiercel_schemas import events as e
+from tiercel_schemas.common import Payload
+from tiercel_schemas.state import State, is_terminated
+
+# Plain text: an enum's value costs more to reach than the rest of a history's entry.
+CREATED: str = State.CREATED.value
+RUNNING: str = State.RUNNING.value
+RESTARTED: str = State.RESTARTED.value
+RETRYING: str = State.RETRYING.value
+
+EMPTY_OBJECT = Raw(b"{}")
+
+#: Many events carry the same instants; each is written out once.
+iso = lru_cache(maxsize=4_096)(clock.iso)
+
+
+class BrokenHistory(ProgrammingError):
+    """The log of an execution has a gap or names what is not there. Indexing must not go on."""
+
+
+class ExecutionRow(msgspec.Struct):
+    """An execution without its task runs. `seq` is the number of its last event."""
+
+    document: ExecutionDocument
+    tenant: str
+    kind: str
+    trigger_execution_id: str | None
+    start_us: int
+    changed_us: int
+    seq: int
+
+
+class TaskRunRow(msgspec.Struct):
+    """A task run. `position` is the number of the event that created it."""
+
+    document: TaskRunDocument
+    position: int
+    start_us: int
+    changed_us: int
+
+
+RunKey = tuple[str, str]
+
+
+class Rows:
+    """Rows as the events so far left them, and which of them differ from the database.
+
+    Attributes:
+        executions, task_runs: by id, and by (execution id, task run id).
+        changed_executions, changed_task_runs: to be written; dicts, for their order.
+        removed_task_runs: (execution id, position) to be removed before anything is written.
+        labels_removed, labels_added: (key, value, execution id).
+    """
+
+    def __init__(self) -> None:
+        self.executions: dict[str, ExecutionRow] = {}
+        self.task_runs: dict[RunKey, TaskRunRow] = {}
+        self.changed_executions: dict[str, None] = {}
+        self.changed_task_runs: dict[RunKey, None] = {}
+        self.removed_task_runs: list[tuple[str, int]] = []
+        self.labels_removed: dict[tuple[str, str, str], None] = {}
+        self.labels_added: dict[tuple[str, str, str], None] = {}
+
+
+def fold(rows: Rows, batch: e.EventBatch) -> bool:
+    """Apply one record of the executions topic; whether any of its events was new.
+
+    The execution's row, if there is one, and those that `missing_task_runs` names must have been
+    put into `rows`.
+
+    Raises:
+        BrokenHistory: events are missing before it, or it names what is not there.
+    """
+    row = rows.executions.get(batch.execution_id)
+    seen = row.seq if row is not None else 0
+    last = batch.first_seq + len(batch.events) - 1
+    if last <= seen:
+        return False
+    if batch.first_seq > seen + 1:
+        raise BrokenHistory(
+            f"Expected event {seen + 1} of execution {batch.execution_id}, but the log goes on "
+            f"with {batch.first_seq}. Run `tiercel index rebuild`; if that stops here too, records "
+            "of this execution are gone from the log and must be restored."
+        )
+    for number, event in enumerate(batch.events, batch.first_seq):
+        if number > seen:
+            APPLIERS[type(event)](rows, batch, event, number)
+    rows.executions[batch.execution_id].seq = last
+    return True
+
+
+def missing_task_runs(rows: Rows, batches: Iterable[e.EventBatch]) -> list[RunKey]:
+    """Keys of the task runs that `fold` will look for and that are not yet in `rows`."""
+    made: set[RunKey] = set()
+    missing: dict[RunKey, None] = {}
+    for batch in batches:
+        row = rows.executions.get(batch.execution_id)
+        seen = row.seq if row is not None else 0
+        for number, event in enumerate(batch.events, batch.first_seq):
+            if number <= seen or isinstance(event, _OF_AN_EXECUTION):
+                continue
+            key = (batch.execution_id, event.task_run_id)
+            if isinstance(event, e.TaskRunCreated):
+                made.add(key)
+            elif key not in made and key not in rows.task_runs:
+                missing[key] = None
+    return list(missing)
+
+
+def settle(state: StateDocument, start_us: int, changed_us: int) -> None:
+    """Bring duration and end of a state in line with its last change."""
+    state.duration = format_duration(changed_us - start_us)
+    # The peer also gives a paused execution an end date.
+    is_over = is_terminated(state.current) or state.current == State.PAUSED
+    state.end_date = state.histories[-1].date if is_over else UNSET
+
+
+def _new_state(at_us: int) -> StateDocument:
+    date = iso(at_us)
+    return StateDocument(CREATED, [Change(CREATED, date)], "PT0S", date)
+
+
+def _enter(row: ExecutionRow | TaskRunRow, state: str, happened_us: int, at_us: int) -> None:
+    """Add a state to a history. The clocks of two machines cannot make it go back in time."""
+    row.changed_us = max(min(happened_us, at_us), row.changed_us)
+    document = row.document.state
+    document.current = state
+    document.histories.append(Change(state, iso(row.changed_us)))
+
+
+def _execution(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
+    """The execution's row, about to change."""
+    row = rows.executions.get(batch.execution_id)
+    if row is None:
+        raise BrokenHistory(
+            f"Expected execution {batch.execution_id} to begin with its creation, but it begins "
+            f"with {type(batch.events[0]).__name__}."
+        )
+    rows.changed_executions[batch.execution_id] = None
+    return row
+
+
+def _task_run(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
+    """The task run's row, about to change."""
+    key = (batch.execution_id, task_run_id)
+    row = rows.task_runs.get(key)
+    if row is None:
+        raise BrokenHistory(
+            f"Expected task run {task_run_id} of execution {batch.execution_id} to be there, but "
+            "no event created it."
+        )
+    rows.changed_task_runs[key] = None
+    return row
+
+
+def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: int) -> None:
+    at_us = batch.at_us
+    document = ExecutionDocument(
+        id=batch.execution_id,
+        namespace=event.namespace,
+        flow_id=event.flow_id,
+        flow_revision=event.flow_revision,
+        inputs=UNSET if event.inputs.json == "{}" else raw(event.inputs),
+        labels=list(event.labels),
+        state=_new_state(at_us),
+        parent_id=UNSET if event.parent_id is None else event.parent_id,
+        original_id=event.original_id,
+        trigger=raw(event.trigger),
+        metadata=Metadata(1, iso(at_us)),
+        schedule_date=UNSET if event.scheduled_us is None else iso(event.scheduled_us),
+        kind=UNSET if event.kind == "NORMAL" else event.kind,
+    )
+    rows.executions[batch.execution_id] = ExecutionRow(
+        document=document,
+        tenant=event.tenant,
+        kind=event.kind,
+        trigger_execution_id=_trigger_execution_id(event.trigger.json),
+        start_us=at_us,
+        changed_us=at_us,
+        seq=0,
+    )
+    rows.changed_executions[batch.execution_id] = None
+    for label in event.labels:
+        rows.labels_added[label.key, label.value, batch.execution_id] = None
+
+
+class _TriggerVariables(msgspec.Struct):
+    executionId: str | None = None
+
+
+class _Trigger(msgspec.Struct):
+    variables: _TriggerVariables | None = None
+
+
+_decode_trigger = msgspec.json.Decoder(_Trigger | None).decode
+
+
+def _trigger_execution_id(trigger_json: str | None) -> str | None:
+    """The execution whose task or end started this one."""
+    if trigger_json is None or '"executionId"' not in trigger_json:
+        return None
+    try:
+        trigger = _decode_trigger(trigger_json)
+    except msgspec.ValidationError:
+        # A trigger's variables are free: an `executionId` of another type is not ours.
+        return None
+    return trigger.variables.executionId if trigger and trigger.variables else None
+
+
+def _state_changed(
+    rows: Rows, batch: e.EventBatch, event: e.ExecutionStateChanged, number: int
+) -> None:
+    _enter(_execution(rows, batch), event.state, batch.at_us, batch.at_us)
+
+
+def _restarted(rows: Rows, batch: e.EventBatch, event: e.ExecutionRestarted, number: int) -> None:
+    row = _execution(rows, batch)
+    _enter(row, RESTARTED, batch.at_us, batch.at_us)
+    row.document.flow_revision = event.flow_revision
+    row.document.outputs = UNSET
+    row.document.metadata.attempt_number = event.attempt_number
+
+
+def _outputs_set(
+    rows: Rows, batch: e.EventBatch, event: e.ExecutionOutputsSet, number: int
+) -> None:
+    _execution(rows, batch).document.outputs = raw(event.outputs)
+
+
+def _labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int) -> None:
+    row = _execution(rows, batch)
+    for label in row.document.labels:
+        key = (label.key, label.value, batch.execution_id)
+        rows.labels_added.pop(key, None)
+        rows.labels_removed[key] = None
+    row.document.labels = list(event.labels)
+    for label in event.labels:
+        rows.labels_added[label.key, label.value, batch.execution_id] = None
+
+
+def _task_run_created(
+    rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int
+) -> None:
+    execution = rows.executions.get(batch.execution_id)
+    if execution is None:
+        raise BrokenHistory(
+            f"Expected execution {batch.execution_id} to begin with its creation, but it begins "
+            "with a task run."
+        )
+    document = TaskRunDocument(
+        id=event.task_run_id,
+        execution_id=batch.execution_id,
+        namespace=execution.document.namespace,
+        flow_id=execution.document.flow_id,
+        task_id=event.task_id,
+        parent_task_run_id=(
+            UNSET if event.parent_task_run_id is None else event.parent_task_run_id
+        ),
+        value=UNSET if event.value is None else event.value,
+        outputs=EMPTY_OBJECT,
+        state=_new_state(batch.at_us),
+        iteration=UNSET if event.iteration is None else event.iteration,
+    )
+    key = (batch.execution_id, event.task_run_id)
+    rows.task_runs[key] = TaskRunRow(document, number, batch.at_us, batch.at_us)
+    rows.changed_task_runs[key] = None
+
+
+def _task_run_state_changed(
+    rows: Rows, batch: e.EventBatch, event: e.TaskRunStateChanged, number: int
+) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    _set_outputs(row, event.outputs)
+    if row.document.state.current != event.state:
+        _enter(row, event.state, batch.at_us, batch.at_us)
+
+
+def _task_run_removed(
+    rows: Rows, batch: e.EventBatch, event: e.TaskRunRemoved, number: int
+) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    key = (batch.execution_id, event.task_run_id)
+    del rows.task_runs[key]
+    del rows.changed_task_runs[key]
+    rows.removed_task_runs.append((batch.execution_id, row.position))
+
+
+def _attempt_submitted(
+    rows: Rows, batch: e.EventBatch, event: e.AttemptSubmitted, number: int
+) -> None:
+    key = (batch.execution_id, event.task_run_id)
+    row = rows.task_runs.get(key)
+    # Only a retry starts over; a first, restarted or reissued attempt changes no state.
+    if row is None or row.document.state.current == RETRYING:
+        _enter(_task_run(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
+
+
+def _attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    _start_attempt(row.document, event.attempt, event.started_us)
+    if row.document.state.current != RUNNING:
+        _enter(row, RUNNING, event.started_us, batch.at_us)
+
+
+def _attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number: int) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    attempts = row.document.attempts
+    if attempts is UNSET or len(attempts) < event.attempt:
+        attempt = _start_attempt(row.document, event.attempt, event.started_us)
+    else:
+        attempt = attempts[event.attempt - 1]
+    ended_us = max(event.ended_us, event.started_us)
+    attempt.state.current = event.state
+    attempt.state.histories.append(Change(event.state, iso(ended_us)))
+    settle(attempt.state, event.started_us, ended_us)
+    _set_outputs(row, event.outputs)
+    state = event.task_run_state or event.state
+    if row.document.state.current != state:
+        _enter(row, state, ended_us, batch.at_us)
+
+
+def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, number: int) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    _enter(row, RETRYING, batch.at_us, batch.at_us)
+
+
+def _start_attempt(document: TaskRunDocument, number: int, started_us: int) -> Attempt:
+    """The attempt of this number, running since `started_us`.
+
+    One that a lost worker had begun starts over: its lease changed, not its number.
+    """
+    attempts = document.attempts
+    if attempts is UNSET:
+        attempts = document.attempts = []
+    state = _new_state(started_us)
+    state.current = RUNNING
+    state.histories.append(Change(RUNNING, iso(started_us)))
+    attempt = Attempt(state)
+    if number <= len(attempts):
+        attempts[number - 1] = attempt
+    else:
+        attempts.append(attempt)
+    return attempt
+
+
+def _set_outputs(row: TaskRunRow, outputs: Payload | None) -> None:
+    value = raw(outputs)
+    if value is not UNSET:
+        row.document.outputs = value
+
+
+#: One applier per event. A missing one is a KeyError: better a stopped indexer than a lost fact.
+APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
+    e.ExecutionCreated: _created,
+    e.ExecutionStateChanged: _state_changed,
+    e.ExecutionRestarted: _restarted,
+    e.ExecutionOutputsSet: _outputs_set,
+    e.LabelsSet: _labels_set,
+    e.TaskRunCreated: _task_run_created,
+    e.TaskRunStateChanged: _task_run_state_changed,
+    e.TaskRunRemoved: _task_run_removed,
+    e.AttemptSubmitted: _attempt_submitted,
+    e.AttemptStarted: _attempt_started,
+    e.AttemptEnded: _attempt_ended,
+    e.RetryScheduled: _retry_scheduled,
+}
+
+_OF_AN_EXECUTION = (
+    e.ExecutionCreated,
+    e.ExecutionStateChanged,
+    e.ExecutionRestarted,
+    e.ExecutionOutputsSet,
+    e.LabelsSet,
+)

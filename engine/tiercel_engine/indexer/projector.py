@@ -1,0 +1,263 @@
+"""Batches of records -> one transaction each on the read model.
+
+All changes of a row within a batch collapse into one write. Rows of what still runs stay in a
+bounded cache, so that their next event is not preceded by a read. The cache is right as long as
+nobody else writes these partitions, which `Store.write` checks; on any failure it is dropped.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from msgspec import UNSET
+
+from tiercel_engine.eventlog.base import Appender, Record
+from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.indexer import documents, lines
+from tiercel_engine.indexer.projections import (
+    BrokenHistory,
+    ExecutionRow,
+    Rows,
+    TaskRunRow,
+    fold,
+    missing_task_runs,
+    settle,
+)
+from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
+from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
+from tiercel_schemas.codec import UnreadableRecord, decode
+from tiercel_schemas.events import CommandRejected, EventBatch
+from tiercel_schemas.state import is_terminated
+from tiercel_schemas.topics import Topics
+
+#: Rows kept per kind between batches, and how long the document of such a row may be.
+CACHE_ROWS_MAX = 10_000
+CACHE_DOCUMENT_CHARS_MAX = 8_192
+
+#: How long unreadable records may take to become durable in dead-letters.
+DEAD_LETTER_TIMEOUT_S = 10.0
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Projector:
+    """Indexes records of the partitions given to `open`. Belongs to one thread."""
+
+    def __init__(self, topics: Topics, store: WriteModels, dead_letters: Appender) -> None:
+        self._store = store
+        self._dead_letters = dead_letters
+        self._executions = topics.executions.name
+        self._rows_of: dict[str, Callable[[Record], Row]] = {
+            topics.logs.name: lines.log_row,
+            topics.metrics.name: lines.metric_row,
+        }
+        self._logs = topics.logs.name
+        self._grave = topics.dead_letters.name
+        self._rows = Rows()
+        self._next: dict[Lane, int] = {}
+
+    def open(self, lanes: Sequence[Lane]) -> Mapping[Lane, int]:
+        """Forget everything and go on with these partitions; the offsets to read from."""
+        self._rows = Rows()
+        self._next = self._store.open_lanes(lanes)
+        return dict(self._next)
+
+    def index(self, records: Sequence[Record]) -> dict[str, int]:
+        """Write what `records` say; the newest event's number of each execution among them.
+
+        Records below the next offset of their partition were indexed already and are ignored.
+
+        Raises:
+            BrokenHistory: the log of an execution has a gap; nothing was written.
+            OffsetsMoved, DatabaseUnavailable: nothing was written; call `open` before going on.
+        """
+        changes = Changes()
+        batches = self._read(records, changes)
+        self._load([batch for _, batch in batches])
+        sequences: dict[str, int] = {}
+        for record, batch in batches:
+            try:
+                is_new = fold(self._rows, batch)
+            except BrokenHistory as error:
+                place = f"{record.topic}[{record.partition}] at offset {record.offset}"
+                raise BrokenHistory(f"{error} ({place})") from error
+            if is_new:
+                sequences[batch.execution_id] = self._rows.executions[batch.execution_id].seq
+                changes.records.append(_position(record, batch))
+        self._collect(changes)
+        if changes.offsets:
+            self._store.write(changes)
+        self._next.update((lane, after) for lane, (_, after) in changes.offsets.items())
+        self._forget(changes, sequences)
+        return sequences
+
+    def _read(self, records: Sequence[Record], changes: Changes) -> list[tuple[Record, EventBatch]]:
+        """Decode; lines and metrics go straight into `changes`, as do the offsets."""
+        batches: list[tuple[Record, EventBatch]] = []
+        unreadable: list[tuple[Record, str]] = []
+        for record in records:
+            lane = (record.topic, record.partition)
+            before = self._next[lane]
+            if record.offset < before:
+                continue
+            start, after = changes.offsets.get(lane, (before, before))
+            if record.offset < after:
+                continue
+            changes.offsets[lane] = (start, record.offset + 1)
+            try:
+                if record.topic == self._executions:
+                    batch = decode(record.value)
+                    if isinstance(batch, EventBatch):
+                        batches.append((record, batch))
+                    elif not isinstance(batch, CommandRejected):
+                        raise UnreadableRecord(
+                            f"Expected an EventBatch, but it is a {type(batch).__name__}."
+                        )
+                else:
+                    row = self._rows_of[record.topic](record)
+                    (changes.logs if record.topic == self._logs else changes.metrics).append(row)
+            except UnreadableRecord as error:
+                unreadable.append((record, str(error)))
+        self._bury(unreadable)
+        for topic, count in Counter(record.topic for record in records).items():
+            INDEXER_RECORDS.labels(topic).inc(count)
+        return batches
+
+    def _bury(self, unreadable: Iterable[tuple[Record, str]]) -> None:
+        """Make unreadable records durable in dead-letters before their offsets are passed."""
+        letters = [dead_letter(record, reason, self._grave) for record, reason in unreadable]
+        for letter in letters:
+            self._dead_letters.append(letter)
+        if letters:
+            self._dead_letters.flush(DEAD_LETTER_TIMEOUT_S)
+
+    def _load(self, batches: Sequence[EventBatch]) -> None:
+        """Read the rows that these batches change and that are not in the cache."""
+        rows = self._rows
+        ids = {batch.execution_id: None for batch in batches}
+        missing = [one for one in ids if one not in rows.executions]
+        if missing:
+            for one, row in self._store.load_executions(missing).items():
+                rows.executions[one] = _execution_row(row)
+        runs = missing_task_runs(rows, batches)
+        if runs:
+            for key, row in self._store.load_task_runs(runs).items():
+                rows.task_runs[key] = _task_run_row(row)
+
+    def _collect(self, changes: Changes) -> None:
+        """Turn the changed rows into rows of tables."""
+        rows = self._rows
+        for execution_id in rows.changed_executions:
+            changes.executions.append(_execution_columns(rows.executions[execution_id]))
+        for key in rows.changed_task_runs:
+            changes.task_runs.append(_task_run_columns(rows.task_runs[key]))
+        changes.task_runs_removed.extend(
+            {"execution_id": execution_id, "position": position}
+            for execution_id, position in rows.removed_task_runs
+        )
+        changes.labels_removed.extend(map(_label_columns, rows.labels_removed))
+        changes.labels_added.extend(map(_label_columns, rows.labels_added))
+
+    def _forget(self, changes: Changes, sequences: Mapping[str, int]) -> None:
+        """Mark all as written; keep in the cache what may change soon and is small."""
+        rows = self._rows
+        for execution_id in sequences:
+            # Back to the end: the cache forgets from its beginning.
+            rows.executions[execution_id] = rows.executions.pop(execution_id)
+        for columns in changes.executions:
+            if columns["end_us"] is not None or _is_long(columns):
+                del rows.executions[columns["id"]]
+        for columns in changes.task_runs:
+            key = (columns["execution_id"], columns["id"])
+            row = rows.task_runs.pop(key)
+            if not (is_terminated(row.document.state.current) or _is_long(columns)):
+                rows.task_runs[key] = row
+        _trim(rows.executions)
+        _trim(rows.task_runs)
+        rows.changed_executions.clear()
+        rows.changed_task_runs.clear()
+        rows.removed_task_runs.clear()
+        rows.labels_removed.clear()
+        rows.labels_added.clear()
+
+
+def _trim(cache: dict[K, V]) -> None:
+    while len(cache) > CACHE_ROWS_MAX:
+        del cache[next(iter(cache))]
+
+
+def _is_long(columns: Row) -> bool:
+    return len(columns["document"]) > CACHE_DOCUMENT_CHARS_MAX
+
+
+def _position(record: Record, batch: EventBatch) -> Row:
+    return {
+        "execution_id": batch.execution_id,
+        "seq": batch.first_seq + len(batch.events) - 1,
+        "partition": record.partition,
+        "offset": record.offset,
+    }
+
+
+def _execution_columns(row: ExecutionRow) -> Row:
+    document = row.document
+    settle(document.state, row.start_us, row.changed_us)
+    return {
+        "id": document.id,
+        "tenant": row.tenant,
+        "namespace": document.namespace,
+        "flow_id": document.flow_id,
+        "state": document.state.current,
+        "kind": row.kind,
+        "parent_id": None if document.parent_id is UNSET else document.parent_id,
+        "trigger_execution_id": row.trigger_execution_id,
+        "start_us": row.start_us,
+        "changed_us": row.changed_us,
+        "end_us": row.changed_us if is_terminated(document.state.current) else None,
+        "document": documents.encode(document),
+    }
+
+
+def _execution_row(columns: Row) -> ExecutionRow:
+    return ExecutionRow(
+        document=documents.decode_execution(columns["document"]),
+        tenant=columns["tenant"],
+        kind=columns["kind"],
+        trigger_execution_id=columns["trigger_execution_id"],
+        start_us=columns["start_us"],
+        changed_us=columns["changed_us"],
+        seq=columns["seq"],
+    )
+
+
+def _task_run_columns(row: TaskRunRow) -> Row:
+    settle(row.document.state, row.start_us, row.changed_us)
+    return {
+        "execution_id": row.document.execution_id,
+        "position": row.position,
+        "id": row.document.id,
+        "start_us": row.start_us,
+        "changed_us": row.changed_us,
+        "document": documents.encode(row.document),
+    }
+
+
+def _task_run_row(columns: Row) -> TaskRunRow:
+    return TaskRunRow(
+        document=documents.decode_task_run(columns["document"]),
+        position=columns["position"],
+        start_us=columns["start_us"],
+        changed_us=columns["changed_us"],
+    )
+
+
+def _label_columns(label: tuple[str, str, str]) -> Row:
+    key, value, execution_id = label
+    return {
+        "key": lines.storable(key),
+        "value": lines.storable(value),
+        "execution_id": execution_id,
+    }

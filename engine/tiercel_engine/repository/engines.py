@@ -1,0 +1,98 @@
+"""Opening a database and bringing its tables up to date.
+
+What differs between SQLite and PostgreSQL stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from tiercel_engine.errors import InvalidSettings
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+#: How long a writer waits for another one on SQLite.
+BUSY_TIMEOUT_MS = 10_000
+
+#: Connections kept per process, and how many more may be opened under load.
+POOL_SIZE = 8
+POOL_OVERFLOW_MAX = 8
+
+#: Key of the advisory lock that lets one process migrate at a time on PostgreSQL.
+MIGRATION_LOCK = 0x7469_6572_6365_6C
+
+
+def open_engine(url: str) -> sa.Engine:
+    """An engine for `url`: `sqlite:///path/of/file.db` or `postgresql://user@host/database`.
+
+    Raises:
+        InvalidSettings: the address is neither.
+    """
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise InvalidSettings(
+            f"Expected a database address such as sqlite:///tiercel.db, but it is {url!r}."
+        ) from error
+    kind = parsed.get_backend_name()
+    if kind == "sqlite" and parsed.database not in (None, "", ":memory:"):
+        return _sqlite(parsed)
+    if kind in ("postgresql", "postgres"):
+        return _postgresql(parsed.set(drivername="postgresql+psycopg"))
+    raise InvalidSettings(
+        f"Expected a database address that begins with sqlite:///<file> or postgresql://, "
+        f"but it is {parsed.render_as_string()!r}."
+    )
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url, pool_size=POOL_SIZE, max_overflow=POOL_OVERFLOW_MAX, paramstyle="named"
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def configure(connection: sa.engine.interfaces.DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        # The driver begins transactions late and only before writes; `begin` below does it.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        # A lost last transaction is read from the log again, hence no flush per commit.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA cache_size = -65536")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_OVERFLOW_MAX,
+        pool_pre_ping=True,
+        # A lost read model transaction is read from the log again.
+        connect_args={"options": "-c synchronous_commit=off", "connect_timeout": 10},
+    )
+
+
+def migrate(engine: sa.Engine) -> None:
+    """Create the tables or bring them up to date; safe when several processes do it at once."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")

@@ -1,0 +1,239 @@
+"""The read models on SQL: what the API reads. `SqlStore` adds what the indexer writes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from tiercel_engine.clock import iso
+from tiercel_engine.repository import query
+from tiercel_engine.repository.base import (
+    DatabaseUnavailable,
+    ExecutionFilter,
+    JsonObject,
+    Lane,
+    LogFilter,
+    Page,
+)
+from tiercel_engine.repository.tables import (
+    execution_records,
+    executions,
+    indexed_offsets,
+    logs,
+    metrics,
+    task_runs,
+)
+
+_decode = msgspec.json.Decoder().decode
+
+
+class SqlReadModels:
+    """`ReadModels` on an engine. Threads take connections from its pool."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        # On SQLite every transaction reads one snapshot anyway.
+        is_postgresql = engine.dialect.name == "postgresql"
+        level = {"isolation_level": "REPEATABLE READ"} if is_postgresql else {}
+        self._readers = engine.execution_options(**level)
+
+    def execution(self, execution_id: str) -> JsonObject | None:
+        runs = (
+            sa.select(task_runs.c.document)
+            .where(task_runs.c.execution_id == execution_id)
+            .order_by(task_runs.c.position)
+        )
+        document = sa.select(executions.c.document).where(executions.c.id == execution_id)
+        with self._reading() as connection:
+            text = connection.execute(document).scalar()
+            if text is None:
+                return None
+            run_texts = connection.execute(runs).scalars().all()
+        return _with_task_runs(_decode(text), [_decode(run) for run in run_texts])
+
+    def execution_sequence(self, execution_id: str) -> int:
+        newest = sa.select(sa.func.max(execution_records.c.seq)).where(
+            execution_records.c.execution_id == execution_id
+        )
+        with self._reading() as connection:
+            return connection.execute(newest).scalar() or 0
+
+    def execution_positions(self, execution_id: str) -> list[int]:
+        offsets = (
+            sa.select(execution_records.c.offset)
+            .where(execution_records.c.execution_id == execution_id)
+            .order_by(execution_records.c.seq)
+        )
+        with self._reading() as connection:
+            return list(connection.execute(offsets).scalars())
+
+    def search_executions(
+        self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
+    ) -> Page:
+        conditions = query.execution_conditions(where)
+        order = query.order_by(sort or [("state.startDate", False)], query.EXECUTION_SORTS)
+        found = (
+            sa.select(executions.c.id, executions.c.document)
+            .where(*conditions)
+            .order_by(*order, executions.c.id.desc())
+        )
+        total = sa.select(sa.func.count()).select_from(executions).where(*conditions)
+        with self._reading() as connection:
+            rows = connection.execute(_paged(found, page, size)).all()
+            count = connection.execute(total).scalar_one()
+            runs = _first_task_runs(connection, [row.id for row in rows])
+        results = [_with_task_runs(_decode(row.document), runs[row.id]) for row in rows]
+        return Page(results, count)
+
+    def logs(self, where: LogFilter, limit: int = 10_000) -> list[JsonObject]:
+        with self._reading() as connection:
+            rows = connection.execute(_lines(where, ascending=True).limit(limit)).mappings()
+            return [log_document(row) for row in rows]
+
+    def search_logs(self, where: LogFilter, page: int, size: int, ascending: bool = False) -> Page:
+        conditions = query.log_conditions(where)
+        total = sa.select(sa.func.count()).select_from(logs).where(*conditions)
+        with self._reading() as connection:
+            rows = connection.execute(_paged(_lines(where, ascending), page, size)).mappings()
+            results = [log_document(row) for row in rows]
+            return Page(results, connection.execute(total).scalar_one())
+
+    def metrics(
+        self,
+        execution_id: str,
+        page: int,
+        size: int,
+        task_run_id: str | None = None,
+        task_id: str | None = None,
+        sort: Sequence[tuple[str, bool]] = (),
+    ) -> Page:
+        m = metrics.c
+        conditions = [m.execution_id == execution_id]
+        if task_run_id is not None:
+            conditions.append(m.task_run_id == task_run_id)
+        if task_id is not None:
+            conditions.append(m.task_id == task_id)
+        order = query.order_by(sort or [("timestamp", True)], query.METRIC_SORTS)
+        found = sa.select(metrics).where(*conditions).order_by(*order, m.partition, m.offset)
+        total = sa.select(sa.func.count()).select_from(metrics).where(*conditions)
+        with self._reading() as connection:
+            rows = connection.execute(_paged(found, page, size)).mappings()
+            results = [metric_document(row) for row in rows]
+            return Page(results, connection.execute(total).scalar_one())
+
+    def indexed_offsets(self) -> Mapping[Lane, int]:
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(indexed_offsets)).all()
+        return {(row.topic, row.partition): row.next_offset for row in rows}
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """One short transaction, so that all its queries see the same state."""
+        with available(), self._readers.connect() as connection, connection.begin():
+            yield connection
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    """Say `DatabaseUnavailable` where the driver says that it lost the connection or a lock."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
+        raise DatabaseUnavailable(
+            f"Expected the read model's database to answer, but it said: {error}"
+        ) from error
+
+
+def log_document(row: Mapping[Any, Any]) -> JsonObject:
+    """A line as the API answers it, parts without a value left out."""
+    named = {
+        "namespace": row["namespace"],
+        "flowId": row["flow_id"],
+        "taskId": row["task_id"],
+        "executionId": row["execution_id"],
+        "taskRunId": row["task_run_id"],
+        "attemptNumber": row["attempt"],
+        "triggerId": row["trigger_id"],
+        "timestamp": iso(row["at_us"]),
+        "level": query.LEVELS[row["level"]],
+        "thread": row["thread"],
+        "message": row["message"],
+        "deleted": False,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def metric_document(row: Mapping[Any, Any]) -> JsonObject:
+    """A metric as the API answers it."""
+    return {
+        "namespace": row["namespace"],
+        "flowId": row["flow_id"],
+        "taskId": row["task_id"],
+        "executionId": row["execution_id"],
+        "taskRunId": row["task_run_id"],
+        "type": row["type"],
+        "name": row["name"],
+        "value": row["value"],
+        "timestamp": iso(row["at_us"]),
+        "tags": _decode(row["tags"]),
+        "deleted": False,
+    }
+
+
+def _paged(found: sa.Select[Any], page: int, size: int) -> sa.Select[Any]:
+    return found.limit(size).offset((page - 1) * size)
+
+
+def _lines(where: LogFilter, ascending: bool) -> sa.Select[Any]:
+    places = (logs.c.at_us, logs.c.partition, logs.c.offset)
+    order = [place.asc() if ascending else place.desc() for place in places]
+    return sa.select(logs).where(*query.log_conditions(where)).order_by(*order)
+
+
+def _first_task_runs(
+    connection: sa.Connection, execution_ids: list[str]
+) -> dict[str, list[JsonObject]]:
+    """The first task runs of each execution, in creation order."""
+    runs: dict[str, list[JsonObject]] = defaultdict(list)
+    if not execution_ids:
+        return runs
+    t = task_runs.c
+    rank = sa.func.row_number().over(partition_by=t.execution_id, order_by=t.position)
+    # Ranks come from the key alone; documents are read for those that are kept.
+    ranked = (
+        sa.select(t.execution_id, t.position, rank.label("rank"))
+        .where(t.execution_id.in_(execution_ids))
+        .subquery()
+    )
+    found = (
+        sa.select(t.execution_id, t.document)
+        .join(
+            ranked,
+            sa.and_(t.execution_id == ranked.c.execution_id, t.position == ranked.c.position),
+        )
+        .where(ranked.c.rank <= query.TASK_RUNS_PER_RESULT_MAX)
+        .order_by(t.execution_id, t.position)
+    )
+    for row in connection.execute(found):
+        runs[row.execution_id].append(_decode(row.document))
+    return runs
+
+
+def _with_task_runs(document: JsonObject, runs: list[JsonObject]) -> JsonObject:
+    """The document with its task runs where the peer puts them; none before the first."""
+    if not runs:
+        return document
+    whole: JsonObject = {}
+    for name, value in document.items():
+        whole[name] = value
+        if name == "flowRevision":
+            whole["taskRunList"] = runs
+    return whole

@@ -1,0 +1,200 @@
+"""The store on SQL: the read models and what the indexer writes into them.
+
+Theory of operation. A transaction of the indexer first moves the next offset of each of its
+partitions from what it believes it to be to where its batch ends. A row that does not match means
+that another indexer has been at work: the transaction leaves nothing. The row lock of that first
+statement makes two indexers of one partition go one after the other, so whoever is late is
+refused, however long it was asleep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from tiercel_engine.repository.base import Changes, Lane, OffsetsMoved, Row, Store
+from tiercel_engine.repository.engines import migrate, open_engine
+from tiercel_engine.repository.sql import SqlReadModels, available
+from tiercel_engine.repository.tables import (
+    execution_records,
+    executions,
+    indexed_offsets,
+    labels,
+    logs,
+    metadata,
+    metrics,
+    task_runs,
+)
+
+#: Keys per SELECT; both databases have a limit on parameters.
+KEYS_PER_QUERY_MAX = 500
+
+
+def open_store(url: str) -> Store:
+    """Open the database at `url`, its tables up to date.
+
+    Args:
+        url: `sqlite:///path/of/file.db` or `postgresql://user:password@host:port/database`.
+
+    Raises:
+        InvalidSettings: the address is neither.
+        DatabaseUnavailable: nobody answers there.
+    """
+    engine = open_engine(url)
+    with available():
+        migrate(engine)
+    return SqlStore(engine)
+
+
+class SqlStore(SqlReadModels):
+    """`Store` on an engine."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine)
+        self._writers = engine.execution_options(writes=True)
+        self._sql = _Statements(engine.dialect)
+
+    def open_lanes(self, lanes: Sequence[Lane]) -> dict[Lane, int]:
+        rows = [{"topic": t, "partition": p, "next_offset": 0} for t, p in sorted(lanes)]
+        if rows:
+            with self._writing() as connection:
+                connection.exec_driver_sql(self._sql.open_lane, rows)
+        offsets = self.indexed_offsets()
+        return {lane: offsets[lane] for lane in lanes}
+
+    def load_executions(self, ids: Sequence[str]) -> dict[str, Row]:
+        newest = (
+            sa.select(sa.func.max(execution_records.c.seq))
+            .where(execution_records.c.execution_id == executions.c.id)
+            .scalar_subquery()
+        )
+        found = sa.select(executions, newest.label("seq"))
+        rows: dict[str, Row] = {}
+        with self._reading() as connection:
+            for some in _chunks(ids):
+                matching = found.where(executions.c.id.in_(some))
+                for row in connection.execute(matching).mappings():
+                    rows[row["id"]] = dict(row)
+        return rows
+
+    def load_task_runs(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
+        key = sa.tuple_(task_runs.c.execution_id, task_runs.c.id)
+        rows: dict[tuple[str, str], Row] = {}
+        with self._reading() as connection:
+            for some in _chunks(keys):
+                for row in connection.execute(sa.select(task_runs).where(key.in_(some))).mappings():
+                    rows[row["execution_id"], row["id"]] = dict(row)
+        return rows
+
+    def write(self, changes: Changes) -> None:
+        sql = self._sql
+        steps = (
+            (sql.remove_task_run, changes.task_runs_removed),
+            (sql.put_execution, changes.executions),
+            (sql.put_task_run, changes.task_runs),
+            (sql.add_record, changes.records),
+            (sql.remove_label, changes.labels_removed),
+            (sql.add_label, changes.labels_added),
+            (sql.add_log, changes.logs),
+            (sql.add_metric, changes.metrics),
+        )
+        with self._writing() as connection:
+            self._move_offsets(connection, changes.offsets)
+            for statement, rows in steps:
+                if rows:
+                    connection.exec_driver_sql(statement, rows)
+
+    def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
+        with self._writing() as connection:
+            for name in ("executions", "task_runs", "execution_records", "labels"):
+                connection.execute(metadata.tables[name].delete())
+            connection.execute(indexed_offsets.delete())
+            for (topic, partition), offset in sorted(keep_below.items()):
+                name = {logs: "logs", metrics: "metrics"}[topic]
+                table = metadata.tables[name]
+                connection.execute(
+                    table.delete().where(table.c.partition == partition, table.c.offset >= offset)
+                )
+
+    def _move_offsets(
+        self, connection: sa.Connection, offsets: Mapping[Lane, tuple[int, int]]
+    ) -> None:
+        """Move each next offset on, all writers in one order, so that none locks another."""
+        rows = [
+            {"lane_topic": topic, "lane_partition": partition, "before": before, "after": after}
+            for (topic, partition), (before, after) in sorted(offsets.items())
+        ]
+        # One primary key per row of parameters: as many rows as parameters, or one did not match.
+        if connection.exec_driver_sql(self._sql.move_offset, rows).rowcount != len(rows):
+            raise OffsetsMoved(
+                f"Expected to go on from {dict(offsets)} (before, after), but another indexer "
+                "has moved one of these offsets."
+            )
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with available(), self._writers.connect() as connection, connection.begin():
+            yield connection
+
+
+class _Statements:
+    """The statements of `write` as text in the words of one database, to run for many rows.
+
+    Compiled once: going through SQLAlchemy's parameters for each row costs as much as the insert.
+    """
+
+    def __init__(self, dialect: sa.Dialect) -> None:
+        self._dialect = dialect
+        self._insert: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+        self.put_execution = self._overwrite(executions)
+        self.put_task_run = self._overwrite(task_runs)
+        self.add_record = self._keep(execution_records)
+        self.add_label = self._keep(labels)
+        self.add_log = self._keep(logs)
+        self.add_metric = self._keep(metrics)
+        self.open_lane = self._keep(indexed_offsets)
+        self.remove_task_run = self._remove(task_runs)
+        self.remove_label = self._remove(labels)
+        lane = indexed_offsets.c
+        self.move_offset = self._text(
+            indexed_offsets.update()
+            .where(
+                lane.topic == sa.bindparam("lane_topic"),
+                lane.partition == sa.bindparam("lane_partition"),
+                lane.next_offset == sa.bindparam("before"),
+            )
+            .values(next_offset=sa.bindparam("after"))
+        )
+
+    def _overwrite(self, table: sa.Table) -> str:
+        """Insert a row, or overwrite the one with the same primary key."""
+        insert = self._insert(table)
+        new = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
+        keys = list(table.primary_key.columns)
+        return self._text(insert.on_conflict_do_update(index_elements=keys, set_=new))
+
+    def _keep(self, table: sa.Table) -> str:
+        """Insert a row, or leave the one with the same primary key as it is."""
+        return self._text(self._insert(table).on_conflict_do_nothing())
+
+    def _remove(self, table: sa.Table) -> str:
+        """Remove the row with a primary key."""
+        keys = table.primary_key.columns
+        return self._text(
+            table.delete().where(*(column == sa.bindparam(column.name) for column in keys))
+        )
+
+    def _text(self, statement: sa.Executable) -> str:
+        assert isinstance(statement, sa.ClauseElement)
+        return str(statement.compile(dialect=self._dialect))
+
+
+def _chunks(keys: Sequence[Any]) -> Iterator[list[Any]]:
+    rest = iter(keys)
+    while some := list(islice(rest, KEYS_PER_QUERY_MAX)):
+        yield some

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
+# At most 15 digits: what is longer is no duration anyone means, and would lose precision.
 _PATTERN = re.compile(
-    r"([+-])?P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d{0,9})?)S)?)?", re.IGNORECASE
+    r"([+-])?P(?:([+-]?\d{1,15})D)?"
+    r"(?:T(?=[+-]?\d)(?:([+-]?\d{1,15})H)?(?:([+-]?\d{1,15})M)?"
+    r"(?:([+-]?\d{1,15}(?:[.,]\d{0,9})?)S)?)?",
+    re.IGNORECASE | re.ASCII,
 )
 
 
@@ -16,17 +21,21 @@ def parse_duration_s(value: Any) -> float:
     Raises:
         ValueError: it is neither; years and months have no fixed length and are refused.
     """
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"Expected a duration such as PT10S, but it was {value!r}.")
-    if isinstance(value, int | float):
-        return float(value)
-    text = str(value).strip()
+    seconds = _seconds(value.strip()) if isinstance(value, str) else float(value)
+    if seconds is None or not math.isfinite(seconds):
+        raise ValueError(f"Expected a duration such as PT10S, but it was {str(value)[:100]!r}.")
+    return seconds
+
+
+def _seconds(text: str) -> float | None:
     match = _PATTERN.fullmatch(text)
-    if match is None or text.upper().lstrip("+-") in ("P", "PT") or text.upper().endswith("T"):
+    if match is None or not any(match.groups()[1:]):
         try:
             return float(text)
         except ValueError:
-            raise ValueError(f"Expected a duration such as PT10S, but it was {text!r}.") from None
+            return None
     sign, days, hours, minutes, seconds = match.groups()
     total = (
         int(days or 0) * 86_400

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr
 
 from tiercel_engine.flow.base import FlowId, InputId, Namespace, Part, Rule, Text, to_text
-from tiercel_engine.flow.inputs import AnyInput
+from tiercel_engine.flow.input_types import AnyInput
 from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
 from tiercel_engine.flow.trigger import AnyTrigger
 

@@ -1,0 +1,18 @@
+"""Options and fixtures that every kind of test shares."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kafka_broker import kafka_bootstrap, own_broker
+
+#: Session fixtures live in this one conftest: imported twice they would start two brokers.
+__all__ = ["kafka_bootstrap", "own_broker"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--rewrite",
+        action="store_true",
+        help="write the transcripts' expectations anew instead of comparing them",
+    )

@@ -1,0 +1,193 @@
+"""Drives the execution core without a log: commands in, events out, time standing still."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from tiercel_engine.clock import FakeClock
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.apply import fold
+from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.process import process
+from tiercel_engine.execution.step import Step
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.plugin import flowables
+from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.plugin.context import RunContext
+from tiercel_engine.plugin.registry import PluginRegistry
+from tiercel_schemas import commands as c
+from tiercel_schemas import events as e
+from tiercel_schemas.common import Payload
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+
+EXECUTION = "0" * 21 + "X"
+
+
+class Work(RunnableTask):
+    """A task whose result the test decides."""
+
+    TYPE: ClassVar[str] = "test.Work"
+
+    message: str | None = None
+
+    def run(self, context: RunContext) -> dict[str, Any]:
+        raise AssertionError("the harness runs no task")
+
+
+def registry() -> PluginRegistry:
+    """Flowables and `test.Work`."""
+    types = PluginRegistry()
+    for plugin in flowables.PLUGINS:
+        types.register(plugin)
+    types.register(Work)
+    return types
+
+
+class StillWorld:
+    """A world whose time and chance the test holds in its hands."""
+
+    def __init__(self, clock: FakeClock, flows: Iterable[Flow] = ()) -> None:
+        self.clock = clock
+        self.renderer = Renderer()
+        self.rng = random.Random(1)
+        self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
+        self.ids = 0
+
+    def now_us(self) -> int:
+        return self.clock.now_us()
+
+    def new_id(self) -> str:
+        self.ids += 1
+        return f"run{self.ids}"
+
+    def random(self) -> float:
+        return self.rng.random()
+
+    def plan(self, key: FlowKey, revision: int | None) -> Plan | None:
+        if revision is None:
+            revision = self.latest_revision(key)
+        return self.plans.get((key, revision))
+
+    def latest_revision(self, key: FlowKey) -> int:
+        return max((r for k, r in self.plans if k == key), default=0)
+
+    def is_deleted(self, key: FlowKey) -> bool:
+        return self.latest_revision(key) == 0
+
+    def problem_with(self, revision: FlowRevision) -> str | None:
+        return None
+
+
+class Engine:
+    """One execution of one flow. Every step is checked: folding its events gives its state."""
+
+    def __init__(self, source: str) -> None:
+        self.clock = FakeClock()
+        self.flow = load_flow(source, registry())
+        self.world = StillWorld(self.clock, [self.flow])
+        self.execution = Execution(EXECUTION)
+        self.events: list[e.Event] = []
+        self.jobs: list[Any] = []
+        self.last: Step | None = None
+
+    def do(self, command: Any) -> Step:
+        """Process a command and take its outcome over."""
+        step = process(self.execution, command, self.world)
+        if step.events:
+            batch = e.EventBatch(
+                execution_id=EXECUTION,
+                first_seq=step.first_sequence,
+                at_us=step.at_us,
+                cause=type(command).__name__,
+                events=tuple(step.events),
+            )
+            assert fold(self.execution, batch) == step.execution
+        self.execution = step.execution
+        self.events += step.events
+        self.jobs += step.jobs
+        self.last = step
+        return step
+
+    def create(self, **changes: Any) -> Step:
+        """Start the flow."""
+        return self.do(
+            c.CreateExecution(
+                command_id="create",
+                execution_id=EXECUTION,
+                namespace=self.flow.namespace,
+                flow_id=self.flow.id,
+                inputs=Payload(json="{}"),
+                trigger=Payload(),
+                created_us=self.clock.now_us(),
+                **changes,
+            )
+        )
+
+    def run_of(self, task_id: str) -> Any:
+        """The newest task run of a task."""
+        return self.execution.task_runs[self.execution.runs_of_task[task_id]]
+
+    def start(self, task_id: str, worker: str = "w1", epoch: int | None = None) -> Step:
+        """A worker starts the newest attempt of a task."""
+        run = self.run_of(task_id)
+        return self.do(
+            c.StartAttempt(
+                execution_id=EXECUTION,
+                task_run_id=run.id,
+                attempt=run.attempt,
+                epoch=epoch or run.epoch,
+                worker_id=worker,
+                started_us=self.clock.now_us(),
+            )
+        )
+
+    def end(
+        self,
+        task_id: str,
+        state: str = "SUCCESS",
+        worker: str = "w1",
+        outputs: str | None = None,
+        epoch: int | None = None,
+    ) -> Step:
+        """A worker reports the end of the newest attempt of a task."""
+        run = self.run_of(task_id)
+        now_us = self.clock.now_us()
+        return self.do(
+            c.EndAttempt(
+                execution_id=EXECUTION,
+                task_run_id=run.id,
+                attempt=run.attempt,
+                epoch=epoch or run.epoch,
+                worker_id=worker,
+                state=state,
+                outputs=Payload(json=outputs or "{}"),
+                started_us=now_us,
+                ended_us=now_us,
+                error="it failed" if state == "FAILED" else None,
+            )
+        )
+
+    def run(self, task_id: str, state: str = "SUCCESS", outputs: str | None = None) -> Step:
+        """Start and end the newest attempt of a task."""
+        self.start(task_id)
+        return self.end(task_id, state, outputs=outputs)
+
+    def rejected(self, command: Any) -> str:
+        """The reason for which a command is refused."""
+        try:
+            self.do(command)
+        except Rejected as rejection:
+            return str(rejection)
+        raise AssertionError(f"Expected {command} to be rejected, but it was accepted.")
+
+    def kill(self) -> Step:
+        return self.do(c.KillExecution(command_id="kill", execution_id=EXECUTION))
+
+    def restart(self) -> Step:
+        return self.do(c.RestartExecution(command_id="restart", execution_id=EXECUTION))

@@ -1,0 +1,178 @@
+"""Random flows, random results, random trouble: the engine's invariants hold at every event."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import msgspec
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.engine_harness import EXECUTION, Engine
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.apply import fold
+from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State, is_terminated
+
+#: A run that takes more steps than this hangs.
+STEPS_MAX = 400
+
+
+@st.composite
+def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
+    """One to three tasks; flowables down to depth 2. Ids are numbered afterwards."""
+    tasks = []
+    for _ in range(draw(st.integers(1, 3))):
+        if depth < 2 and draw(st.booleans()):
+            task: dict[str, Any] = {
+                "type": "io.kestra.plugin.core.flow.Sequential",
+                "tasks": draw(task_lists(depth + 1)),
+            }
+            if draw(st.booleans()):
+                task["errors"] = draw(task_lists(depth + 1))
+        else:
+            task = {"type": "test.Work"}
+            if draw(st.booleans()):
+                task["retry"] = {
+                    "type": "constant",
+                    "interval": "PT1S",
+                    "maxAttempts": draw(st.integers(1, 3)),
+                }
+        task["allowFailure"] = draw(st.booleans())
+        task["disabled"] = draw(st.sampled_from([False, False, False, True]))
+        tasks.append(task)
+    return tasks
+
+
+@st.composite
+def flows(draw: st.DrawFn) -> str:
+    flow: dict[str, Any] = {"id": "random", "namespace": "tests", "tasks": draw(task_lists())}
+    if draw(st.booleans()):
+        flow["errors"] = draw(task_lists(1))
+    if draw(st.booleans()):
+        flow["finally"] = draw(task_lists(1))
+    number(flow)
+    return msgspec.json.encode(flow).decode()
+
+
+def number(value: Any, counter: Counter[str] | None = None) -> None:
+    """Give every task its own id."""
+    counter = Counter() if counter is None else counter
+    for branch in ("tasks", "errors", "finally"):
+        for task in value.get(branch, []):
+            counter["n"] += 1
+            task["id"] = f"t{counter['n']}"
+            number(task, counter)
+
+
+def check(engine: Engine) -> None:
+    """What holds after every step."""
+    x = engine.execution
+    batch = e.EventBatch(
+        execution_id=EXECUTION, first_seq=1, at_us=0, cause="", events=tuple(engine.events)
+    )
+    refolded = fold(Execution(EXECUTION), batch)
+    assert {r.id: r.state for r in refolded.task_runs.values()} == {
+        r.id: r.state for r in x.task_runs.values()
+    }
+    assert refolded.blocks == x.blocks
+    for (parent, branch), block in x.blocks.items():
+        runs = [r for r in x.task_runs.values() if (r.parent_id, r.branch) == (parent, branch)]
+        assert block.created == len(runs)
+        assert block.live == sum(not is_terminated(r.state) for r in runs)
+        assert block.failed == sum(r.state == State.FAILED for r in runs)
+    if x.is_ended:
+        assert not x.leased
+        assert all(is_terminated(r.state) for r in x.task_runs.values())
+    for run_id in x.leased:
+        assert not is_terminated(x.task_runs[run_id].state)
+
+
+def trouble(engine: Engine, draw: Any) -> None:
+    """Something that should change nothing, or be survived."""
+    x = engine.execution
+    run_id = draw(st.sampled_from(sorted(x.task_runs)))
+    run = x.task_runs[run_id]
+    kind = draw(st.sampled_from(["late", "lost", "overdue", "retry", "double"]))
+    if kind == "lost" and run.worker_id:
+        engine.do(LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id))
+    elif kind == "overdue":
+        engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
+    elif kind == "retry":
+        engine.do(RetryDue(EXECUTION, run.id, run.attempt - 1))
+    else:
+        before = engine.execution
+        engine.do(
+            msgspec.structs.replace(
+                _end(run, "SUCCESS"), epoch=run.epoch + (1 if kind == "late" else 0), worker_id="?"
+            )
+        )
+        if run.worker_id is not None or kind == "late":
+            assert engine.execution == before
+
+
+def _end(run: Any, state: str) -> Any:
+    from tiercel_schemas.commands import EndAttempt
+
+    return EndAttempt(
+        execution_id=EXECUTION,
+        task_run_id=run.id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        worker_id=run.worker_id or "w1",
+        state=state,
+        started_us=1,
+        ended_us=2,
+    )
+
+
+def work(engine: Engine, draw: Any) -> None:
+    """Let something that is due happen."""
+    x = engine.execution
+    due = sorted([*x.leased, *x.retrying])
+    assert due, f"Expected an execution that is {x.state} to have work, but nothing is out."
+    run = x.task_runs[draw(st.sampled_from(due))]
+    if run.state == State.RETRYING:
+        engine.do(RetryDue(EXECUTION, run.id, run.attempt))
+    elif run.worker_id is None and draw(st.booleans()):
+        from tiercel_schemas.commands import StartAttempt
+
+        engine.do(StartAttempt(EXECUTION, run.id, run.attempt, run.epoch, "w1", 1))
+    else:
+        states = ["KILLED"] if x.state == State.KILLING else ["SUCCESS", "SUCCESS", "FAILED"]
+        engine.do(_end(run, draw(st.sampled_from(states))))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(source=flows(), data=st.data())
+def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
+    source: str, data: st.DataObject
+) -> None:
+    engine = Engine(source)
+    engine.create()
+    killed_after = data.draw(st.integers(0, 60))
+    jobs_when_killed = None
+    for step in range(STEPS_MAX):
+        check(engine)
+        if engine.execution.is_ended:
+            break
+        if step == killed_after:
+            engine.kill()
+            jobs_when_killed = len(engine.jobs)
+        elif data.draw(st.integers(0, 9)) == 0 and engine.execution.task_runs:
+            trouble(engine, data.draw)
+        else:
+            work(engine, data.draw)
+    assert engine.execution.is_ended, "Expected the execution to end, but it hangs."
+    if jobs_when_killed is not None:
+        assert len(engine.jobs) == jobs_when_killed
+        assert engine.execution.state == State.KILLED
+    try:
+        engine.kill()
+    except Rejected:
+        pass
+    else:
+        raise AssertionError("Expected an ended execution to refuse a kill.")

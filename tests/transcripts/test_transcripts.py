@@ -1,0 +1,116 @@
+"""Runs every *.txt beside this file: commands in, events out.
+
+A transcript opens with a flow, then has blocks of one command, `----`, and what came of it. Run
+pytest with --rewrite to write the outcomes anew, and read the diff.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.engine_harness import EXECUTION, Engine
+
+from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_schemas import commands as c
+from tiercel_schemas import events as e
+
+HERE = Path(__file__).parent
+HEADER = "flow"
+
+
+def describe(engine: Engine, event: e.Event) -> str:
+    """One event as one line."""
+    name = type(event).__name__
+    words = [name]
+    run_id = getattr(event, "task_run_id", None)
+    if run_id is not None:
+        run = engine.execution.task_runs.get(run_id)
+        words.append(run.task_id if run else run_id)
+    if isinstance(event, e.TaskRunCreated) and event.branch != "tasks":
+        words.append(f"in {event.branch}")
+    for field in ("attempt", "epoch"):
+        if hasattr(event, field):
+            words.append(f"{field}={getattr(event, field)}")
+    for field in ("state", "task_run_state", "worker_id"):
+        if getattr(event, field, None) is not None:
+            words.append(getattr(event, field))
+    return " ".join(words)
+
+
+def act(engine: Engine, line: str) -> None:
+    """Run one command line."""
+    verb, *words = line.split()
+    match verb, words:
+        case "create", []:
+            engine.create()
+        case "start", [task, *worker]:
+            engine.start(task, *worker)
+        case "end", [task, state, *worker]:
+            engine.end(task, state, *worker)
+        case "run", [task, state]:
+            engine.run(task, state)
+        case "kill", []:
+            engine.kill()
+        case "restart", []:
+            engine.restart()
+        case "wait", [seconds]:
+            engine.clock.advance(float(seconds))
+        case "retry", [task]:
+            run = engine.run_of(task)
+            engine.do(RetryDue(EXECUTION, run.id, run.attempt))
+        case "lose", [task]:
+            run = engine.run_of(task)
+            lost = LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id)
+            engine.do(lost)
+        case "overdue", [task]:
+            run = engine.run_of(task)
+            engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
+        case "return", [task, worker]:
+            run = engine.run_of(task)
+            engine.do(c.ReturnJob(EXECUTION, run.id, run.attempt, run.epoch, worker, "it drains"))
+        case _:
+            raise AssertionError(f"unknown command: {line}")
+
+
+def outcome(engine: Engine, command: str) -> str:
+    """Everything that came of one command."""
+    before = len(engine.events)
+    jobs = len(engine.jobs)
+    engine.last = None
+    try:
+        act(engine, command)
+    except Rejected as rejection:
+        return f"rejected: {rejection}"
+    lines = [describe(engine, event) for event in engine.events[before:]]
+    lines += [f"job {j.task_id} attempt={j.attempt} epoch={j.epoch}" for j in engine.jobs[jobs:]]
+    if engine.last is not None:
+        for r in engine.last.revocations:
+            who = f" for {r.worker_id}" if r.worker_id else ""
+            lines.append(f"revoke attempt={r.attempt} epoch={r.epoch} {r.reason}{who}")
+        if engine.last.stale:
+            lines.append(f"stale: {engine.last.stale}")
+    return "\n".join(lines) or "nothing"
+
+
+def replay(text: str) -> str:
+    """The transcript as it should be."""
+    head, _, rest = text.partition("\n====\n")
+    engine = Engine(head.partition("flow\n")[2])
+    written = [f"{head}\n===="]
+    for block in rest.strip().split("\n\n"):
+        command = block.split("\n", 1)[0]
+        written.append(f"{command}\n----\n{outcome(engine, command)}\n")
+    return "\n".join(written).rstrip() + "\n"
+
+
+@pytest.mark.parametrize("path", sorted(HERE.glob("*.txt")), ids=lambda path: path.stem)
+def test_the_transcript_holds(path: Path, request: pytest.FixtureRequest) -> None:
+    text = path.read_text()
+
+    replayed = replay(text)
+
+    if request.config.getoption("--rewrite"):
+        path.write_text(replayed)
+    assert path.read_text() == replayed

@@ -1,0 +1,217 @@
+"""Internal storage: files at kestra:/// addresses, in a local folder, S3, GCS or Azure.
+
+Everything is streamed: memory stays bounded whatever a file's size. Writes are atomic: a reader
+sees the whole object or none. Thread-safe.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from tiercel_engine.errors import NotFound, TransientError
+from tiercel_engine.storage.uri import SCHEME, parse
+
+#: How much is read or written at once.
+CHUNK_BYTES = 4 << 20
+#: Parts of one upload that are in flight at once.
+UPLOADS_MAX = 4
+#: How many objects one round of deleting names.
+DELETE_BATCH_MAX = 500
+
+
+class StoredFile(NamedTuple):
+    """An object as `list` tells it. `modified_us`: microseconds since the epoch."""
+
+    uri: str
+    size_bytes: int
+    modified_us: int
+
+
+class Storage:
+    """Internal storage.
+
+    Args:
+        url: a folder, `file:///folder`, `s3://bucket/prefix`, `gs://…` or `az://…`. Credentials
+            of the clouds come from their usual environment variables.
+    """
+
+    def __init__(self, url: str | Path) -> None:
+        text = str(url)
+        if text.startswith("file://"):
+            text = text.removeprefix("file://")
+        if "://" in text:
+            self._store: Any = from_url(text)
+        else:
+            self._store = LocalStore(Path(text).absolute(), automatic_cleanup=True, mkdir=True)
+
+    # ---- writing
+
+    def put(self, uri: str, data: bytes) -> None:
+        """Write an object, over the one that is there."""
+        with _explained(uri):
+            obstore.put(self._store, parse(uri), data, use_multipart=False)
+
+    def put_file(self, uri: str, path: Path) -> int:
+        """Write a local file's content; return its size in bytes."""
+        with path.open("rb") as source:
+            return self.put_stream(uri, source)
+
+    def put_stream(self, uri: str, source: BinaryIO | Iterable[bytes]) -> int:
+        """Write what a stream or the chunks give; return the size in bytes.
+
+        When `source` raises, nothing is written.
+        """
+        chunks = _chunks(source) if hasattr(source, "read") else source
+        size_bytes = 0
+        with (
+            _explained(uri),
+            obstore.open_writer(
+                self._store, parse(uri), buffer_size=CHUNK_BYTES, max_concurrency=UPLOADS_MAX
+            ) as writer,
+        ):
+            for chunk in chunks:
+                writer.write(chunk)
+                size_bytes += len(chunk)
+        return size_bytes
+
+    # ---- reading
+
+    def get(self, uri: str) -> bytes:
+        """The whole object, for small ones. Raises NotFound."""
+        with _explained(uri):
+            return bytes(obstore.get(self._store, parse(uri)).bytes())
+
+    def open(self, uri: str) -> BinaryIO:
+        """The object as a seekable stream, read piece by piece; close it. Raises NotFound."""
+        with _explained(uri):
+            reader = obstore.open_reader(self._store, parse(uri), buffer_size=CHUNK_BYTES)
+        return io.BufferedReader(_ObjectReader(uri, reader), CHUNK_BYTES)
+
+    def download(self, uri: str, path: Path) -> int:
+        """Copy an object into a local file; return its size in bytes. Raises NotFound."""
+        size_bytes = 0
+        with _explained(uri):
+            stream = obstore.get(self._store, parse(uri)).stream(min_chunk_size=CHUNK_BYTES)
+            with path.open("wb") as target:
+                for chunk in stream:
+                    target.write(chunk)
+                    size_bytes += len(chunk)
+        return size_bytes
+
+    def exists(self, uri: str) -> bool:
+        """Whether there is an object."""
+        try:
+            self.size(uri)
+        except NotFound:
+            return False
+        return True
+
+    def size(self, uri: str) -> int:
+        """The object's size in bytes. Raises NotFound."""
+        with _explained(uri):
+            return int(obstore.head(self._store, parse(uri))["size"])
+
+    def list(self, prefix: str) -> Iterator[StoredFile]:
+        """Every object below a folder's address, in no promised order."""
+        with _explained(prefix):
+            for batch in obstore.list(self._store, parse(prefix)):
+                for meta in batch:
+                    modified_us = int(meta["last_modified"].timestamp() * 1_000_000)
+                    yield StoredFile(f"{SCHEME}/{meta['path']}", meta["size"], modified_us)
+
+    # ---- deleting
+
+    def delete(self, uri: str) -> bool:
+        """Delete an object; False when there was none."""
+        if not self.exists(uri):
+            return False
+        try:
+            with _explained(uri):
+                obstore.delete(self._store, parse(uri))
+        except NotFound:
+            return False  # Somebody else deleted it in between.
+        return True
+
+    def delete_prefix(self, prefix: str) -> int:
+        """Delete every object below a folder's address; return how many."""
+        deleted = 0
+        batch: list[str] = []
+        for file in self.list(prefix):
+            batch.append(parse(file.uri))
+            if len(batch) == DELETE_BATCH_MAX:
+                deleted += self._delete_all(prefix, batch)
+                batch = []
+        return deleted + self._delete_all(prefix, batch)
+
+    def _delete_all(self, prefix: str, keys: Sequence[str]) -> int:
+        if keys:
+            with _explained(prefix):
+                obstore.delete(self._store, [*keys])
+        return len(keys)
+
+    # ---- the engine's own files, outside every namespace
+
+    def get_internal(self, path: str) -> bytes | None:
+        """The engine's own file at `path` (segments of plain ASCII), None when there is none."""
+        try:
+            return self.get(f"{SCHEME}/{path}")
+        except NotFound:
+            return None
+
+    def put_internal(self, path: str, data: bytes) -> None:
+        """Write the engine's own file at `path`, over the one that is there."""
+        self.put(f"{SCHEME}/{path}", data)
+
+
+class _ObjectReader(io.RawIOBase):
+    """An obstore reader as the raw stream below `io.BufferedReader`."""
+
+    def __init__(self, uri: str, reader: Any) -> None:
+        self._uri = uri
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        with _explained(self._uri):
+            data = self._reader.read(len(buffer))
+        count = len(data)
+        buffer[:count] = data
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+
+def _chunks(source: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:
+    stream = cast("BinaryIO", source)
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+@contextmanager
+def _explained(uri: str) -> Iterator[None]:
+    """The store's errors as ours."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise NotFound(f"Expected a file at {uri}, but there is none.") from error
+    except BaseError as error:
+        raise TransientError(
+            f"Expected {uri} to be reachable, but storage says: {error}"
+        ) from error

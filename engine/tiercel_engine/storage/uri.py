@@ -1,0 +1,127 @@
+"""kestra:/// addresses: how they are built, read, and who may read what lies there.
+
+Follows features.md, "Outputs storage". An address is `kestra:///` and a path of percent-encoded
+segments; the same path, without its leading slash, is the object's key in internal storage, so
+whatever a file is called its key is plain ASCII without any `..`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from urllib.parse import quote, unquote
+
+from tiercel_engine.errors import UserError
+
+SCHEME = "kestra://"
+#: An address is no longer than this.
+URI_CHARS_MAX = 4_096
+
+_SPACES = re.compile(r"\s+")
+_NOT_SLUG = re.compile(r"[^a-z0-9_-]")
+
+
+def slugify(name: str) -> str:
+    """A name as one segment: lower case, ASCII letters, digits, `_` and `-`; "_" when none."""
+    ascii_text = unicodedata.normalize("NFD", _SPACES.sub("-", name.strip()))
+    return _NOT_SLUG.sub("", ascii_text.lower()).strip("-") or "_"
+
+
+def execution_root(namespace: str, flow_id: str, execution_id: str) -> str:
+    """The folder of everything that belongs to one execution; no slash at its end."""
+    return f"{_flow_root(namespace, flow_id)}/executions/{_segment(execution_id)}"
+
+
+def task_file(
+    namespace: str, flow_id: str, execution_id: str, task_id: str, task_run_id: str, name: str
+) -> str:
+    """Where a task run keeps a file. `name` may have folders.
+
+    Raises:
+        UserError: the name leaves its folder.
+    """
+    root = execution_root(namespace, flow_id, execution_id)
+    return f"{root}/tasks/{slugify(task_id)}/{_segment(task_run_id)}/{_relative(name)}"
+
+
+def input_file(namespace: str, flow_id: str, execution_id: str, input_id: str, name: str) -> str:
+    """Where an input of type FILE lies. Raises UserError as `task_file`."""
+    root = execution_root(namespace, flow_id, execution_id)
+    return f"{root}/inputs/{_segment(input_id)}/{_relative(name)}"
+
+
+def trigger_file(
+    namespace: str, flow_id: str, execution_id: str, trigger_id: str, name: str
+) -> str:
+    """Where a trigger keeps a file for its execution. Raises UserError as `task_file`."""
+    root = execution_root(namespace, flow_id, execution_id)
+    return f"{root}/trigger/{slugify(trigger_id)}/{_relative(name)}"
+
+
+def execution_value(namespace: str, flow_id: str, execution_id: str, name: str) -> str:
+    """Where a value of the execution too large for the log lies, such as its inputs."""
+    return f"{execution_root(namespace, flow_id, execution_id)}/values/{_relative(name)}"
+
+
+def namespace_file(namespace: str, path: str) -> str:
+    """Where a namespace file lies. Raises UserError as `task_file`."""
+    return f"{SCHEME}/{_namespace_path(namespace)}/_files/{_relative(path)}"
+
+
+def kv_file(namespace: str, key: str) -> str:
+    """Where a key-value pair lies. Raises UserError: the key is no single segment."""
+    return f"{SCHEME}/{_namespace_path(namespace)}/_kv/{_segment(key)}.ion"
+
+
+def is_storage_uri(text: object) -> bool:
+    """Whether a value is the address of an object in internal storage."""
+    return isinstance(text, str) and text.startswith(SCHEME + "/")
+
+
+def parse(uri: str) -> str:
+    """The key of the object at an address, in canonical encoding.
+
+    Raises:
+        UserError: it is no such address, or leaves its folder.
+    """
+    if not is_storage_uri(uri) or len(uri) > URI_CHARS_MAX:
+        raise UserError(
+            f"Expected an address such as kestra:///path/file, but it was {uri[:200]!r}."
+        )
+    path = uri[len(SCHEME) + 1 :]
+    if path.endswith("/"):
+        path = path[:-1]
+    return "/".join(_segment(unquote(part)) for part in path.split("/"))
+
+
+def file_name(uri: str) -> str:
+    """The last segment of an address, decoded."""
+    return unquote(parse(uri).rsplit("/", 1)[-1])
+
+
+def belongs_to(uri: str, namespace: str, flow_id: str, execution_id: str) -> bool:
+    """Whether the object at an address belongs to this execution.
+
+    Raises:
+        UserError: it is no address of internal storage.
+    """
+    return parse(uri).startswith(parse(execution_root(namespace, flow_id, execution_id)) + "/")
+
+
+def _flow_root(namespace: str, flow_id: str) -> str:
+    return f"{SCHEME}/{_namespace_path(namespace)}/{slugify(flow_id)}"
+
+
+def _namespace_path(namespace: str) -> str:
+    return "/".join(_segment(part) for part in namespace.split("."))
+
+
+def _relative(name: str) -> str:
+    return "/".join(_segment(part) for part in name.strip("/").split("/"))
+
+
+def _segment(name: str) -> str:
+    """One segment, percent-encoded. `name` is not encoded yet."""
+    if name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise UserError(f"Expected the name of a file inside its folder, but it was {name!r}.")
+    return quote(name, safe="")

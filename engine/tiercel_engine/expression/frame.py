@@ -1,0 +1,166 @@
+"""The state of one render: variables, scopes, macros and what is left of its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.faults import Fault, LimitFault, Missing
+from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, RENDER_DEPTH_MAX, STEPS_MAX
+from tiercel_engine.expression.text import output_text
+from tiercel_engine.expression.values import class_name
+
+
+class Budget:
+    """What an outermost render and all inside it may still do."""
+
+    __slots__ = ("depth", "expired", "steps")
+
+    def __init__(self, expired: Callable[[], bool] | None) -> None:
+        self.steps = STEPS_MAX
+        self.depth = 0
+        self.expired = expired
+
+    def spend(self, steps: int = 1) -> None:
+        """Take steps; raise `LimitFault` when none are left or the time is over."""
+        self.steps -= steps
+        if self.steps < 0:
+            raise LimitFault(f"Expected at most {STEPS_MAX} steps in one expression")
+        if self.expired is not None and self.expired():
+            raise LimitFault("The time to render this expression is over")
+
+    def enter(self) -> None:
+        """One render or macro deeper; pair with `leave`."""
+        if self.depth >= RENDER_DEPTH_MAX:
+            raise LimitFault("Too many rendering attempts")
+        self.depth += 1
+
+    def leave(self) -> None:
+        self.depth -= 1
+
+
+#: Renders a value inside a render: (value, recursive, frame) -> value.
+RenderInside = Callable[[Any, bool, "Frame"], Any]
+
+
+class Frame:
+    """What the compiled code of one template runs in.
+
+    Attributes:
+        variables: the root context; asked for single names only, never copied or walked.
+        scopes: local variables, innermost last; None until something is set.
+    """
+
+    __slots__ = ("blocks", "budget", "context", "macros", "render_inside", "scopes", "variables")
+
+    def __init__(
+        self,
+        variables: Mapping[str, Any],
+        context: RenderContext,
+        budget: Budget,
+        render_inside: RenderInside,
+    ) -> None:
+        self.variables = variables
+        self.context = context
+        self.budget = budget
+        self.render_inside = render_inside
+        self.scopes: list[dict[str, Any]] | None = None
+        self.macros: dict[str, Callable[..., str]] = {}
+        self.blocks: dict[str, Callable[..., None]] = {}
+
+    def lookup(self, name: str, line: int) -> Any:
+        """A variable, local ones first.
+
+        Raises:
+            Missing: there is none of that name.
+        """
+        if self.scopes is not None:
+            for scope in reversed(self.scopes):
+                if name in scope:
+                    return scope[name]
+        try:
+            return self.variables[name]
+        except KeyError:
+            if name == "locale":
+                return self.context.locale
+            raise Missing(name, line) from None
+
+    def assign(self, name: str, value: Any) -> None:
+        """Set a variable in the innermost scope."""
+        if self.scopes is None:
+            self.scopes = [{}]
+        self.scopes[-1][name] = value
+
+
+class TextOutput:
+    """Collects what a template prints, as text."""
+
+    __slots__ = ("_left", "parts")
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self._left = OUTPUT_CHARS_MAX
+
+    def write(self, value: Any) -> None:
+        """Add a printed value."""
+        self.text(value if type(value) is str else output_text(value))
+
+    def text(self, text: str) -> None:
+        """Add text as it is.
+
+        Raises:
+            LimitFault: the output grew too long.
+        """
+        self._left -= len(text)
+        if self._left < 0:
+            raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")
+        self.parts.append(text)
+
+    def result(self) -> str:
+        return "".join(self.parts)
+
+
+class TypedOutput:
+    """Collects what a template prints, as a value: one print keeps its type, texts are joined."""
+
+    __slots__ = ("_left", "_texts", "_value")
+
+    def __init__(self) -> None:
+        self._value: Any = None
+        self._texts: list[str] | None = None
+        self._left = OUTPUT_CHARS_MAX
+
+    def write(self, value: Any) -> None:
+        """Add a printed value; null adds nothing.
+
+        Raises:
+            Fault: something other than two texts would have to be added.
+        """
+        if value is None:
+            return
+        if isinstance(value, str):
+            self.text(str(value))
+            return
+        if self._texts is not None or self._value is not None:
+            raise Fault(f"Tried to add {class_name(value)} to {self._class()}")
+        self._value = value
+
+    def text(self, text: str) -> None:
+        if self._value is not None:
+            raise Fault(f"Tried to add java.lang.String to {self._class()}")
+        self._left -= len(text)
+        if self._left < 0:
+            raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")
+        if self._texts is None:
+            self._texts = []
+        self._texts.append(text)
+
+    def _class(self) -> str:
+        return class_name("" if self._texts is not None else self._value)
+
+    def result(self) -> Any:
+        return self._value if self._texts is None else "".join(self._texts)
+
+
+Output = TextOutput | TypedOutput

@@ -1,0 +1,222 @@
+"""Numbers formatted by a Java `DecimalFormat` pattern, half to even, with a locale's symbols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
+from typing import Any
+
+from babel import Locale, UnknownLocaleError
+
+from tiercel_engine.expression.faults import Fault
+from tiercel_engine.expression.text import double_text
+
+#: Characters of a pattern, and digits that one may ask for.
+PATTERN_CHARS_MAX = 200
+_CONTEXT = Context(prec=6_000, rounding=ROUND_HALF_EVEN, Emax=10_000, Emin=-10_000)
+#: Without a pattern: what the platform's default instance does.
+DEFAULT_PATTERN = "#,##0.###"
+
+
+@dataclass(frozen=True, slots=True)
+class DecimalPattern:
+    """A pattern taken apart. Affixes hold `%`, `‰`, `¤` and `-` as placeholders from `_MARKS`."""
+
+    prefix: str
+    suffix: str
+    negative_prefix: str
+    negative_suffix: str
+    integers_min: int
+    integers_max: int
+    fractions_min: int
+    fractions_max: int
+    grouping: int
+    exponent_min: int
+    scale: int
+
+
+_SPECIAL = "0123456789#.,"
+
+
+@lru_cache(maxsize=512)
+def parse_pattern(pattern: str) -> DecimalPattern:
+    """A pattern taken apart.
+
+    Raises:
+        Fault: it is malformed or too long.
+    """
+    if len(pattern) > PATTERN_CHARS_MAX:
+        raise Fault(f"Expected a number format of at most {PATTERN_CHARS_MAX} characters")
+    positive, negative = _halves(pattern)
+    prefix, number, suffix = _affixes(positive)
+    if negative is None:
+        negative_prefix, negative_suffix = "-" + prefix, suffix
+    else:
+        negative_prefix, _, negative_suffix = _affixes(negative)
+        if (negative_prefix, negative_suffix) == (prefix, suffix):
+            negative_prefix = "-" + prefix
+    mantissa, found, exponent = number.partition("E")
+    if found and (not exponent or exponent.strip("0")):
+        raise Fault(f'Malformed exponential pattern "{pattern}"')
+    whole, _, fraction = mantissa.partition(".")
+    if "," in fraction or fraction != fraction.rstrip("#") + "#" * _trailing(fraction):
+        raise Fault(f'Malformed pattern "{pattern}"')
+    bare = whole.replace(",", "")
+    if "#" in bare.lstrip("#"):
+        raise Fault(f'Unexpected "#" in pattern "{pattern}"')
+    zeros = bare.count("0")
+    both = prefix + suffix
+    return DecimalPattern(
+        prefix,
+        suffix,
+        negative_prefix,
+        negative_suffix,
+        zeros,
+        len(bare) if found else 400,
+        fraction.count("0"),
+        len(fraction),
+        len(whole) - whole.rfind(",") - 1 if "," in whole else 0,
+        len(exponent) if found else 0,
+        2 if _PERCENT in both else 3 if _PERMILLE in both else 0,
+    )
+
+
+def _trailing(fraction: str) -> int:
+    return len(fraction) - len(fraction.rstrip("#"))
+
+
+#: Private characters that stand for the marks a locale spells.
+_PERCENT, _PERMILLE, _CURRENCY = "\ue010", "\ue011", "\ue012"
+_MARKS = {"%": _PERCENT, "‰": _PERMILLE, "¤": _CURRENCY}
+
+
+def _halves(pattern: str) -> tuple[str, str | None]:
+    quoted = False
+    for index, character in enumerate(pattern):
+        if character == "'":
+            quoted = not quoted
+        elif character == ";" and not quoted:
+            return pattern[:index], pattern[index + 1 :]
+    return pattern, None
+
+
+def _affixes(pattern: str) -> tuple[str, str, str]:
+    """Prefix, digits and suffix of one half, quotes resolved."""
+    parts = ["", "", ""]
+    phase, quoted, index = 0, False, 0
+    while index < len(pattern):
+        character = pattern[index]
+        if character == "'":
+            if pattern[index + 1 : index + 2] == "'":
+                parts[2 if phase else 0] += "'"
+                index += 1
+                phase = 2 if phase else 0
+            else:
+                quoted = not quoted
+                phase = 2 if phase else 0
+        elif not quoted and phase < 2 and (character in "0#.," or (phase and character == "E")):
+            phase = 1
+            parts[1] += character
+        else:
+            phase = 2 if phase else 0
+            parts[phase] += character if quoted else _MARKS.get(character, character)
+        index += 1
+    if quoted:
+        raise Fault("Unterminated quote in a number format")
+    return parts[0], parts[1], parts[2]
+
+
+@lru_cache(maxsize=128)
+def _symbols(locale: str) -> dict[str, str]:
+    try:
+        numbers = Locale.parse(locale.replace("-", "_")).number_symbols
+    except (UnknownLocaleError, ValueError) as e:
+        raise Fault(f"Unknown locale: {locale}") from e
+    latin = numbers.get("latn", {})
+    return {
+        "decimal": latin.get("decimal", "."),
+        "group": latin.get("group", ","),
+        "minus": latin.get("minusSign", "-"),
+        "percent": latin.get("percentSign", "%"),
+        "permille": latin.get("perMille", "‰"),
+    }
+
+
+def format_decimal(value: Any, pattern: str | None, locale: str) -> str:
+    """A number as text.
+
+    Raises:
+        Fault: the pattern is malformed, or the number beyond all measure.
+    """
+    parsed = parse_pattern(DEFAULT_PATTERN if pattern is None else pattern)
+    symbols = _symbols(locale)
+    if isinstance(value, float):
+        if value != value:
+            return "NaN"
+        if value in (float("inf"), float("-inf")):
+            body = "∞"
+            return _dressed(parsed, body, value < 0, symbols)
+        exact = Decimal(double_text(value))
+    else:
+        exact = Decimal(value)
+    if exact and abs(exact.adjusted()) > 5_000:
+        raise Fault("A number is too large to format")
+    negative = exact.is_signed() and (bool(exact) or isinstance(value, float))
+    exact = abs(exact).scaleb(parsed.scale, _CONTEXT)
+    body = _scientific(exact, parsed) if parsed.exponent_min else _plain(exact, parsed, symbols)
+    if not parsed.exponent_min and not any(c in "123456789" for c in body):
+        # Java keeps the sign of a negative that rounds to zero: -0.
+        negative = negative and exact != 0 or (negative and isinstance(value, float))
+    return _dressed(parsed, body.replace("\ue013", symbols["decimal"]), negative, symbols)
+
+
+def _dressed(parsed: DecimalPattern, body: str, negative: bool, symbols: dict[str, str]) -> str:
+    prefix = parsed.negative_prefix if negative else parsed.prefix
+    suffix = parsed.negative_suffix if negative else parsed.suffix
+    text = (prefix.replace("-", symbols["minus"]) if negative else prefix) + body + suffix
+    return (
+        text.replace(_PERCENT, symbols["percent"])
+        .replace(_PERMILLE, symbols["permille"])
+        .replace(_CURRENCY, "¤")
+    )
+
+
+def _plain(value: Decimal, parsed: DecimalPattern, symbols: dict[str, str]) -> str:
+    rounded = value.quantize(Decimal(1).scaleb(-parsed.fractions_max), context=_CONTEXT)
+    whole, _, fraction = f"{rounded:f}".partition(".")
+    whole = whole.lstrip("0").rjust(parsed.integers_min, "0")
+    fraction = fraction.rstrip("0").ljust(parsed.fractions_min, "0")
+    if not whole and not fraction:
+        whole = "0"
+    if parsed.grouping:
+        groups: list[str] = []
+        while len(whole) > parsed.grouping:
+            groups.insert(0, whole[-parsed.grouping :])
+            whole = whole[: -parsed.grouping]
+        whole = symbols["group"].join([whole, *groups])
+    return f"{whole}\ue013{fraction}" if fraction else whole
+
+
+def _scientific(value: Decimal, parsed: DecimalPattern) -> str:
+    """Mantissa and exponent; more digits allowed than required means engineering steps."""
+    step, least = parsed.integers_max, parsed.integers_min
+    if value == 0:
+        exponent = 0
+        mantissa = value
+    else:
+        exponent = value.adjusted()
+        if step > 1 and step > least:
+            exponent = exponent // step * step
+            places = max(least + parsed.fractions_max, 1)
+            precision = Context(prec=places, rounding=ROUND_HALF_EVEN)
+        else:
+            exponent -= max(least, 1) - 1
+            precision = Context(prec=max(least, 1) + parsed.fractions_max, rounding=ROUND_HALF_EVEN)
+        mantissa = precision.plus(value.scaleb(-exponent, _CONTEXT))
+    whole, _, fraction = f"{mantissa:f}".partition(".")
+    whole = whole.lstrip("0").rjust(max(least, 1 if step <= 1 or least else 1), "0")
+    fraction = fraction.rstrip("0").ljust(parsed.fractions_min, "0")
+    sign = "-" if exponent < 0 else ""
+    power = f"{sign}{abs(exponent):0{parsed.exponent_min}d}"
+    return f"{whole}\ue013{fraction}E{power}" if fraction else f"{whole}E{power}"

@@ -1,0 +1,184 @@
+"""Rendering: the public face of the language.
+
+A template is text; what it refers to comes from a mapping that is asked for single names only, so
+it may be lazy and as large as it likes. All that can go wrong is `InvalidExpression`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tiercel_engine.errors import InvalidExpression
+from tiercel_engine.expression import library as _library
+from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.faults import Fault, LimitFault, Missing
+from tiercel_engine.expression.frame import Budget, Frame, TextOutput, TypedOutput
+from tiercel_engine.expression.limits import RENDER_DEPTH_MAX, VALUE_DEPTH_MAX
+from tiercel_engine.expression.operators import loosely_true
+from tiercel_engine.expression.template import Template, compiled
+from tiercel_engine.expression.text import output_text
+from tiercel_engine.expression.values import as_list, is_sequence
+
+assert _library.LOADED, "importing the library fills the table of names"
+
+
+class Renderer:
+    """Renders templates in one context. Cheap to make, keeps no state between renders."""
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: RenderContext | None = None) -> None:
+        self._context = context or RenderContext()
+
+    @property
+    def context(self) -> RenderContext:
+        """What renders know besides their variables."""
+        return self._context
+
+    def text(self, template: str, variables: Mapping[str, Any]) -> str:
+        """A template as text.
+
+        Raises:
+            InvalidExpression: it does not parse or does not render.
+        """
+        if "{" not in template:
+            return template
+        result = self._render(template, variables, Budget(self._context.expired), typed=False)
+        return str(result)
+
+    def value(self, template: Any, variables: Mapping[str, Any]) -> Any:
+        """A template as a value: one single print keeps its type. Containers element-wise.
+
+        Raises:
+            InvalidExpression: a template in it does not parse or does not render.
+        """
+        budget = Budget(self._context.expired)
+        return self._walk(template, variables, budget, typed=True, depth=0)
+
+    def deep(self, value: Any, variables: Mapping[str, Any]) -> Any:
+        """A value with every text in its maps (keys too) and lists rendered as text.
+
+        Raises:
+            InvalidExpression: a template in it fails, or two keys of a map become equal.
+        """
+        budget = Budget(self._context.expired)
+        return self._walk(value, variables, budget, typed=False, depth=0)
+
+    def truthy(self, template: Any, variables: Mapping[str, Any]) -> bool:
+        """The engine's own truth of `condition` and `runIf`: not empty, `0`, `-0` or `false`.
+
+        Raises:
+            InvalidExpression: it does not parse or does not render.
+        """
+        if template is None:
+            return False
+        if not isinstance(template, str):
+            return loosely_true(output_text(template))
+        return loosely_true(self.text(template, variables))
+
+    def _walk(
+        self, value: Any, variables: Mapping[str, Any], budget: Budget, *, typed: bool, depth: int
+    ) -> Any:
+        if isinstance(value, str):
+            if "{" not in value:
+                return value
+            return self._render(value, variables, budget, typed=typed)
+        if depth > VALUE_DEPTH_MAX:
+            raise InvalidExpression("A value is nested too deeply")
+        if isinstance(value, Mapping):
+            rendered: dict[Any, Any] = {}
+            for key, item in value.items():
+                name = self._walk(key, variables, budget, typed=False, depth=depth + 1)
+                if name in rendered:
+                    raise InvalidExpression(f"Expected unique keys, but {name!r} is there twice")
+                rendered[name] = self._walk(item, variables, budget, typed=typed, depth=depth + 1)
+            return rendered
+        if is_sequence(value):
+            return [
+                self._walk(item, variables, budget, typed=typed, depth=depth + 1)
+                for item in as_list(value)
+            ]
+        return value
+
+    def _render(
+        self, template: str, variables: Mapping[str, Any], budget: Budget, *, typed: bool
+    ) -> Any:
+        if self._context.dialect.recursive:
+            return self._until_stable(template, variables, budget, typed=typed)
+        return self._once(template, variables, budget, typed=typed)
+
+    def _once(
+        self, template: str, variables: Mapping[str, Any], budget: Budget, *, typed: bool
+    ) -> Any:
+        try:
+            program = compiled(template)
+            frame = Frame(variables, self._context, budget, self._inside)
+            return _run(program, frame, typed)
+        except Missing as e:
+            raise InvalidExpression(
+                f"Unable to find `{e.name}` used in the expression `{template}` at line {e.line}",
+                template,
+                e.line,
+                e.name,
+            ) from None
+        except Fault as e:
+            line = e.line or 1
+            raise InvalidExpression(
+                f"io.pebbletemplates.pebble.error.PebbleException: {e.message} ({template}:{line})",
+                template,
+                line,
+            ) from e
+        except RecursionError:
+            raise InvalidExpression("Too many rendering attempts", template) from None
+
+    def _until_stable(
+        self, template: str, variables: Mapping[str, Any], budget: Budget, *, typed: bool
+    ) -> Any:
+        """Render again what a render gave, until it gives itself."""
+        current: Any = template
+        for _ in range(RENDER_DEPTH_MAX):
+            if not isinstance(current, str) or "{" not in current:
+                return current
+            rendered = self._once(current, variables, budget, typed=typed)
+            if rendered == current:
+                return rendered
+            current = rendered
+        raise InvalidExpression("Too many rendering attempts", template)
+
+    def _inside(self, value: Any, recursive: bool, frame: Frame) -> Any:
+        """`render()`: a value rendered with the variables of the render it stands in."""
+        frame.budget.enter()
+        try:
+            return self._inside_value(value, recursive, frame, 0)
+        finally:
+            frame.budget.leave()
+
+    def _inside_value(self, value: Any, recursive: bool, frame: Frame, depth: int) -> Any:
+        if isinstance(value, str):
+            if "{" not in value:
+                return value
+            render = self._until_stable if recursive else self._once
+            return render(value, frame.variables, frame.budget, typed=False)
+        if depth > VALUE_DEPTH_MAX:
+            raise LimitFault("A value is nested too deeply")
+        if isinstance(value, Mapping):
+            return {
+                key: self._inside_value(item, recursive, frame, depth + 1)
+                for key, item in value.items()
+            }
+        if is_sequence(value):
+            return [self._inside_value(item, recursive, frame, depth + 1) for item in value]
+        return value
+
+
+def _run(program: Template, frame: Frame, typed: bool) -> Any:
+    if program.only is not None:
+        value = program.only(frame)
+        if not typed:
+            value = value if type(value) is str else output_text(value)
+    else:
+        output = TypedOutput() if typed else TextOutput()
+        program.run(frame, output)
+        value = output.result()
+    return program.restore(value) if program.raws else value

@@ -47,6 +47,9 @@ class BuildContext(Protocol):
     def trigger(self, properties: Mapping[str, Any]) -> Any:
         """The trigger with these properties, as its own type."""
 
+    def remember(self, part: Part, properties: Mapping[str, Any]) -> None:
+        """Keep which mapping of the source a part was built from, for error positions."""
+
 
 class Part(BaseModel):
     """A part of a flow. Unknown properties are refused; null means not given."""

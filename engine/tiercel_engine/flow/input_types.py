@@ -323,7 +323,10 @@ def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: Valida
     if cls is None:
         shown = "null" if name is None else str(name)
         raise PydanticCustomError("unknown_type", "Invalid type: {name}", {"name": shown})
-    return cls.model_validate(value, context=info.context)
+    part = cls.model_validate(value, context=info.context)
+    if info.context is not None:
+        info.context.remember(part, value)
+    return part
 
 
 #: An input of whatever type its `type` property names.

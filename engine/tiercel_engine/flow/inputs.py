@@ -122,6 +122,34 @@ def examine(
     return [done[definition.id] for definition in inputs]
 
 
+def check_inputs(
+    flow: Flow,
+    given: Mapping[str, Any],
+    *,
+    render: Render | None = None,
+    encrypt: Encrypt | None = None,
+) -> list[dict[str, Any]]:
+    """What becomes of each input of `flow`, as the API's validation of inputs answers it.
+
+    Returns:
+        Per input, in the order in which they are written: `input` (its definition), `value`,
+        `enabled`, and `errors` (a list of `{message}`).
+    """
+    rows = []
+    written = {each["id"]: each for each in flow.properties.get("inputs", [])}
+    for outcome in examine(flow.inputs, given, render=render, encrypt=encrypt):
+        errors = [{"message": outcome.problem}] if outcome.problem else []
+        rows.append(
+            {
+                "input": written[outcome.input.id],
+                "value": outcome.value,
+                "enabled": outcome.enabled,
+                "errors": errors,
+            }
+        )
+    return rows
+
+
 def _is_enabled(
     definition: Input,
     done: Mapping[str, InputOutcome],

@@ -100,6 +100,9 @@ class _Context:
         trigger: Trigger = self._build(properties, self._types.trigger_type, UnknownTrigger)
         return trigger
 
+    def remember(self, part: Part, properties: Mapping[str, Any]) -> None:
+        self.origins[id(part)] = properties
+
     def _build(self, properties: Any, lookup: Any, unknown: Any) -> Any:
         name = properties.get("type")
         cls = lookup(name) if isinstance(name, str) else None
@@ -121,7 +124,7 @@ class _Context:
                 raise
             return self._unknown(unknown, merged, error.errors()[0]["msg"])
         part._properties = merged
-        self.origins[id(part)] = properties
+        self.remember(part, properties)
         return part
 
     def _unknown(self, cls: Any, properties: Any, problem: str) -> Any:

@@ -16,6 +16,7 @@ from tiercel_engine.errors import InvalidFlow, Violation
 from tiercel_engine.flow.base import Part
 from tiercel_engine.flow.source import Document, Location
 
+#: More than an author reads at once; a broken generator of flows can make 100,000.
 VIOLATIONS_MAX = 100
 
 _RULES = {
@@ -40,7 +41,7 @@ Classes = Mapping[int, type[Part]]
 
 
 def invalid_flow(error: ValidationError, document: Document, classes: Classes) -> InvalidFlow:
-    """The error to raise for what pydantic found; at most `VIOLATIONS_MAX` violations of a kind.
+    """The error to raise for what pydantic found; from its first `VIOLATIONS_MAX` findings.
 
     Args:
         error: what pydantic says.
@@ -50,7 +51,8 @@ def invalid_flow(error: ValidationError, document: Document, classes: Classes) -
     shapes: list[Violation] = []
     rules: list[Violation] = []
     typeless = False
-    for details in error.errors(include_url=False):
+    seen: set[tuple[str | int, ...]] = set()
+    for details in error.errors(include_url=False)[:VIOLATIONS_MAX]:
         kind, location = str(details["type"]), details["loc"]
         if kind == "missing":
             rules += _missing(location, document)
@@ -62,9 +64,12 @@ def invalid_flow(error: ValidationError, document: Document, classes: Classes) -
             shapes += _unknown_type(details["msg"], location, document, classes, not typeless)
             typeless = True
         else:
-            shapes.append(_wrong_type(details, document, classes))
+            # A property that takes several types is reported once per type: the first will do.
+            place = tuple(_at(location, document))
+            if place not in seen:
+                shapes.append(_wrong_type(details, document, classes))
+            seen.add(place)
     shapes.sort(key=lambda violation: (violation.line, violation.column))
-    shapes, rules = shapes[:VIOLATIONS_MAX], rules[:VIOLATIONS_MAX]
     if shapes:
         message = "\n".join(
             ("Illegal flow yaml: " if violation.path == "yaml" else "") + violation.message
@@ -159,7 +164,9 @@ def _unknown_type(
 def _wrong_type(details: Any, document: Document, classes: Classes) -> Violation:
     location = details["loc"]
     line, column = document.position(location)
-    wanted = _PEER_TYPES.get(str(details["type"]).split("_")[0])
+    wanted = details.get("ctx", {}).get("class_name") or _PEER_TYPES.get(
+        str(details["type"]).split("_")[0]
+    )
     given = _token(details["input"])
     if wanted is not None:
         problem = f"Cannot deserialize value of type `{wanted}` from {given}"
@@ -174,6 +181,8 @@ def _wrong_type(details: Any, document: Document, classes: Classes) -> Violation
 
 
 def _token(value: Any) -> str:
+    if value is None:
+        return "Null value (token `JsonToken.VALUE_NULL`)"
     if isinstance(value, list | tuple):
         return "Array value (token `JsonToken.START_ARRAY`)"
     if isinstance(value, dict):

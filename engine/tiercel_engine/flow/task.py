@@ -52,6 +52,8 @@ class Task(Part):
     #: Today's type name, then the older names that mean the same.
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
+    #: Whether authors should use something else.
+    DEPRECATED: ClassVar[bool] = False
 
     id: TaskId
     type: str

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from tiercel_engine.flow.base import Part, Rule, Text
-from tiercel_engine.flow.inputs import AnyInput
+from tiercel_engine.flow.input_types import AnyInput
 from tiercel_engine.flow.model import Output
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import AnyTask, DurationS, Task
@@ -152,6 +152,7 @@ class EachSequential(TaskBlock):
 
     TYPE: ClassVar[str] = _NEW + "EachSequential"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "EachSequential",)
+    DEPRECATED: ClassVar[bool] = True
 
     value: Values
 
@@ -161,6 +162,7 @@ class EachParallel(TaskBlock):
 
     TYPE: ClassVar[str] = _NEW + "EachParallel"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "EachParallel",)
+    DEPRECATED: ClassVar[bool] = True
 
     value: Values
     concurrent: int = Field(0, ge=0)
@@ -263,8 +265,12 @@ class WorkingDirectory(TaskBlock):
     output_files: list[str] | Text | None = Field(None, alias="outputFiles")
     cache: Cache | None = None
 
-
-Wait = bool | Text
+    @model_validator(mode="after")
+    def _children_run_on_a_worker(self) -> WorkingDirectory:
+        wrong = [task.id for task in self.tasks if isinstance(task, FlowableTask)]
+        if wrong:
+            raise Rule(f"{self.id}: only runnable tasks can be inside, but not {', '.join(wrong)}")
+        return self
 
 
 class ChildFlow(FlowableTask):
@@ -323,6 +329,7 @@ class Template(FlowableTask):
 
     TYPE: ClassVar[str] = _NEW + "Template"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "Template",)
+    DEPRECATED: ClassVar[bool] = True
 
     namespace: Text
     template_id: Text = Field(alias="templateId")

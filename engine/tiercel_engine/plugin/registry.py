@@ -14,6 +14,7 @@ import structlog
 
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
+from tiercel_engine.plugin.conditions import CONDITION_ALIASES
 
 GROUP = "tiercel.plugins"
 
@@ -76,9 +77,11 @@ class PluginRegistry:
         return plugin if plugin is not None and issubclass(plugin, Trigger) else None
 
     def replacement(self, name: str) -> str | None:
-        """Today's name of a type, when `name` is an older one of it."""
+        """Today's name of a task, trigger or condition type, when `name` is an older one."""
         plugin = self._by_name.get(name)
-        return plugin.TYPE if plugin is not None and name != plugin.TYPE else None
+        if plugin is None:
+            return CONDITION_ALIASES.get(name)
+        return plugin.TYPE if name != plugin.TYPE else None
 
     def aliases(self) -> dict[str, str]:
         """Every older name, with today's name."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-
 from tests.kafka_broker import kafka_bootstrap, own_broker
+from tests.postgres import postgres
 
-#: Session fixtures live in this one conftest: imported twice they would start two brokers.
-__all__ = ["kafka_bootstrap", "own_broker"]
+#: Session fixtures live in this one conftest: imported twice they would start two servers.
+__all__ = ["kafka_bootstrap", "own_broker", "postgres"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

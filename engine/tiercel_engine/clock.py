@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Protocol
 
 
@@ -44,9 +45,15 @@ def iso(instant_us: int) -> str:
     The fraction has no, three or six digits, as Java's `Instant.toString` prints it.
     """
     seconds, micros = divmod(instant_us, 1_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    text = _whole_seconds(seconds)
     if micros == 0:
         return text + "Z"
     if micros % 1_000 == 0:
         return f"{text}.{micros // 1_000:03d}Z"
     return f"{text}.{micros:06d}Z"
+
+
+@lru_cache(maxsize=1_024)
+def _whole_seconds(seconds: int) -> str:
+    """Instants that are written out lie close together: most share their second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -8,13 +8,12 @@ attempt did, the executor's for what was decided; a history never goes back in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw
 
-from tiercel_engine import clock
+from tiercel_engine.clock import iso
 from tiercel_engine.errors import ProgrammingError
 from tiercel_engine.flow.duration import format_duration
 from tiercel_engine.indexer.documents import (
@@ -37,9 +36,6 @@ RESTARTED: str = State.RESTARTED.value
 RETRYING: str = State.RETRYING.value
 
 EMPTY_OBJECT = Raw(b"{}")
-
-#: Many events carry the same instants; each is written out once.
-iso = lru_cache(maxsize=4_096)(clock.iso)
 
 
 class BrokenHistory(ProgrammingError):

@@ -1,0 +1,136 @@
+"""The aiohttp application: routes under both prefixes, the bulkhead, the life of its parts.
+
+Routes are served as `/api/v1/…` (Kestra before 2.0) and as `/api/v1/{tenant}/…` by the same
+handlers. The two overlap by their first segment, so the names of resources cannot be tenants.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Iterable
+
+from aiohttp import web
+
+from tiercel_api.answers import add_security_headers
+from tiercel_api.errors import INCIDENTS, Handler, HttpError, answer_errors
+from tiercel_api.files import FILES, Files
+from tiercel_api.follow import FOLLOWERS, Followers
+from tiercel_api.gateway import GATEWAY, Gateway
+from tiercel_api.lookup import FLOWS, Flows
+from tiercel_api.reads import READS, Reads
+from tiercel_api.routes import (
+    execution_files,
+    execution_verbs,
+    executions,
+    flows,
+    logs,
+    system,
+    webhooks,
+)
+from tiercel_api.services import SERVICES, Services
+from tiercel_engine.errors import NotFound
+
+PREFIX = "/api/v1"
+#: First segments below the prefix that name something else than a tenant.
+RESERVED = (
+    "actions", "apps", "assets", "auths", "banners", "basicAuth", "blueprints", "configs",
+    "dashboards", "executions", "flows", "instance", "kv", "license-info", "logs", "me",
+    "metrics", "namespaces", "outputs", "pebble", "plugins", "roles", "scim", "secrets", "setup",
+    "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
+)  # fmt: skip
+TENANT_PREFIX = f"{PREFIX}/{{tenant:(?!(?:{'|'.join(RESERVED)})/)[a-zA-Z0-9][a-zA-Z0-9_-]*}}"
+#: Methods that change nothing, and may come from any page.
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+#: More specific paths stand first: the first that matches wins.
+ROUTES = (
+    *webhooks.ROUTES,
+    *execution_verbs.ROUTES,
+    *execution_files.ROUTES,
+    *executions.ROUTES,
+    *flows.ROUTES,
+    *logs.ROUTES,
+)
+
+
+def create_app(services: Services) -> web.Application:
+    """The application, ready to be run by aiohttp. It closes nothing of `services`."""
+    # Bodies are bounded where they are read: each kind has its own limit.
+    largest = services.settings.upload_bytes_max + services.settings.text_bytes_max
+    app = web.Application(middlewares=[answer_errors, check_request], client_max_size=largest)
+    app[SERVICES] = services
+    app[INCIDENTS] = lambda: uuid.uuid4().hex[:12]
+    app.cleanup_ctx.append(_parts)
+    app.on_response_prepare.append(add_security_headers)
+    app.on_shutdown.append(_end_followers)
+    _add(app, system.ROUTES)
+    _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
+    for method, path, handler in (*ROUTES, *system.API_ROUTES):
+        app.router.add_route(method, TENANT_PREFIX + path, handler)
+    _add(app, ((method, PREFIX + path, handler) for method, path, handler in ROUTES))
+    return app
+
+
+def _add(app: web.Application, routes: Iterable[tuple[str, str, Handler]]) -> None:
+    for method, path, handler in routes:
+        app.router.add_route(method, path, handler)
+
+
+@web.middleware
+async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests under a foreign host name, from a foreign page, or for no tenant of ours.
+
+    The server has no login when it listens on loopback, but any web page that its user visits can
+    send requests there. A page betrays itself by the name it used, or by its own origin.
+    """
+    settings = request.app[SERVICES].settings
+    if settings.hosts is not None and _host_name(request.host) not in settings.hosts:
+        raise HttpError(403, "Forbidden", f"The host name {request.host!r} is not allowed.")
+    if request.method not in SAFE_METHODS and _is_foreign(request):
+        raise HttpError(403, "Forbidden", "Requests from other sites are not allowed.")
+    tenant = request.match_info.get("tenant")
+    if tenant is not None and tenant not in settings.tenants:
+        raise NotFound("")
+    return await handler(request)
+
+
+def _host_name(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0].lower()
+
+
+def _is_foreign(request: web.Request) -> bool:
+    """Whether a page of another origin sent this. Webhooks may come from anywhere."""
+    if "/executions/webhook/" in request.path:
+        return False
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        return True
+    origin = request.headers.get("Origin")
+    return origin is not None and origin.partition("://")[2] != request.host
+
+
+async def _parts(app: web.Application) -> AsyncIterator[None]:
+    """Open what the handlers share, and close it in the opposite order."""
+    services = app[SERVICES]
+    settings = services.settings
+    app[GATEWAY] = await asyncio.to_thread(
+        Gateway, services.log, services.topics, settings.command_timeout_s
+    )
+    app[READS] = Reads(services.models, settings.read_threads, services.indexed)
+    app[FILES] = Files(services.storage, settings.file_threads)
+    app[FOLLOWERS] = Followers(settings.followers_max)
+    app[FLOWS] = Flows(services.catalog)
+    await asyncio.to_thread(services.catalog.catch_up)
+    refreshing = asyncio.create_task(app[FLOWS].refresh_forever())
+    yield
+    refreshing.cancel()
+    await asyncio.wait({refreshing})
+    await app[GATEWAY].close()
+    await asyncio.to_thread(app[FILES].close)
+    await asyncio.to_thread(app[READS].close)
+
+
+async def _end_followers(app: web.Application) -> None:
+    app[FOLLOWERS].end_all()

@@ -1,0 +1,115 @@
+"""The JSON objects that are answered before, or without, the read model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from tiercel_engine.clock import iso
+from tiercel_engine.flow.duration import format_duration
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.repository.base import JsonObject
+from tiercel_schemas.commands import CreateExecution
+from tiercel_schemas.common import Label
+from tiercel_schemas.state import is_terminated
+
+CORRELATION_LABEL = "system.correlationId"
+
+
+def execution_labels(flow: Flow, given: Sequence[Label], execution_id: str) -> list[dict[str, str]]:
+    """Labels of the flow, then those given, then the correlation id, as the executor sets them."""
+    labels = [{"key": key, "value": value} for key, value in flow.labels]
+    labels += [{"key": label.key, "value": label.value} for label in given]
+    if all(label["key"] != CORRELATION_LABEL for label in labels):
+        labels.append({"key": CORRELATION_LABEL, "value": execution_id})
+    return labels
+
+
+def created_execution(
+    command: CreateExecution,
+    flow: Flow,
+    inputs: JsonObject,
+    trigger: JsonObject | None,
+    now_us: int,
+) -> JsonObject:
+    """The execution that `command` creates, as it stands before the executor has seen it."""
+    created = iso(command.created_us)
+    document: JsonObject = {
+        "id": command.execution_id,
+        "namespace": command.namespace,
+        "flowId": command.flow_id,
+        "flowRevision": flow.revision,
+    }
+    if inputs:
+        document["inputs"] = inputs
+    document["labels"] = execution_labels(flow, command.labels, command.execution_id)
+    document["state"] = {
+        "current": "CREATED",
+        "histories": [{"state": "CREATED", "date": created}],
+        "duration": format_duration(max(0, now_us - command.created_us)),
+        "startDate": created,
+    }
+    document["originalId"] = command.original_id or command.execution_id
+    if trigger is not None:
+        document["trigger"] = trigger
+    if command.scheduled_us is not None:
+        document["scheduleDate"] = iso(command.scheduled_us)
+    document["deleted"] = False
+    document["metadata"] = {"attemptNumber": 1, "originalCreatedDate": created}
+    if command.kind != "NORMAL":
+        document["kind"] = command.kind
+    return document
+
+
+def flow_document(flow: Flow, source: str | None = None) -> JsonObject:
+    """A flow as it is answered; with `source` when that is given."""
+    return flow.properties if source is None else {**flow.properties, "source": source}
+
+
+_SHOWN = ("id", "namespace", "revision", "inputs", "disabled", "deleted")
+
+
+def flow_for_execution(flow: Flow) -> JsonObject:
+    """What whoever may see an execution may know of its flow: types and ids, no properties."""
+    properties = flow.properties
+    document: JsonObject = {name: properties[name] for name in _SHOWN if name in properties}
+    document["tasks"] = [_task_outline(task) for task in flow.tasks]
+    for name, tasks in (
+        ("errors", flow.errors),
+        ("finally", flow.finally_),
+        ("afterExecution", flow.after_execution),
+    ):
+        if tasks:
+            document[name] = [_task_outline(task) for task in tasks]
+    if flow.triggers:
+        document["triggers"] = [{"id": t.id, "type": t.type} for t in flow.triggers]
+    return document
+
+
+def _task_outline(task: Any) -> JsonObject:
+    outline: JsonObject = {"id": task.id, "type": task.type}
+    children = [_task_outline(c) for group in task.child_lists().values() for c in group]
+    if children:
+        outline["tasks"] = children
+    return outline
+
+
+def with_running_duration(document: JsonObject, now_us: int, start_us: int) -> JsonObject:
+    """The document with its duration counted up to now, unless it has ended."""
+    state = document["state"]
+    if is_terminated(state["current"]) or "endDate" in state:
+        return document
+    return {
+        **document,
+        "state": {**state, "duration": format_duration(max(0, now_us - start_us))},
+    }
+
+
+def log_line(entry: JsonObject) -> str:
+    """One line of a downloaded log."""
+    return f"{entry['timestamp']} {entry['level']} {entry.get('message', '')}"
+
+
+def log_text(entries: Iterable[JsonObject]) -> str:
+    """A downloaded log: lines, the last without a line end."""
+    return "\n".join(map(log_line, entries))

@@ -1,0 +1,229 @@
+"""Internal storage as the event loop sees it: streams in and out, large values, claim checks.
+
+Nothing is held as a whole but values that are JSON: uploads and downloads pass through in blocks,
+a bounded number of them at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO, ParamSpec, TypeVar
+
+from aiohttp import BodyPartReader, web
+
+from tiercel_api.answers import cut, encode_json
+from tiercel_api.errors import BodyTooLarge
+from tiercel_engine.errors import TiercelError
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.storage import uri as addresses
+from tiercel_engine.storage.claims import INLINE_BYTES_MAX, pack, redeem
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.telemetry.logging import get_logger
+from tiercel_schemas.common import ClaimCheck, Payload
+
+log = get_logger(component="api")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BLOCK_BYTES = 1_048_576
+#: Blocks of one upload between the socket and storage.
+BLOCKS_MAX = 4
+#: An upload from which nothing comes for this long is given up.
+UPLOAD_TIMEOUT_S = 60.0
+#: A download of which nothing is taken for this long is given up.
+DOWNLOAD_TIMEOUT_S = 60.0
+#: Values behind claim checks that one document is filled with; later ones stay claim checks.
+CLAIMED_BYTES_MAX = 8 * 1_048_576
+_CLAIM = "$claim"
+_FOLDERS = re.compile(r"[/\\]")
+
+
+class Files:
+    """Internal storage, off the event loop."""
+
+    def __init__(self, storage: Storage, threads: int) -> None:
+        self._storage = storage
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="api-file")
+
+    def close(self) -> None:
+        """Wait for what runs, start nothing more."""
+        self._threads.shutdown()
+
+    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    def input_uri(self, flow: Flow, execution_id: str, input_id: str, name: str | None) -> str:
+        """Where the file of an input lies; `name`: as its sender called it."""
+        last = _FOLDERS.split(name or "")[-1].replace("\0", "")
+        if last in ("", ".", ".."):
+            last = input_id
+        return addresses.input_file(flow.namespace, flow.id, execution_id, input_id, last)
+
+    async def receive(self, part: BodyPartReader, uri: str, bytes_max: int) -> int:
+        """Store one part of a form; return its size in bytes.
+
+        Raises:
+            BodyTooLarge: it has more than `bytes_max` bytes; nothing is stored.
+            TransientError: storage does not take it.
+        """
+        pipe = _Pipe()
+        writing = asyncio.ensure_future(self._call(self._storage.put_stream, uri, pipe))
+        size = 0
+        try:
+            async for block in _blocks(part):
+                size += len(block)
+                if size > bytes_max:
+                    raise BodyTooLarge("files", bytes_max)
+                await pipe.put(block, writing)
+        except BaseException as error:
+            pipe.end(error)
+            await asyncio.wait({writing})
+            if not writing.cancelled():
+                writing.exception()
+            raise
+        pipe.end(None)
+        await writing
+        return size
+
+    async def delete(self, uri: str) -> None:
+        """Remove a file if it is there."""
+        await self._call(self._storage.delete, uri)
+
+    async def size(self, uri: str) -> int:
+        """Its size in bytes. Raises NotFound."""
+        return await self._call(self._storage.size, uri)
+
+    async def send(self, request: web.Request, uri: str, name: str) -> web.StreamResponse:
+        """Answer with a file's content, as an attachment.
+
+        Raises:
+            NotFound: there is no such file.
+        """
+        size = await self.size(uri)
+        source = await self._call(self._storage.open, uri)
+        try:
+            response = web.StreamResponse(
+                headers={
+                    "Content-Type": "application/octet-stream",
+                    "Content-Length": str(size),
+                    "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+                }
+            )
+            await response.prepare(request)
+            await self._pour(request, response, source)
+            return response
+        finally:
+            await self._call(source.close)
+
+    async def _pour(
+        self, request: web.Request, response: web.StreamResponse, source: BinaryIO
+    ) -> None:
+        """Send all of `source`. The head is out: what fails now can only cut the connection."""
+        try:
+            while block := await self._call(source.read, BLOCK_BYTES):
+                await asyncio.wait_for(response.write(block), DOWNLOAD_TIMEOUT_S)
+            await response.write_eof()
+        except (TiercelError, TimeoutError, ConnectionError) as error:
+            log.warning("download_cut", path=request.path, error=str(error))
+            cut(request)
+
+    async def payload(self, flow: Flow, execution_id: str, name: str, value: Any) -> Payload:
+        """How a value travels in the log: as it is, or as a claim check when it is large.
+
+        `name` tells such values of one execution apart. None gives the empty payload.
+        """
+        if value is None:
+            return Payload()
+        text = encode_json(value)
+        if len(text) <= INLINE_BYTES_MAX:
+            return Payload(json=text.decode())
+        uri = addresses.execution_value(flow.namespace, flow.id, execution_id, f"{name}.json")
+        return await self._call(pack, value, self._storage, uri)
+
+    async def redeemed(self, document: JsonObject) -> JsonObject:
+        """An execution with the values behind its claim checks in place, as far as bounds allow."""
+        if not any(_is_claim(holder[name]) for holder, name in _places(document)):
+            return document
+        return await self._call(self._redeem, document)
+
+    def _redeem(self, document: JsonObject) -> JsonObject:
+        left = CLAIMED_BYTES_MAX
+        for holder, name in _places(document):
+            value = holder[name]
+            if _is_claim(value) and value[_CLAIM]["size_bytes"] <= left:
+                left -= value[_CLAIM]["size_bytes"]
+                holder[name] = redeem(ClaimCheck(**value[_CLAIM]), self._storage)
+        return document
+
+
+def _is_claim(value: Any) -> bool:
+    return isinstance(value, dict) and len(value) == 1 and _CLAIM in value
+
+
+def _places(document: JsonObject) -> Iterator[tuple[JsonObject, str]]:
+    """Where in an execution a claim check may stand."""
+    for name in ("inputs", "outputs", "trigger"):
+        if name in document:
+            yield document, name
+    for task_run in document.get("taskRunList") or ():
+        if "outputs" in task_run:
+            yield task_run, "outputs"
+
+
+async def _blocks(part: BodyPartReader) -> Any:
+    """The part's content in blocks of about `BLOCK_BYTES`."""
+    block = bytearray()
+    while chunk := await part.read_chunk(65_536):
+        block += chunk
+        if len(block) >= BLOCK_BYTES:
+            yield bytes(block)
+            block = bytearray()
+    if block:
+        yield bytes(block)
+
+
+class _Pipe:
+    """Blocks from the event loop to the thread that stores them, `BLOCKS_MAX` at a time."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._blocks: queue.SimpleQueue[bytes | BaseException | None] = queue.SimpleQueue()
+        self._room = asyncio.Semaphore(BLOCKS_MAX)
+
+    async def put(self, block: bytes, writing: asyncio.Future[int]) -> None:
+        """Hand a block over; raises what `writing` failed with when it has."""
+        room = asyncio.ensure_future(self._room.acquire())
+        either: set[asyncio.Future[Any]] = {room, writing}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if writing.done():
+            room.cancel()
+            writing.result()
+        self._blocks.put(block)
+
+    def end(self, error: BaseException | None) -> None:
+        """No more blocks; with an error, nothing shall be stored."""
+        self._blocks.put(error)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Runs in the storing thread."""
+        while True:
+            try:
+                block = self._blocks.get(timeout=UPLOAD_TIMEOUT_S)
+            except queue.Empty:
+                raise TimeoutError("Expected more of the upload, but nothing came.") from None
+            if block is None:
+                return
+            if isinstance(block, BaseException):
+                raise block
+            yield block
+            self._loop.call_soon_threadsafe(self._room.release)
+
+
+FILES = web.AppKey("files", Files)

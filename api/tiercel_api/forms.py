@@ -1,0 +1,158 @@
+"""Reading the form that starts an execution: text inputs, and files streamed into storage.
+
+A file's input is named by its part, or by its file name: `curl -F data=@orders.csv` sends the
+input id as the part's name, the `kestra` client sends a part named `files` whose file name is the
+input id, `kestrapy` sends both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl
+
+from aiohttp import BodyPartReader, web
+
+from tiercel_api.bodies import media_type, read_body
+from tiercel_api.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+from tiercel_api.files import FILES
+from tiercel_api.services import SERVICES, ApiSettings
+from tiercel_engine.flow.input_types import FileInput, Input
+from tiercel_engine.flow.model import Flow
+
+MULTIPART = "multipart/form-data"
+URLENCODED = "application/x-www-form-urlencoded"
+
+
+class Form:
+    """What a request gave for the inputs of an execution.
+
+    Attributes:
+        values: input id -> text, or the address of a stored file.
+        stored: addresses of the files that were stored for this request.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.stored: list[str] = []
+
+    async def discard(self, request: web.Request) -> None:
+        """Remove the stored files: no execution will own them."""
+        for uri in self.stored:
+            await request.app[FILES].delete(uri)
+
+
+async def read_form(request: web.Request, flow: Flow, execution_id: str | None) -> Form:
+    """Read the body.
+
+    Args:
+        execution_id: the execution that files are stored for; None: they are read past, and
+            their input is given a made-up address.
+
+    Raises:
+        UnsupportedMediaType: the body is no form.
+        BodyTooLarge: its texts or its files pass their limit.
+        BadRequest: it is a form that does not read, or one of too many parts.
+    """
+    form = Form()
+    if not request.can_read_body:
+        return form
+    kind = media_type(request)
+    try:
+        if kind == MULTIPART:
+            await _FormReader(request, flow, execution_id, form).read()
+        elif kind == URLENCODED:
+            await _read_urlencoded(request, form)
+        else:
+            raise UnsupportedMediaType(kind, (MULTIPART,))
+    except BaseException:
+        await form.discard(request)
+        raise
+    return form
+
+
+async def _read_urlencoded(request: web.Request, form: Form) -> None:
+    settings = request.app[SERVICES].settings
+    body = await read_body(request, "form text", settings.text_bytes_max)
+    try:
+        pairs = parse_qsl(
+            body.decode(),
+            keep_blank_values=True,
+            max_num_fields=settings.parts_max,
+            errors="strict",
+        )
+    except ValueError as error:
+        raise BadRequest(f"Expected a form, but {error}.") from None
+    form.values.update(pairs)
+
+
+class _FormReader:
+    """Reads one multipart body, part by part."""
+
+    def __init__(
+        self, request: web.Request, flow: Flow, execution_id: str | None, form: Form
+    ) -> None:
+        self._request = request
+        self._flow = flow
+        self._execution_id = execution_id
+        self._form = form
+        self._settings: ApiSettings = request.app[SERVICES].settings
+        self._inputs: dict[str, Input] = {definition.id: definition for definition in flow.inputs}
+        self._text_bytes = 0
+        self._file_bytes = 0
+
+    async def read(self) -> None:
+        try:
+            reader = await self._request.multipart()
+            parts = 0
+            while (part := await reader.next()) is not None:
+                parts += 1
+                if parts > self._settings.parts_max:
+                    raise BadRequest(f"Expected at most {self._settings.parts_max} parts.")
+                if isinstance(part, BodyPartReader):
+                    await self._take(part)
+        except (ValueError, AssertionError, KeyError) as error:
+            raise BadRequest(f"Expected a multipart form, but it does not read: {error}") from None
+
+    async def _take(self, part: BodyPartReader) -> None:
+        name = part.name or ""
+        if part.filename is None:
+            self._form.values[name] = await self._text(part)
+            return
+        input_id = self._file_input(name, part.filename)
+        if input_id is None:
+            await part.release()
+        elif isinstance(self._inputs.get(input_id), FileInput):
+            await self._store(part, input_id)
+        else:
+            self._form.values[input_id] = await self._text(part)
+
+    def _file_input(self, name: str, filename: str) -> str | None:
+        """The input that a file is for; None when there is no such input."""
+        if name in self._inputs:
+            return name
+        if filename in self._inputs:
+            return filename
+        stem = filename.partition(".")[0]
+        return stem if stem in self._inputs else None
+
+    async def _text(self, part: BodyPartReader) -> str:
+        data = bytearray()
+        while chunk := await part.read_chunk():
+            self._text_bytes += len(chunk)
+            if self._text_bytes > self._settings.text_bytes_max:
+                raise BodyTooLarge("text inputs", self._settings.text_bytes_max)
+            data += chunk
+        return part.decode(bytes(data)).decode(errors="replace")
+
+    async def _store(self, part: BodyPartReader, input_id: str) -> None:
+        left = self._settings.upload_bytes_max - self._file_bytes
+        files = self._request.app[FILES]
+        if self._execution_id is None:
+            await part.release()
+            self._form.values[input_id] = f"kestra:///{self._flow.namespace}/{input_id}"
+            return
+        filename = part.filename if part.filename != input_id else None
+        uri = files.input_uri(self._flow, self._execution_id, input_id, filename)
+        self._form.stored.append(uri)
+        self._file_bytes += await files.receive(part, uri, left)
+        self._form.values[input_id] = uri

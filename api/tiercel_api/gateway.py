@@ -1,0 +1,223 @@
+"""Sends commands, and waits for what became of them.
+
+A command is durable once its append was acknowledged. What the executor made of it is read where
+everybody reads it: from the executions topic (or the flows topic), never by a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiohttp import web
+
+from tiercel_api.tail import Tail
+from tiercel_engine.errors import Conflict, LogUnavailable, NotFound, Rejected, UserError
+from tiercel_engine.eventlog.base import Appender, EventLog, NewRecord
+from tiercel_schemas.codec import AvroRecord, encode
+from tiercel_schemas.commands import SaveFlow
+from tiercel_schemas.events import (
+    CommandRejected,
+    EventBatch,
+    ExecutionRestarted,
+    ExecutionStateChanged,
+)
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.state import State, is_terminated
+from tiercel_schemas.topics import Topics
+
+#: How long an append may take to become durable.
+APPEND_TIMEOUT_S = 10.0
+#: Which error a refusal is.
+REFUSALS: dict[str, type[UserError]] = {
+    "NOT_FOUND": NotFound,
+    "CONFLICT": Conflict,
+    "INVALID": Rejected,
+}
+
+
+class ExecutionWatch:
+    """What the log said of one execution since the watch began. Belongs to the event loop.
+
+    Attributes:
+        last_seq: number of its newest event; 0 when none came.
+        state: the newest state that an event named.
+        decided: command id -> how it was refused, None when it was done.
+    """
+
+    __slots__ = ("_changed", "decided", "last_seq", "state")
+
+    def __init__(self) -> None:
+        self.last_seq = 0
+        self.state: str | None = None
+        self.decided: dict[str, CommandRejected | None] = {}
+        self._changed = asyncio.Event()
+
+    def __call__(self, record: EventBatch | CommandRejected) -> None:
+        """Take one record of the executions topic."""
+        if isinstance(record, CommandRejected):
+            self.decided[record.command_id] = record
+        else:
+            self.last_seq = max(self.last_seq, record.first_seq + len(record.events) - 1)
+            for event in record.events:
+                if isinstance(event, ExecutionStateChanged):
+                    self.state = event.state
+                elif isinstance(event, ExecutionRestarted):
+                    self.state = State.RESTARTED
+            if record.command_id is not None:
+                self.decided[record.command_id] = None
+        self._changed.set()
+
+    @property
+    def is_terminated(self) -> bool:
+        """Whether the newest state is a final one."""
+        return self.state is not None and is_terminated(self.state)
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Wait for the next record; False when none came in time."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        self._changed.clear()
+        return True
+
+    async def decision(self, command_id: str, timeout_s: float) -> None:
+        """Wait until the executor has decided on a command.
+
+        Raises:
+            NotFound, Conflict, Rejected: it refused.
+            LogUnavailable: it did not decide in time. The command may still be done later.
+        """
+        deadline = time.monotonic() + timeout_s
+        while command_id not in self.decided:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not await self.changed(left_s):
+                raise LogUnavailable("Expected the executor to decide in time, but it did not.")
+        self.raise_refusal(command_id)
+
+    def raise_refusal(self, command_id: str) -> None:
+        """Raise what the executor refused this command with, if it did."""
+        refusal = self.decided.get(command_id)
+        if refusal is not None:
+            raise REFUSALS.get(refusal.kind, Rejected)(refusal.reason)
+
+
+class Gateway:
+    """The API's hand in the log. Belongs to the event loop."""
+
+    def __init__(self, event_log: EventLog, topics: Topics, command_timeout_s: float) -> None:
+        self._topics = topics
+        self._command_timeout_s = command_timeout_s
+        self._appender: Appender = event_log.appender()
+        self._random = random.SystemRandom()
+        self._executions = Tail(event_log, topics.executions.name)
+        self._flows = Tail(event_log, topics.flows.name, lambda key: key.rpartition("/")[0])
+        self.logs = Tail(event_log, topics.logs.name)
+
+    async def close(self) -> None:
+        """Stop following, and give up the appender."""
+        for tail in (self._executions, self._flows, self.logs):
+            await tail.close()
+        await asyncio.to_thread(self._appender.close)
+
+    def random_bits(self) -> int:
+        """80 random bits, for an id."""
+        return self._random.getrandbits(80)
+
+    def command_id(self) -> str:
+        """A new, unique command id."""
+        return uuid.uuid4().hex
+
+    async def append(self, topic: str, key: str, record: AvroRecord) -> None:
+        """Append one record; return once it is durable.
+
+        Raises:
+            RecordTooLarge: its value is too large for the log.
+            LogBusy: the log takes nothing more right now.
+            LogUnavailable: the log did not say in time whether it is durable.
+        """
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
+
+        def delivered(error: Exception | None) -> None:
+            loop.call_soon_threadsafe(_acknowledge, durable, error)
+
+        self._appender.append(NewRecord(topic, key, encode(record)), delivered)
+        try:
+            await asyncio.wait_for(durable, APPEND_TIMEOUT_S)
+        except TimeoutError:
+            raise LogUnavailable("Expected the log to answer in time, but it did not.") from None
+
+    async def send(self, key: str, command: AvroRecord) -> None:
+        """Append a command; return once it is durable. Raises as `append`."""
+        await self.append(self._topics.commands.name, key, command)
+
+    @asynccontextmanager
+    async def watching(self, execution_id: str) -> AsyncIterator[ExecutionWatch]:
+        """Follow one execution's events from now on."""
+        watch = ExecutionWatch()
+        async with self._executions.following(execution_id, watch):
+            yield watch
+
+    async def ask(self, execution_id: str, command: Any) -> ExecutionWatch:
+        """Send a command to an execution and wait for the decision.
+
+        Returns:
+            what the log said up to the decision: `last_seq` is 0 when nothing had to change.
+
+        Raises:
+            NotFound, Conflict, Rejected: the executor refused it.
+            LogUnavailable: it did not decide in time.
+        """
+        async with self.watching(execution_id) as watch:
+            await self.send(execution_id, command)
+            await watch.decision(command.command_id, self._command_timeout_s)
+            return watch
+
+    async def save_flow(self, command: SaveFlow) -> FlowRevision:
+        """Store or delete a flow; return the revision that came of it.
+
+        Raises:
+            NotFound, Conflict, Rejected: the executor refused it.
+            LogUnavailable: it did not decide in time.
+        """
+        key = str(FlowKey(command.tenant, command.namespace, command.flow_id))
+        stored: asyncio.Future[FlowRevision] = asyncio.get_running_loop().create_future()
+
+        def revised(revision: FlowRevision) -> None:
+            if revision.command_id == command.command_id and not stored.done():
+                stored.set_result(revision)
+
+        async with self._flows.following(key, revised), self.watching(key) as watch:
+            await self.send(key, command)
+            refused: asyncio.Future[None] = asyncio.ensure_future(
+                watch.decision(command.command_id, self._command_timeout_s)
+            )
+            try:
+                either: set[asyncio.Future[Any]] = {stored, refused}
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+                if stored.done():
+                    return stored.result()
+                refused.result()
+                return await asyncio.wait_for(stored, self._command_timeout_s)
+            finally:
+                refused.cancel()
+
+
+GATEWAY = web.AppKey("gateway", Gateway)
+
+
+def _acknowledge(durable: asyncio.Future[None], error: Exception | None) -> None:
+    if durable.done():
+        return
+    if error is None:
+        durable.set_result(None)
+    else:
+        durable.set_exception(error)

@@ -1,0 +1,292 @@
+"""Query strings -> pages, sorts and filters, in both spellings.
+
+`0.21` sends flat parameters (`namespace=`, `state=`, `timeRange=`), `2.0` sends
+`filters[field][OPERATOR]=value`. Whatever is not understood is refused, never ignored: an ignored
+filter would answer with rows that nobody asked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from multidict import MultiMapping
+
+from tiercel_api.errors import HttpError
+from tiercel_engine.errors import InvalidInput, UserError, Violation
+from tiercel_engine.flow.duration import parse_duration_s
+from tiercel_engine.repository.base import ExecutionFilter, LogFilter
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.state import State
+
+PAGE_SIZE = 10
+#: The largest page; more would hold the answer in memory for no reader's use.
+PAGE_SIZE_MAX = 10_000
+#: The deepest row that a search may start at.
+ROWS_MAX = 10_000_000
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
+
+Query = MultiMapping[str]
+_FILTER = re.compile(r"filters\[(\w+)\]\[(\w+)\](?:\[([^\]]+)\])?")
+_SEVERAL = frozenset({"EQUALS", "IN"})
+
+
+def page_of(query: Query) -> tuple[int, int]:
+    """`page` from 1 and `size`."""
+    page = whole_number(query, "page", 1)
+    size = whole_number(query, "size", PAGE_SIZE)
+    if size > PAGE_SIZE_MAX:
+        raise _violation("size", f"must be less than or equal to {PAGE_SIZE_MAX}")
+    if page * size > ROWS_MAX:
+        raise _violation("page", f"must not reach beyond row {ROWS_MAX}")
+    return page, size
+
+
+def whole_number(query: Query, name: str, default: int) -> int:
+    """A parameter that must be 1 or more."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal() or len(text) > 9:
+        raise HttpError(
+            400, "Bad Request", f"Expected a whole number for {name}, but it was {text!r}."
+        )
+    if int(text) < 1:
+        raise _violation(name, "must be greater than or equal to 1")
+    return int(text)
+
+
+def optional_number(query: Query, name: str) -> int | None:
+    """A parameter that must be 0 or more when it is there."""
+    text = query.get(name)
+    if text is None or text == "":
+        return None
+    if not text.isdecimal() or len(text) > 9:
+        raise HttpError(
+            400, "Bad Request", f"Expected a whole number for {name}, but it was {text!r}."
+        )
+    return int(text)
+
+
+def is_set(query: Query, name: str, default: bool = False) -> bool:
+    """A parameter that is true or false."""
+    text = query.get(name)
+    return default if text is None else text.lower() in ("true", "1", "yes", "")
+
+
+def sort_of(query: Query) -> tuple[tuple[str, bool], ...]:
+    """`sort=field:asc` parameters as (field, ascending) pairs."""
+    pairs = []
+    for text in query.getall("sort", []):
+        field, _, direction = text.partition(":")
+        if not field or direction.lower() not in ("asc", "desc"):
+            raise HttpError(422, "Illegal argument", f"Invalid sort parameter: {text!r}")
+        pairs.append((field, direction.lower() == "asc"))
+    return tuple(pairs)
+
+
+def label_of(text: str) -> tuple[str, str]:
+    """`key:value`; the key ends at the first colon or blank."""
+    key, separator, value = text.partition(":")
+    if not separator or not key.strip():
+        raise HttpError(422, "Illegal argument", f"Invalid queryString parameter: {text!r}")
+    return key.strip(), value.strip()
+
+
+def instant_us(text: str) -> int:
+    """ISO 8601 text with a zone, as microseconds since the epoch."""
+    try:
+        # A plus sign that was not quoted arrives as a blank.
+        moment = datetime.fromisoformat(text.replace(" ", "+"))
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise HttpError(
+            422, "Illegal argument", f"Expected a date with a zone, but it was {text!r}."
+        )
+    return round(moment.timestamp() * 1_000_000)
+
+
+def execution_filter(query: Query, now_us: int) -> ExecutionFilter:
+    """What `GET /executions/search` asks for."""
+    parts: dict[str, Any] = {}
+    for field, operator, value in _conditions(query):
+        _narrow_execution(parts, field, operator, value, now_us)
+    _check_range(query)
+    return ExecutionFilter(**parts)
+
+
+def log_filter(query: Query, now_us: int, **given: Any) -> LogFilter:
+    """What `GET /logs/…` asks for."""
+    parts: dict[str, Any] = dict(given)
+    for field, operator, value in _conditions(query):
+        _narrow_log(parts, field, operator, value, now_us)
+    return LogFilter(**parts)
+
+
+_PLAIN = frozenset(
+    {
+        "q", "scope", "namespace", "flowId", "startDate", "endDate", "timeRange", "state", "labels",
+        "triggerExecutionId", "childFilter", "minLevel", "triggerId", "taskId", "taskRunId",
+        "attempt", "kind",
+    }
+)  # fmt: skip
+
+
+def _conditions(query: Query) -> Iterator[tuple[str, str, str]]:
+    """(field, operator, value) in both spellings. Plain `namespace` means it and those below."""
+    for name, value in query.items():
+        match = _FILTER.fullmatch(name)
+        if match:
+            field, operator, key = match.groups()
+            yield field, operator.upper(), f"{key}:{value}" if key else value
+        elif name in _PLAIN and value != "":
+            yield name, "PREFIX" if name == "namespace" else "EQUALS", value
+
+
+def _check_range(query: Query) -> None:
+    if "timeRange" in query and "startDate" in query:
+        raise HttpError(
+            422, "Illegal argument", "Parameters 'startDate' and 'timeRange' exclude each other"
+        )
+
+
+def _narrow_execution(
+    parts: dict[str, Any], field: str, operator: str, value: str, now_us: int
+) -> None:
+    if field == "state":
+        _expect(field, operator, _SEVERAL)
+        parts["states"] = (*parts.get("states", ()), *_states(value))
+    elif field == "kind":
+        _expect(field, operator, _SEVERAL)
+        parts["kinds"] = (*parts.get("kinds", ()), *value.split(","))
+    elif field == "labels":
+        _expect(field, operator, _SEVERAL)
+        parts["labels"] = (*parts.get("labels", ()), label_of(value))
+    elif field == "childFilter":
+        if value not in ("CHILD", "MAIN"):
+            raise HttpError(422, "Illegal argument", f"Expected CHILD or MAIN, but was {value!r}.")
+        parts["child_filter"] = value
+    elif field == "triggerExecutionId":
+        parts["trigger_execution_id"] = value
+    else:
+        _narrow_shared(parts, field, operator, value, now_us)
+
+
+def _narrow_log(parts: dict[str, Any], field: str, operator: str, value: str, now_us: int) -> None:
+    if field in ("minLevel", "level"):
+        if value.upper() not in LEVELS:
+            raise HttpError(
+                400, "Bad Request", f"Expected one of {', '.join(LEVELS)}, but was {value!r}."
+            )
+        parts["min_level"] = value.upper()
+    elif field == "attempt":
+        parts["attempt"] = int(value) if value.isdecimal() else -1
+    elif field in ("taskId", "taskRunId", "triggerId", "executionId"):
+        _expect(field, operator, frozenset({"EQUALS"}))
+        parts[_SNAKE[field]] = value
+    else:
+        _narrow_shared(parts, field, operator, value, now_us)
+
+
+_SNAKE = {
+    "taskId": "task_id",
+    "taskRunId": "task_run_id",
+    "triggerId": "trigger_id",
+    "executionId": "execution_id",
+}
+
+
+def _narrow_shared(
+    parts: dict[str, Any], field: str, operator: str, value: str, now_us: int
+) -> None:
+    match field, operator:
+        case "q", "EQUALS":
+            parts["q"] = value
+        case "namespace", "EQUALS":
+            parts["namespace"] = value
+        case "namespace", "PREFIX":
+            parts["namespace_prefix"] = value
+        case "flowId", "EQUALS":
+            parts["flow_id"] = value
+        case "timeRange", "EQUALS":
+            parts["start_us"] = now_us - _range_us(value)
+        case "startDate", "EQUALS" | "GREATER_THAN" | "GREATER_THAN_OR_EQUAL_TO":
+            parts["start_us"] = instant_us(value)
+        case "endDate", "EQUALS" | "LESS_THAN" | "LESS_THAN_OR_EQUAL_TO":
+            parts["end_us"] = instant_us(value)
+        case "scope", _:
+            _check_scope(value)
+        case _:
+            raise HttpError(
+                422, "Illegal argument", f"Unsupported filter: {field} with {operator}."
+            )
+
+
+def _check_scope(value: str) -> None:
+    """Everything is in scope USER; only SYSTEM alone would need the system namespace."""
+    if not set(value.split(",")) <= {"USER", "SYSTEM"}:
+        raise HttpError(422, "Illegal argument", f"Expected USER or SYSTEM, but was {value!r}.")
+
+
+def _expect(field: str, operator: str, allowed: frozenset[str]) -> None:
+    if operator not in allowed:
+        raise HttpError(422, "Illegal argument", f"Unsupported filter: {field} with {operator}.")
+
+
+def _states(text: str) -> list[str]:
+    names = text.split(",")
+    for name in names:
+        if name not in State.__members__:
+            raise HttpError(400, "Bad Request", f"Expected a state, but it was {name!r}.")
+    return names
+
+
+def _range_us(text: str) -> int:
+    try:
+        return round(parse_duration_s(text) * 1_000_000)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _violation(path: str, message: str) -> InvalidInput:
+    return InvalidInput((Violation(path, message),))
+
+
+@dataclass(frozen=True, slots=True)
+class FlowFilter:
+    """Which flows; every part narrows."""
+
+    q: str = ""
+    namespace: str | None = None
+    namespace_prefix: str | None = None
+    flow_id: str | None = None
+    labels: frozenset[tuple[str, str]] = frozenset()
+
+    def matches(self, entry: FlowRevision) -> bool:
+        """Whether a stored flow matches all but the labels, which only its text tells."""
+        if self.namespace is not None and entry.namespace != self.namespace:
+            return False
+        if self.flow_id is not None and entry.flow_id != self.flow_id:
+            return False
+        prefix = self.namespace_prefix
+        if prefix is not None and not f"{entry.namespace}.".startswith(f"{prefix}."):
+            return False
+        return self.q.lower() in f"{entry.namespace}.{entry.flow_id}".lower()
+
+
+def flow_filter(query: Query) -> FlowFilter:
+    """What `GET /flows/search` asks for."""
+    parts: dict[str, Any] = {}
+    labels: set[tuple[str, str]] = set()
+    for field, operator, value in _conditions(query):
+        if field == "labels":
+            labels.add(label_of(value))
+        elif field not in ("q", "namespace", "flowId", "scope"):
+            raise HttpError(422, "Illegal argument", f"Unsupported filter: {field}.")
+        else:
+            _narrow_shared(parts, field, operator, value, 0)
+    return FlowFilter(**parts, labels=frozenset(labels))

@@ -1,0 +1,117 @@
+"""Reading the read models, off the event loop, and waiting for them to catch up.
+
+The read model follows the log; how far behind it is nobody promises. Whoever must see a certain
+event waits here until the row holds it: told by the indexer when that runs in this process, else
+by looking again after short, growing pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from aiohttp import web
+
+from tiercel_engine.errors import LogBusy
+from tiercel_engine.repository.base import JsonObject, ReadModels
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Pauses between two looks: they double from the first to the last.
+PAUSE_S_MIN = 0.002
+PAUSE_S_MAX = 0.25
+#: The pause when the indexer tells of itself: it runs in the same process and says what it wrote.
+PAUSE_TOLD_S = 1.0
+#: Requests that may wait for the read model at a time.
+WAITING_MAX = 2_000
+
+#: Takes execution id -> number of its newest event in the read model. Called in any thread.
+Indexed = Callable[[Mapping[str, int]], None]
+#: Registers such a callback (`Indexer.on_indexed`).
+IndexedHook = Callable[[Indexed], None]
+
+
+class Reads:
+    """The read models as the event loop sees them."""
+
+    def __init__(self, models: ReadModels, threads: int, hook: IndexedHook | None) -> None:
+        self._models = models
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="api-read")
+        self._loop = asyncio.get_running_loop()
+        #: By execution id: who waits for it.
+        self._waiting: dict[str, set[asyncio.Future[None]]] = {}
+        self._count = 0
+        self._is_told = hook is not None
+        if hook is not None:
+            hook(self._indexed)
+
+    def close(self) -> None:
+        """Wait for what runs, start nothing more."""
+        self._threads.shutdown()
+
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a blocking function in one of the reading threads."""
+        return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
+
+    async def execution(self, execution_id: str) -> JsonObject | None:
+        """The execution's document as it stands; None: not there."""
+        return await self.call(self._models.execution, execution_id)
+
+    async def execution_at(
+        self, execution_id: str, sequence: int, timeout_s: float
+    ) -> JsonObject | None:
+        """The document once it holds event number `sequence`, or later ones; None: not in time.
+
+        Raises:
+            LogBusy: too many are waiting already.
+        """
+        deadline = time.monotonic() + timeout_s
+        pause_s = PAUSE_TOLD_S if self._is_told else PAUSE_S_MIN
+        while True:
+            woken = self._wait_for(execution_id)
+            try:
+                if await self.call(self._models.execution_sequence, execution_id) >= sequence:
+                    return await self.execution(execution_id)
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    return None
+                await asyncio.wait({woken}, timeout=min(pause_s, left_s))
+            finally:
+                self._forget(execution_id, woken)
+            if not self._is_told:
+                pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    def _wait_for(self, execution_id: str) -> asyncio.Future[None]:
+        if self._count >= WAITING_MAX:
+            raise LogBusy("Too many requests wait for the index; try again later.")
+        woken: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.setdefault(execution_id, set()).add(woken)
+        self._count += 1
+        return woken
+
+    def _forget(self, execution_id: str, woken: asyncio.Future[None]) -> None:
+        waiting = self._waiting[execution_id]
+        waiting.discard(woken)
+        self._count -= 1
+        if not waiting:
+            del self._waiting[execution_id]
+
+    def _indexed(self, sequences: Mapping[str, int]) -> None:
+        """These rows were written. Runs in the indexer's thread."""
+        if self._waiting and not self._loop.is_closed():
+            wanted = [name for name in tuple(self._waiting) if name in sequences]
+            if wanted:
+                self._loop.call_soon_threadsafe(self._wake, wanted)
+
+    def _wake(self, execution_ids: list[str]) -> None:
+        for execution_id in execution_ids:
+            for woken in self._waiting.get(execution_id, ()):
+                if not woken.done():
+                    woken.set_result(None)
+
+
+READS = web.AppKey("reads", Reads)

@@ -1,0 +1,323 @@
+"""/executions: start, read, search, follow."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from tiercel_api.answers import json_response
+from tiercel_api.documents import (
+    CORRELATION_LABEL,
+    created_execution,
+    flow_for_execution,
+)
+from tiercel_api.errors import BadRequest, HttpError
+from tiercel_api.files import FILES
+from tiercel_api.follow import FOLLOWERS, EventStream
+from tiercel_api.forms import Form, read_form
+from tiercel_api.gateway import GATEWAY, ExecutionWatch
+from tiercel_api.lookup import (
+    execution_of,
+    find_flow,
+    is_fresh,
+    runnable_flow,
+    tenant_of,
+)
+from tiercel_api.paging import (
+    execution_filter,
+    instant_us,
+    is_set,
+    label_of,
+    optional_number,
+    page_of,
+    sort_of,
+)
+from tiercel_api.reads import READS
+from tiercel_api.services import SERVICES
+from tiercel_engine.errors import NotFound
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.flow.inputs import Render, examine, resolve_inputs
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.repository.base import ExecutionFilter, JsonObject
+from tiercel_schemas.commands import CreateExecution
+from tiercel_schemas.common import Label, Payload
+from tiercel_schemas.ids import make_id
+from tiercel_schemas.state import is_terminated
+
+KINDS = frozenset({"NORMAL", "TEST", "PLAYGROUND", "LOOP"})
+#: How often a held request looks whether its client is still there.
+HELD_CHECK_S = 5.0
+#: How often a stream looks at the read model when no event wakes it.
+RECHECK_S = 1.0
+#: Least time between two events of a stream.
+PROGRESS_GAP_S = 0.02
+LABELS_MAX = 1_000
+
+
+async def create_execution(request: web.Request) -> web.Response:
+    """POST /executions/{namespace}/{id}: start an execution of a flow."""
+    services = request.app[SERVICES]
+    flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
+    created_us = services.clock.now_us()
+    execution_id = make_id(created_us, request.app[GATEWAY].random_bits())
+    labels = _given_labels(request)
+    scheduled_us = _scheduled_us(request)
+    kind = _kind(request)
+    form = await read_form(request, flow, execution_id)
+    try:
+        inputs = _resolved(flow, form)
+        payload = await request.app[FILES].payload(flow, execution_id, "inputs", inputs or None)
+    except BaseException:
+        await form.discard(request)
+        raise
+    command = CreateExecution(
+        command_id=request.app[GATEWAY].command_id(),
+        execution_id=execution_id,
+        tenant=tenant_of(request),
+        namespace=flow.namespace,
+        flow_id=flow.id,
+        flow_revision=flow.revision,
+        inputs=payload,
+        labels=with_correlation(labels, execution_id),
+        trigger=Payload(),
+        created_us=created_us,
+        scheduled_us=scheduled_us,
+        kind=kind,
+        trace_parent=request.headers.get("traceparent"),
+    )
+    wait = bool(request.query_string) and is_set(request.query, "wait")
+    document = await start(request, command, flow, inputs, None, wait)
+    document["url"] = execution_url(request, flow, execution_id)
+    return json_response(document)
+
+
+async def start(
+    request: web.Request,
+    command: CreateExecution,
+    flow: Flow,
+    inputs: JsonObject,
+    trigger: JsonObject | None,
+    wait: bool,
+) -> JsonObject:
+    """Send the command; the execution as just created, or as it ended when told to wait."""
+    if wait:
+        return await _start_and_wait(request, command, flow, inputs, trigger)
+    await request.app[GATEWAY].send(command.execution_id, command)
+    now_us = request.app[SERVICES].clock.now_us()
+    return created_execution(command, flow, inputs, trigger, now_us)
+
+
+async def _start_and_wait(
+    request: web.Request,
+    command: CreateExecution,
+    flow: Flow,
+    inputs: JsonObject,
+    trigger: JsonObject | None,
+) -> JsonObject:
+    gateway, settings = request.app[GATEWAY], request.app[SERVICES].settings
+    deadline = time.monotonic() + settings.wait_timeout_s
+    async with gateway.watching(command.execution_id) as watch:
+        await gateway.send(command.execution_id, command)
+        while not watch.is_terminated and not _is_gone(request):
+            watch.raise_refusal(command.command_id)
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                break
+            await watch.changed(min(left_s, HELD_CHECK_S))
+    document = await request.app[READS].execution_at(
+        command.execution_id, max(1, watch.last_seq), settings.index_timeout_s
+    )
+    if document is not None:
+        return dict(document)
+    now_us = request.app[SERVICES].clock.now_us()
+    return created_execution(command, flow, inputs, trigger, now_us)
+
+
+def _is_gone(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+def _resolved(flow: Flow, form: Form) -> JsonObject:
+    if not flow.inputs:
+        return {}
+    return resolve_inputs(flow, form.values, render=renderer_of(flow))
+
+
+def renderer_of(flow: Flow) -> Render:
+    """Renders templates in the definitions of a flow's inputs."""
+    variables = {"flow": {"id": flow.id, "namespace": flow.namespace}, "vars": flow.variables}
+
+    def render(value: Any, inputs: Mapping[str, Any]) -> Any:
+        return Renderer().value(value, {**variables, **inputs})
+
+    return render
+
+
+def with_correlation(labels: tuple[Label, ...], execution_id: str) -> tuple[Label, ...]:
+    """Labels with a correlation id: the given one, else the execution's own id."""
+    if any(label.key == CORRELATION_LABEL for label in labels):
+        return labels
+    return (*labels, Label(CORRELATION_LABEL, execution_id))
+
+
+def _given_labels(request: web.Request) -> tuple[Label, ...]:
+    texts = request.query.getall("labels", []) if request.query_string else []
+    if len(texts) > LABELS_MAX:
+        raise HttpError(422, "Illegal argument", f"Expected at most {LABELS_MAX} labels.")
+    labels = tuple(Label(*label_of(text)) for text in texts)
+    for label in labels:
+        if label.key.startswith("system.") and label.key != CORRELATION_LABEL:
+            raise HttpError(
+                422, "Illegal argument", f"System labels can only be set by the system: {label.key}"
+            )
+    return labels
+
+
+def _scheduled_us(request: web.Request) -> int | None:
+    text = request.query.get("scheduleDate") if request.query_string else None
+    return instant_us(text) if text else None
+
+
+def _kind(request: web.Request) -> str:
+    kind = (request.query.get("kind") if request.query_string else None) or "NORMAL"
+    if kind not in KINDS:
+        raise HttpError(422, "Illegal argument", f"Expected a kind, but it was {kind!r}.")
+    return kind
+
+
+def execution_url(request: web.Request, flow: Flow, execution_id: str) -> str:
+    """Where a person sees the execution."""
+    settings = request.app[SERVICES].settings
+    base = (settings.url or f"{request.scheme}://{request.host}").rstrip("/")
+    tenant = request.match_info.get("tenant")
+    middle = f"/ui/{tenant}" if tenant else "/ui"
+    return f"{base}{middle}/executions/{flow.namespace}/{flow.id}/{execution_id}"
+
+
+async def validate_inputs(request: web.Request) -> web.Response:
+    """POST /executions/{namespace}/{id}/validate: what the inputs would give. Starts nothing."""
+    flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
+    form = await read_form(request, flow, None)
+    rows = [
+        {
+            "input": _definition(flow, outcome.input.id),
+            "value": outcome.value,
+            "enabled": outcome.enabled,
+            "errors": [{"message": outcome.problem}] if outcome.problem else [],
+        }
+        for outcome in examine(flow.inputs, form.values, render=renderer_of(flow))
+    ]
+    return json_response({"id": flow.id, "namespace": flow.namespace, "inputs": rows})
+
+
+def _definition(flow: Flow, input_id: str) -> JsonObject:
+    written: list[JsonObject] = flow.properties.get("inputs", [])
+    return next(definition for definition in written if definition["id"] == input_id)
+
+
+async def get_execution(request: web.Request) -> web.Response:
+    """GET /executions/{executionId}."""
+    return json_response(await execution_of(request))
+
+
+async def search_executions(request: web.Request) -> web.Response:
+    """GET /executions/search."""
+    services = request.app[SERVICES]
+    where = execution_filter(request.query, services.clock.now_us())
+    page, size = page_of(request.query)
+    found = await request.app[READS].call(
+        services.models.search_executions, where, page, size, sort_of(request.query)
+    )
+    return json_response(found)
+
+
+async def list_executions(request: web.Request) -> web.Response:
+    """GET /executions?namespace&flowId: executions of one flow, newest first."""
+    query = request.query
+    for name in ("namespace", "flowId"):
+        if not query.get(name):
+            raise BadRequest(f"Required argument [{name}] not specified")
+    page, size = page_of(query)
+    where = ExecutionFilter(namespace=query["namespace"], flow_id=query["flowId"])
+    found = await request.app[READS].call(
+        request.app[SERVICES].models.search_executions, where, page, size, ()
+    )
+    return json_response(found)
+
+
+async def get_flow_of_execution(request: web.Request) -> web.Response:
+    """GET /executions/{executionId}/flow."""
+    document = await execution_of(request)
+    flow = await find_flow(
+        request,
+        document["namespace"],
+        document["flowId"],
+        document["flowRevision"],
+        allow_deleted=True,
+    )
+    return json_response(flow_for_execution(flow))
+
+
+async def get_flow_to_execute(request: web.Request) -> web.Response:
+    """GET /executions/flows/{namespace}/{flowId}."""
+    info = request.match_info
+    revision = optional_number(request.query, "revision")
+    flow = await find_flow(request, info["namespace"], info["flowId"], revision)
+    return json_response(flow_for_execution(flow))
+
+
+async def follow_execution(request: web.Request) -> web.StreamResponse:
+    """GET /executions/{executionId}/follow: its document at every change, until it has ended."""
+    execution_id = request.match_info["executionId"]
+    async with request.app[GATEWAY].watching(execution_id) as watch:
+        document = await _appeared(request, execution_id)
+        async with request.app[FOLLOWERS].stream(request) as stream:
+            await _follow(request, stream, watch, document)
+        return stream.response
+
+
+async def _appeared(request: web.Request, execution_id: str) -> JsonObject:
+    timeout_s = request.app[SERVICES].settings.index_timeout_s if is_fresh(request) else 0.0
+    document = await request.app[READS].execution_at(execution_id, 1, timeout_s)
+    if document is None:
+        raise NotFound("")
+    return document
+
+
+async def _follow(
+    request: web.Request, stream: EventStream, watch: ExecutionWatch, document: JsonObject
+) -> None:
+    reads, settings = request.app[READS], request.app[SERVICES].settings
+    execution_id = document["id"]
+    sent: Any = None
+    while stream.is_open:
+        if is_terminated(document["state"]["current"]):
+            await stream.send("end", document)
+            return
+        if document != sent:
+            await stream.send("progress", document)
+            sent = document
+        await watch.changed(RECHECK_S)
+        await asyncio.sleep(PROGRESS_GAP_S)
+        await stream.keep_alive()
+        newer = await reads.execution_at(
+            execution_id, max(1, watch.last_seq), settings.index_timeout_s
+        )
+        document = newer or document
+
+
+ROUTES = (
+    ("GET", "/executions/search", search_executions),
+    ("GET", "/executions/flows/{namespace}/{flowId}", get_flow_to_execute),
+    ("GET", "/executions", list_executions),
+    ("POST", "/executions/trigger/{namespace}/{id}", create_execution),
+    ("POST", "/executions/{namespace}/{id}/validate", validate_inputs),
+    ("POST", "/executions/{namespace}/{id}", create_execution),
+    ("GET", "/executions/{executionId}/flow", get_flow_of_execution),
+    ("GET", "/executions/{executionId}/follow", follow_execution),
+    ("GET", "/executions/{executionId}", get_execution),
+)

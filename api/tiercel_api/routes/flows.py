@@ -1,0 +1,315 @@
+"""/flows: store, read, search and check flows."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable
+
+import msgspec
+import yaml
+from aiohttp import web
+
+from tiercel_api.answers import json_response
+from tiercel_api.bodies import media_type, read_body
+from tiercel_api.documents import flow_document
+from tiercel_api.errors import HttpError, UnsupportedMediaType
+from tiercel_api.gateway import GATEWAY
+from tiercel_api.lookup import FLOWS, find_flow, tenant_of
+from tiercel_api.paging import FlowFilter, flow_filter, is_set, optional_number, page_of, sort_of
+from tiercel_api.services import SERVICES
+from tiercel_engine.errors import InvalidFlow, NotFound, Rejected, Violation
+from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.repository.base import JsonObject, Page
+from tiercel_schemas.commands import SaveFlow
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+
+YAML_TYPES = ("application/x-yaml", "application/yaml", "text/yaml", "text/x-yaml", "text/plain")
+JSON_TYPES = ("application/json", "text/json")
+#: Flows in one body of `POST /flows/validate`.
+DOCUMENTS_MAX = 1_000
+_SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
+_REVISION = re.compile(r"^revision:[ \t]*(\d{1,9})[ \t]*$", re.MULTILINE)
+
+
+async def create_flow(request: web.Request) -> web.Response:
+    """POST /flows: store the first revision of a flow."""
+    source = await _source_of(request)
+    flow = await _load(request, source)
+    key = FlowKey(flow.tenant, flow.namespace, flow.id)
+    if request.app[SERVICES].catalog.entry(key) is not None:
+        raise _exists()
+    try:
+        return await _save(request, key, source, expected_revision=0)
+    except Rejected as error:
+        raise (_exists() if "already exists" in str(error) else InvalidFlow(str(error))) from None
+
+
+async def update_flow(request: web.Request) -> web.Response:
+    """PUT /flows/{namespace}/{id}: store the next revision; the same source again stores none."""
+    key = _key_of(request)
+    source = await _source_of(request)
+    newest = await _newest(request, key)
+    flow = await _load(request, source)
+    if flow.id != key.flow_id:
+        raise _refusal("flow.id", "Illegal flow id update")
+    if flow.namespace != key.namespace:
+        raise _refusal("flow.namespace", "Illegal namespace update")
+    if newest.source == source:
+        stored = await request.app[FLOWS].parsed(newest)
+        return json_response(flow_document(stored, source))
+    try:
+        return await _save(request, key, source, expected_revision=None)
+    except Rejected as error:
+        raise InvalidFlow(str(error)) from None
+
+
+async def delete_flow(request: web.Request) -> web.Response:
+    """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
+    key = _key_of(request)
+    newest = await _newest(request, key)
+    await _send(request, key, newest.source, deleted=True)
+    return web.Response(status=204)
+
+
+async def _newest(request: web.Request, key: FlowKey) -> FlowRevision:
+    flows = request.app[FLOWS]
+    entry = flows.catalog.entry(key)
+    if entry is None:
+        await asyncio.to_thread(flows.catalog.catch_up)
+        entry = flows.catalog.entry(key)
+    if entry is None:
+        raise NotFound("")
+    return entry
+
+
+async def _save(
+    request: web.Request, key: FlowKey, source: str, expected_revision: int | None
+) -> web.Response:
+    stored = await _send(request, key, source, expected_revision=expected_revision)
+    return json_response(flow_document(await request.app[FLOWS].parsed(stored), stored.source))
+
+
+async def _send(
+    request: web.Request,
+    key: FlowKey,
+    source: str,
+    *,
+    deleted: bool = False,
+    expected_revision: int | None = None,
+) -> FlowRevision:
+    services, gateway = request.app[SERVICES], request.app[GATEWAY]
+    revision = await gateway.save_flow(
+        SaveFlow(
+            command_id=gateway.command_id(),
+            tenant=key.tenant,
+            namespace=key.namespace,
+            flow_id=key.flow_id,
+            source=source,
+            deleted=deleted,
+            expected_revision=expected_revision,
+            sent_us=services.clock.now_us(),
+        )
+    )
+    await asyncio.to_thread(services.catalog.add, revision)
+    # The catalog may have read the same revision itself in the meantime: its object counts.
+    stored = services.catalog.entry(key, revision.revision, allow_deleted=True)
+    return stored or revision
+
+
+async def get_flow(request: web.Request) -> web.Response:
+    """GET /flows/{namespace}/{id}."""
+    query, key = request.query, _key_of(request)
+    revision = optional_number(query, "revision")
+    deleted = is_set(query, "allowDeleted")
+    flow = await find_flow(request, key.namespace, key.flow_id, revision, deleted)
+    if not is_set(query, "source"):
+        return json_response(flow_document(flow))
+    entry = request.app[SERVICES].catalog.entry(key, flow.revision, allow_deleted=True)
+    return json_response(flow_document(flow, entry.source if entry else ""))
+
+
+async def get_revisions(request: web.Request) -> web.Response:
+    """GET /flows/{namespace}/{id}/revisions: every revision, oldest first."""
+    flows = request.app[FLOWS]
+    entries = flows.catalog.revisions(_key_of(request))
+    if not entries:
+        raise NotFound("")
+    return json_response([flow_document(await flows.parsed(e), e.source) for e in entries])
+
+
+async def get_task(request: web.Request) -> web.Response:
+    """GET /flows/{namespace}/{id}/tasks/{taskId}: one task, at any depth."""
+    info = request.match_info
+    revision = optional_number(request.query, "revision")
+    flow = await find_flow(request, info["namespace"], info["id"], revision)
+    task = flow.task(info["taskId"])
+    if task is None:
+        raise NotFound("")
+    return json_response(task.properties)
+
+
+async def list_flows(request: web.Request) -> web.Response:
+    """GET /flows/{namespace}: the flows of one namespace."""
+    namespace = request.match_info["namespace"]
+    where = FlowFilter(namespace=namespace)
+    found = await asyncio.to_thread(_matching, request, where, ())
+    return json_response([_document(request, entry) for entry in found])
+
+
+async def search_flows(request: web.Request) -> web.Response:
+    """GET /flows/search."""
+    where, sort = flow_filter(request.query), sort_of(request.query)
+    page, size = page_of(request.query)
+
+    def search() -> Page:
+        found = _matching(request, where, sort)
+        shown = found[(page - 1) * size : page * size]
+        return Page([_document(request, entry) for entry in shown], len(found))
+
+    return json_response(await asyncio.to_thread(search))
+
+
+def _matching(
+    request: web.Request, where: FlowFilter, sort: Iterable[tuple[str, bool]]
+) -> list[FlowRevision]:
+    """The newest revisions that match; looks at every flow, in a thread of its own."""
+    catalog = request.app[SERVICES].catalog
+    found = [e for e in catalog.latest_all(tenant_of(request)) if where.matches(e)]
+    if where.labels:
+        found = [e for e in found if where.labels <= set(_stored(request, e).labels)]
+    for field, ascending in reversed(tuple(sort)):
+        found.sort(key=_sort_key(field), reverse=not ascending)
+    return found
+
+
+def _sort_key(field: str) -> Callable[[FlowRevision], str | int]:
+    match field:
+        case "id":
+            return lambda entry: entry.flow_id
+        case "namespace":
+            return lambda entry: entry.namespace
+        case "revision":
+            return lambda entry: entry.revision
+        case _:
+            raise HttpError(422, "Illegal argument", f"Invalid sort parameter: {field!r}")
+
+
+def _stored(request: web.Request, entry: FlowRevision) -> Flow:
+    key = FlowKey(entry.tenant, entry.namespace, entry.flow_id)
+    flow = request.app[SERVICES].catalog.flow(key, entry.revision, allow_deleted=True)
+    assert flow is not None, f"Expected {key} to stay in the catalog, but it has gone."
+    return flow
+
+
+def _document(request: web.Request, entry: FlowRevision) -> JsonObject:
+    return flow_document(_stored(request, entry))
+
+
+async def distinct_namespaces(request: web.Request) -> web.Response:
+    """GET /flows/distinct-namespaces: the namespaces that have a flow."""
+    q = request.query.get("q", "").lower()
+    names = request.app[SERVICES].catalog.namespaces(tenant_of(request))
+    return json_response([name for name in names if q in name.lower()])
+
+
+async def validate_flows(request: web.Request) -> web.Response:
+    """POST /flows/validate: what is wrong with each document of the body. Stores nothing."""
+    source = await _source_of(request)
+    documents = [text for text in _SEPARATOR.split(source) if text.strip()] or [source]
+    if len(documents) > DOCUMENTS_MAX:
+        raise HttpError(422, "Illegal argument", f"Expected at most {DOCUMENTS_MAX} flows.")
+    tenant = tenant_of(request)
+    return json_response(
+        await asyncio.to_thread(
+            lambda: [_check(request, tenant, i, text) for i, text in enumerate(documents)]
+        )
+    )
+
+
+def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonObject:
+    services = request.app[SERVICES]
+    try:
+        flow = load_flow(source, services.registry, tenant=tenant)
+    except InvalidFlow as error:
+        return {"index": index, "constraints": str(error).rstrip("\n"), "outdated": False}
+    key = FlowKey(tenant, flow.namespace, flow.id)
+    newest = services.catalog.entry(key)
+    sent = _REVISION.search(source)
+    return {
+        "flow": flow.id,
+        "namespace": flow.namespace,
+        "index": index,
+        "outdated": bool(sent and newest and int(sent[1]) != newest.revision + 1),
+        "deprecationPaths": [],
+        "warnings": [],
+        "infos": _replaced_types(request, flow),
+    }
+
+
+def _replaced_types(request: web.Request, flow: Flow) -> list[str]:
+    """A note for each older type name that the flow uses, once."""
+    used = dict.fromkeys([*(t.type for t in flow.all_tasks()), *(t.type for t in flow.triggers)])
+    newer = ((name, request.app[SERVICES].registry.replacement(name)) for name in used)
+    return [f"{name} is replaced by {replacement}" for name, replacement in newer if replacement]
+
+
+async def _load(request: web.Request, source: str) -> Flow:
+    """Parse in a thread: a large source takes longer than the event loop may stand still."""
+    registry, tenant = request.app[SERVICES].registry, tenant_of(request)
+    return await asyncio.to_thread(lambda: load_flow(source, registry, tenant=tenant))
+
+
+async def _source_of(request: web.Request) -> str:
+    """The body as YAML text; JSON is written as YAML."""
+    kind = media_type(request)
+    if kind and kind not in YAML_TYPES and kind not in JSON_TYPES:
+        raise UnsupportedMediaType(kind, YAML_TYPES + JSON_TYPES)
+    body = await read_body(request, "flow source", request.app[SERVICES].settings.flow_bytes_max)
+    if kind in JSON_TYPES:
+        return await asyncio.to_thread(_json_as_yaml, body)
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise _refusal("yaml", f"Expected UTF-8 text, but byte {error.start} is none") from None
+
+
+def _json_as_yaml(body: bytes) -> str:
+    try:
+        data = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise HttpError(422, "Invalid json", str(error)) from None
+    if isinstance(data, dict):
+        data = {k: v for k, v in data.items() if k not in ("source", "revision", "deleted")}
+    try:
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    except RecursionError:
+        raise HttpError(422, "Invalid json", "Expected fewer levels of nesting.") from None
+
+
+def _key_of(request: web.Request) -> FlowKey:
+    return FlowKey(tenant_of(request), request.match_info["namespace"], request.match_info["id"])
+
+
+def _refusal(path: str, message: str) -> InvalidFlow:
+    return InvalidFlow(f"{path}: {message}", (Violation(path, message),))
+
+
+def _exists() -> InvalidFlow:
+    return _refusal("flow.id", "Flow id already exists")
+
+
+ROUTES = (
+    ("GET", "/flows/search", search_flows),
+    ("GET", "/flows/distinct-namespaces", distinct_namespaces),
+    ("POST", "/flows/validate", validate_flows),
+    ("POST", "/flows", create_flow),
+    ("GET", "/flows/{namespace}", list_flows),
+    ("GET", "/flows/{namespace}/{id}", get_flow),
+    ("PUT", "/flows/{namespace}/{id}", update_flow),
+    ("DELETE", "/flows/{namespace}/{id}", delete_flow),
+    ("GET", "/flows/{namespace}/{id}/revisions", get_revisions),
+    ("GET", "/flows/{namespace}/{id}/tasks/{taskId}", get_task),
+)

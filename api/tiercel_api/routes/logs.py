@@ -1,0 +1,119 @@
+"""/logs and /metrics of executions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from tiercel_api.answers import json_response
+from tiercel_api.documents import log_text
+from tiercel_api.follow import FOLLOWERS, LogLines
+from tiercel_api.gateway import GATEWAY
+from tiercel_api.paging import LEVELS, log_filter, page_of, sort_of
+from tiercel_api.reads import READS
+from tiercel_api.services import SERVICES
+from tiercel_engine.repository.base import JsonObject, LogFilter
+
+#: How often a stream of log lines looks whether its reader is still there.
+IDLE_S = 1.0
+
+
+async def search_logs(request: web.Request) -> web.Response:
+    """GET /logs/search."""
+    services = request.app[SERVICES]
+    where = log_filter(request.query, services.clock.now_us())
+    page, size = page_of(request.query)
+    sort = sort_of(request.query)
+    ascending = bool(sort) and sort[0][1]
+    found = await request.app[READS].call(services.models.search_logs, where, page, size, ascending)
+    return json_response(found)
+
+
+async def get_logs(request: web.Request) -> web.Response:
+    """GET /logs/{executionId}."""
+    return json_response(await _stored(request, _filter(request)))
+
+
+async def download_logs(request: web.Request) -> web.Response:
+    """GET /logs/{executionId}/download: the log as plain text."""
+    execution_id = request.match_info["executionId"]
+    text = log_text(await _stored(request, _filter(request)))
+    headers = {"Content-Disposition": f'attachment; filename="{_safe(execution_id)}.log"'}
+    return web.Response(text=text, headers=headers)
+
+
+async def follow_logs(request: web.Request) -> web.StreamResponse:
+    """GET /logs/{executionId}/follow: the stored lines, then those that come. Does not end."""
+    where = _filter(request)
+    lines = LogLines()
+    gateway = request.app[GATEWAY]
+    async with (
+        gateway.logs.following(request.match_info["executionId"], lines),
+        request.app[FOLLOWERS].stream(request) as stream,
+    ):
+        stored = await _stored(request, where)
+        lines.forget(stored)
+        for line in stored:
+            await stream.send("progress", line)
+        while stream.is_open and not lines.is_overrun:
+            for line in await lines.next(IDLE_S):
+                if _is_wanted(line, where):
+                    await stream.send("progress", line)
+            await stream.keep_alive()
+    return stream.response
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """GET /metrics/{executionId}."""
+    query = request.query
+    page, size = page_of(query)
+    found = await request.app[READS].call(
+        request.app[SERVICES].models.metrics,
+        request.match_info["executionId"],
+        page,
+        size,
+        query.get("taskRunId"),
+        query.get("taskId"),
+        sort_of(query),
+    )
+    return json_response(found)
+
+
+def _filter(request: web.Request) -> LogFilter:
+    now_us = request.app[SERVICES].clock.now_us()
+    return log_filter(request.query, now_us, execution_id=request.match_info["executionId"])
+
+
+async def _stored(request: web.Request, where: LogFilter) -> list[JsonObject]:
+    return await request.app[READS].call(request.app[SERVICES].models.logs, where)
+
+
+def _is_wanted(line: JsonObject, where: LogFilter) -> bool:
+    """Whether a live line matches what the request asked for."""
+    if where.min_level is not None and _rank(line["level"]) < _rank(where.min_level):
+        return False
+    wanted: tuple[tuple[str, Any], ...] = (
+        ("taskId", where.task_id),
+        ("taskRunId", where.task_run_id),
+        ("attemptNumber", where.attempt),
+    )
+    return all(value is None or line.get(name) == value for name, value in wanted)
+
+
+def _rank(level: str) -> int:
+    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+
+
+def _safe(name: str) -> str:
+    """A name as part of a header: what could end it is left out."""
+    return "".join(c for c in name if c.isalnum() or c in "-_.")[:100]
+
+
+ROUTES = (
+    ("GET", "/logs/search", search_logs),
+    ("GET", "/logs/{executionId}/download", download_logs),
+    ("GET", "/logs/{executionId}/follow", follow_logs),
+    ("GET", "/logs/{executionId}", get_logs),
+    ("GET", "/metrics/{executionId}", get_metrics),
+)

@@ -1,0 +1,74 @@
+"""What operators and clients ask of the server itself: configuration, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import PackageNotFoundError, version
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from tiercel_api.answers import json_response
+from tiercel_api.services import SERVICES
+from tiercel_schemas.ids import derive_id
+
+#: Rows that a preview shows at first, and at most.
+PREVIEW_ROWS = 100
+PREVIEW_ROWS_MAX = 5_000
+
+
+def _version() -> str:
+    try:
+        return version("tiercel")
+    except PackageNotFoundError:
+        return "0.0.0"
+
+
+async def get_configs(request: web.Request) -> web.Response:
+    """GET /configs: what a client must know of this server."""
+    return json_response(
+        {
+            "uuid": derive_id("server", request.app[SERVICES].topics.executions.name),
+            "version": _version(),
+            "isCustomDashboardsEnabled": False,
+            "isTaskRunEnabled": False,
+            "isAnonymousUsageEnabled": False,
+            "isTemplateEnabled": False,
+            "preview": {"initial": PREVIEW_ROWS, "max": PREVIEW_ROWS_MAX},
+            "isBasicAuthEnabled": False,
+            "systemNamespace": "system",
+            "hiddenLabelsPrefixes": ["system.", "internal."],
+        }
+    )
+
+
+async def get_health(request: web.Request) -> web.Response:
+    """GET /health: the process answers."""
+    return json_response({"name": "tiercel", "status": "UP"})
+
+
+async def get_ready(request: web.Request) -> web.Response:
+    """GET /ready: 200 when the process takes work, else 503."""
+    is_ready = request.app[SERVICES].is_ready()
+    status = "UP" if is_ready else "DOWN"
+    return json_response({"name": "tiercel", "status": status}, 200 if is_ready else 503)
+
+
+async def ping(request: web.Request) -> web.Response:
+    """GET /ping."""
+    return web.Response(text="pong")
+
+
+async def get_prometheus(request: web.Request) -> web.Response:
+    """GET /prometheus: every metric of this process."""
+    text = await asyncio.to_thread(generate_latest)
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+ROUTES = (
+    ("GET", "/health", get_health),
+    ("GET", "/ready", get_ready),
+    ("GET", "/ping", ping),
+    ("GET", "/prometheus", get_prometheus),
+)
+API_ROUTES = (("GET", "/configs", get_configs),)

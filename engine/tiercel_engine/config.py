@@ -49,7 +49,8 @@ class Settings(BaseModel):
         None, description="SQLAlchemy URL of the read model; none: index.db in the data folder."
     )
     storage: str | None = Field(
-        None, description="URL of the internal storage; none: storage/ in the data folder."
+        None,
+        description="URL or folder of the internal storage; none: storage/ in the data folder.",
     )
     instance: str | None = Field(
         None,
@@ -93,8 +94,8 @@ class Settings(BaseModel):
 
     @property
     def storage_url(self) -> str:
-        """URL of the internal storage, the default filled in."""
-        return self.storage or (self.data_dir.absolute() / "storage").as_uri()
+        """URL, or folder, of the internal storage, the default filled in."""
+        return self.storage or str(self.data_dir.absolute() / "storage")
 
     def to_environment(self) -> dict[str, str]:
         """Every setting that differs from its default, as environment variables."""

@@ -1,0 +1,306 @@
+"""The HTTP client of the command line: one server, short blocking calls, two live streams.
+
+Owns the spelling of requests and the meaning of error answers. Knows nothing about how anything
+is shown. Standard library only, so that starting `tiercel` stays quick.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import mimetypes
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from tiercel_engine.errors import TiercelError
+
+DEFAULT_SERVER = "http://127.0.0.1:8080"
+#: Seconds that an ordinary call may take. Following has no limit but the connection's.
+CALL_TIMEOUT_S = 60.0
+FILE_CHUNK_BYTES = 256 * 1024
+#: One line of a stream holds one execution; the server bounds it, this is the client's own wall.
+STREAM_LINE_BYTES_MAX = 64 * 1024 * 1024
+
+JsonObject = dict[str, Any]
+
+
+class ServerUnreachable(TiercelError):
+    """Nothing answers at the server's address."""
+
+
+class ServerRefused(TiercelError):
+    """The server answered with an error. `status` is the HTTP status."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """Calls one server. Cheap to make; every call has a connection of its own."""
+
+    def __init__(self, server: str = DEFAULT_SERVER, timeout_s: float = CALL_TIMEOUT_S) -> None:
+        """`server`: http(s)://host:port[/path]. Raises ValueError when it is no such address."""
+        parts = urlsplit(server if "://" in server else f"http://{server}")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"Expected http://host:port, but the server was {server!r}.")
+        self.server = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+        self._parts = parts
+        self._timeout_s = timeout_s
+
+    # -- flows ---------------------------------------------------------------------------------
+
+    def validate_flow(self, source: str) -> list[JsonObject]:
+        """One verdict per YAML document; `constraints` is there when it does not hold."""
+        return self._json("POST", "/flows/validate", yaml=source)  # type: ignore[no-any-return]
+
+    def create_flow(self, source: str) -> JsonObject:
+        return self._object("POST", "/flows", yaml=source)
+
+    def update_flow(self, namespace: str, flow_id: str, source: str) -> JsonObject:
+        return self._object("PUT", f"/flows/{_path(namespace, flow_id)}", yaml=source)
+
+    def flow(self, namespace: str, flow_id: str, revision: int | None = None) -> JsonObject:
+        """The flow with its `source` text."""
+        query = {"source": "true", "revision": revision}
+        return self._object("GET", f"/flows/{_path(namespace, flow_id)}", query)
+
+    def flows(self, namespace: str | None, q: str | None, page: int, size: int) -> JsonObject:
+        """One page: `results` and `total`."""
+        query = {"namespace": namespace, "q": q, "page": page, "size": size}
+        return self._object("GET", "/flows/search", query)
+
+    # -- executions ----------------------------------------------------------------------------
+
+    def create_execution(
+        self,
+        namespace: str,
+        flow_id: str,
+        inputs: Mapping[str, str] | None = None,
+        files: Mapping[str, Path] | None = None,
+        labels: Sequence[str] = (),
+        revision: int | None = None,
+        wait: bool = False,
+    ) -> JsonObject:
+        """Start a flow. `labels`: key:value texts. `wait`: answer when it has ended."""
+        query = {"labels": list(labels), "revision": revision, "wait": "true" if wait else None}
+        return self._object(
+            "POST",
+            f"/executions/{_path(namespace, flow_id)}",
+            query,
+            parts=_Multipart(inputs or {}, files or {}),
+            timeout_s=None if wait else self._timeout_s,
+        )
+
+    def execution(self, execution_id: str) -> JsonObject:
+        return self._object("GET", f"/executions/{_path(execution_id)}")
+
+    def executions(
+        self,
+        namespace: str | None,
+        flow_id: str | None,
+        states: Sequence[str],
+        page: int,
+        size: int,
+    ) -> JsonObject:
+        """One page, newest first: `results` and `total`."""
+        query = {
+            "namespace": namespace,
+            "flowId": flow_id,
+            "state": list(states),
+            "page": page,
+            "size": size,
+            "sort": "state.startDate:desc",
+        }
+        return self._object("GET", "/executions/search", query)
+
+    def kill(self, execution_id: str) -> None:
+        self._json("DELETE", f"/executions/{_path(execution_id)}/kill")
+
+    def restart(self, execution_id: str, revision: int | None = None) -> JsonObject:
+        path = f"/executions/{_path(execution_id)}/restart"
+        return self._object("POST", path, {"revision": revision})
+
+    def logs(self, execution_id: str, min_level: str | None = None) -> list[JsonObject]:
+        path = f"/logs/{_path(execution_id)}"
+        return self._json("GET", path, {"minLevel": min_level})  # type: ignore[no-any-return]
+
+    def metrics(self, execution_id: str) -> list[JsonObject]:
+        query = {"page": 1, "size": 1000}
+        page = self._object("GET", f"/metrics/{_path(execution_id)}", query)
+        return list(page["results"])
+
+    def follow(self, execution_id: str) -> Iterator[JsonObject]:
+        """The execution at each change, the last one ended."""
+        for event_id, data in self._stream(f"/executions/{_path(execution_id)}/follow"):
+            if data:
+                yield json.loads(data)
+            if event_id == "end":
+                return
+
+    def follow_logs(self, execution_id: str, min_level: str | None = None) -> Iterator[JsonObject]:
+        """Log lines, those there already first. Ends with the connection only."""
+        query = {"minLevel": min_level}
+        for _, data in self._stream(f"/logs/{_path(execution_id)}/follow", query):
+            if data:
+                yield json.loads(data)
+
+    def is_ready(self) -> bool:
+        """Whether the server takes work."""
+        try:
+            with self._answer("GET", "/ready", timeout_s=5.0) as answer:
+                answer.read()
+                return True
+        except (ServerUnreachable, ServerRefused):
+            return False
+
+    # -- the wire ------------------------------------------------------------------------------
+
+    def _object(self, method: str, path: str, query: Any = None, **body: Any) -> JsonObject:
+        answer = self._json(method, path, query, **body)
+        if not isinstance(answer, dict):
+            raise ServerRefused(200, f"Expected a JSON object, but it was {str(answer)[:200]!r}.")
+        return answer
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, Any] | None = None,
+        yaml: str | None = None,
+        parts: _Multipart | None = None,
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> Any:
+        headers: dict[str, str] = {"Accept": "application/json"}
+        body: bytes | Iterable[bytes] | None = None
+        if yaml is not None:
+            headers["Content-Type"] = "application/x-yaml"
+            body = yaml.encode()
+        elif parts is not None and parts:
+            headers |= parts.headers()
+            body = parts
+        target = "/api/v1" + path + _query(query)
+        with self._answer(method, target, body, headers, timeout_s) as answer:
+            content = answer.read()
+        return json.loads(content) if content else None
+
+    @contextmanager
+    def _answer(
+        self,
+        method: str,
+        target: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout_s: float | None = CALL_TIMEOUT_S,
+    ) -> Iterator[http.client.HTTPResponse]:
+        secure = self._parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
+        try:
+            path = self._parts.path.rstrip("/") + target
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            if answer.status >= 400:
+                raise ServerRefused(answer.status, _reason(answer))
+            yield answer
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerUnreachable(
+                f"Cannot reach the server at {self.server} ({error}). Start one with "
+                "`tiercel server`, or name another with --server or TIERCEL_SERVER."
+            ) from error
+        finally:
+            connection.close()
+
+    def _stream(
+        self, path: str, query: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[str, str]]:
+        """Server-sent events as (id, data)."""
+        headers = {"Accept": "text/event-stream"}
+        target = "/api/v1" + path + _query(query)
+        with self._answer("GET", target, headers=headers, timeout_s=None) as answer:
+            event_id, data = "", []
+            while line := answer.readline(STREAM_LINE_BYTES_MAX):
+                name, _, value = line.decode().rstrip("\r\n").partition(":")
+                if name == "id":
+                    event_id = value.removeprefix(" ")
+                elif name == "data":
+                    data.append(value.removeprefix(" "))
+                elif not name and not value and (data or event_id):
+                    yield event_id, "\n".join(data)
+                    event_id, data = "", []
+
+
+class _Multipart:
+    """A form with files that is streamed, not held in memory. Truthy when it has parts."""
+
+    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Path]) -> None:
+        self._boundary = secrets.token_hex(16)
+        self._parts: list[bytes | Path] = []
+        for name, value in fields.items():
+            self._parts += [self._head(f'name="{_quoted(name)}"'), value.encode(), b"\r\n"]
+        for name, path in files.items():
+            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+            disposition = f'name="files"; filename="{_quoted(name)}"'
+            self._parts += [self._head(disposition, kind), path, b"\r\n"]
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def headers(self) -> dict[str, str]:
+        sizes = (p.stat().st_size if isinstance(p, Path) else len(p) for p in self._parts)
+        return {
+            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
+            "Content-Length": str(sum(sizes) + len(self._end())),
+        }
+
+    def __iter__(self) -> Iterator[bytes]:
+        for part in self._parts:
+            if isinstance(part, Path):
+                with part.open("rb") as source:
+                    while chunk := source.read(FILE_CHUNK_BYTES):
+                        yield chunk
+            else:
+                yield part
+        yield self._end()
+
+    def _head(self, disposition: str, kind: str | None = None) -> bytes:
+        content_type = f"Content-Type: {kind}\r\n" if kind else ""
+        return (
+            f"--{self._boundary}\r\nContent-Disposition: form-data; {disposition}\r\n"
+            f"{content_type}\r\n"
+        ).encode()
+
+    def _end(self) -> bytes:
+        return f"--{self._boundary}--\r\n".encode()
+
+
+def _quoted(name: str) -> str:
+    return name.replace("\\", "\\\\").replace('"', "%22").replace("\r", "").replace("\n", "")
+
+
+def _path(*segments: str) -> str:
+    return "/".join(quote(segment, safe="") for segment in segments)
+
+
+def _query(query: Mapping[str, Any] | None) -> str:
+    given = {name: value for name, value in (query or {}).items() if value not in (None, [])}
+    return "?" + urlencode(given, doseq=True) if given else ""
+
+
+def _reason(answer: http.client.HTTPResponse) -> str:
+    """The message of an error answer, with one line per violation that adds to it."""
+    content = answer.read().decode(errors="replace")
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return content.strip() or f"HTTP {answer.status} {answer.reason}"
+    if not isinstance(document, dict):
+        return content
+    message = str(document.get("message") or f"HTTP {answer.status} {answer.reason}")
+    errors = (document.get("_embedded") or {}).get("errors") or []
+    more = [str(e.get("message")) for e in errors if str(e.get("message")) not in message]
+    return "\n".join([message, *more])

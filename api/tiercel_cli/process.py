@@ -1,0 +1,192 @@
+"""The life of one process: roles in threads, the API in the main thread, one orderly end.
+
+Theory of operation:
+1. The API's address is taken first, so that a taken one stops before anything has started.
+2. Each role's `run` is one thread. The process is ready once every role is and the API listens.
+3. It runs until a signal, the end of standard input (when asked), or the end of a role. A role
+   that ends by itself has failed: the process says why and stops with exit code 1.
+4. The stop: workers drain while clients can still look; then the API; then the others, in order,
+   so that what was finished is decided and indexed. A role that does not stop in time is given up.
+
+It knows nothing about what a role does or which adapters it uses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from tiercel_engine.config import Settings
+from tiercel_engine.errors import Conflict
+from tiercel_engine.telemetry.logging import bind_context, get_logger
+from tiercel_engine.telemetry.metrics import ROLE_READY
+
+#: Seconds between two looks at whether the roles are ready.
+READY_POLL_S = 0.02
+#: Seconds that open requests get to end when the API stops.
+REQUESTS_END_S = 3.0
+#: Connections that may wait to be accepted.
+BACKLOG = 1024
+
+log = get_logger()
+
+
+class Runnable(Protocol):
+    """A role: `run` blocks until `stop` was called from another thread, then cleans up."""
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role of this process. `is_ready` may be asked from any thread.
+
+    Attributes:
+        drains: it stops while the API still answers.
+    """
+
+    name: str
+    service: Runnable
+    is_ready: Callable[[], bool]
+    drains: bool = False
+
+    def run(self) -> None:
+        bind_context(role=self.name)
+        self.service.run()
+
+
+class RoleProcess:
+    """Runs roles and, where there is one, the API application."""
+
+    def __init__(self, settings: Settings, roles: Sequence[Role]) -> None:
+        """`roles` in the order in which they stop."""
+        self._settings = settings
+        self._roles = roles
+        self._stopping = asyncio.Event()
+
+    def is_ready(self) -> bool:
+        """Whether every role takes work."""
+        return all(role.is_ready() for role in self._roles) and not self._stopping.is_set()
+
+    async def run(
+        self,
+        app: web.Application | None,
+        ready: Callable[[str | None], None],
+        stops_with_stdin: bool = False,
+    ) -> int:
+        """Run until stopped; return the exit code. `ready` gets the API's address, if any.
+
+        Raises:
+            Conflict: something else listens at the API's address; nothing was started.
+        """
+        listener = self._listen() if app is not None else None
+        self._expect_stop(stops_with_stdin)
+        pool = ThreadPoolExecutor(max(len(self._roles), 1), thread_name_prefix="role")
+        ends = {r.name: asyncio.wrap_future(pool.submit(r.run)) for r in self._roles}
+        server, url = None, None
+        if app is not None and listener is not None:
+            server, url = await self._serve(app, listener)
+        watcher = asyncio.create_task(self._watch_ready(url, ready))
+        stopping = asyncio.create_task(self._stopping.wait())
+        waited: list[asyncio.Future[Any]] = [stopping, *ends.values()]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        watcher.cancel()
+        stopping.cancel()
+        failed = self._report_failures(ends)
+        given_up = await self._stop_all(server, ends)
+        pool.shutdown(wait=not given_up)
+        return 1 if failed or given_up else 0
+
+    def _listen(self) -> socket.socket:
+        host, port = self._settings.host, self._settings.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise Conflict(
+                f"Cannot listen on {host} port {port} ({error.strerror}). Stop what listens there, "
+                "or choose another port with --port."
+            ) from None
+
+    def _expect_stop(self, stops_with_stdin: bool) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        if stops_with_stdin:
+            loop.add_reader(sys.stdin.fileno(), self._read_stdin)
+
+    def _interrupted(self) -> None:
+        if self._stopping.is_set():
+            # Whoever presses Ctrl-C twice does not want to wait; the log survives it by design.
+            log.warning("stopped_at_once")
+            os._exit(1)
+        self._stopping.set()
+
+    def _read_stdin(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            self._stopping.set()
+
+    async def _serve(
+        self, app: web.Application, listener: socket.socket
+    ) -> tuple[web.AppRunner, str]:
+        server = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=REQUESTS_END_S
+        )
+        await server.setup()
+        await web.SockSite(server, listener).start()
+        host, port = listener.getsockname()[:2]
+        return server, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    async def _watch_ready(self, url: str | None, ready: Callable[[str | None], None]) -> None:
+        waiting = list(self._roles)
+        while waiting:
+            for role in [r for r in waiting if r.is_ready()]:
+                ROLE_READY.labels(role.name).set(1)
+                waiting.remove(role)
+            await asyncio.sleep(READY_POLL_S)
+        log.info("ready", url=url)
+        ready(url)
+
+    def _report_failures(self, ends: dict[str, asyncio.Future[None]]) -> bool:
+        failed = {name: end.exception() for name, end in ends.items() if end.done()}
+        for name, error in failed.items():
+            reason = f"{type(error).__name__}: {error}" if error else "it ended by itself"
+            log.error("role_failed", role=name, reason=reason, exc_info=error)
+        return bool(failed)
+
+    async def _stop_all(
+        self, server: web.AppRunner | None, ends: dict[str, asyncio.Future[None]]
+    ) -> bool:
+        self._stopping.set()
+        log.info("stopping")
+        kept = [await self._stop(role, ends[role.name]) for role in self._roles if role.drains]
+        if server is not None:
+            await server.cleanup()
+        kept += [await self._stop(r, ends[r.name]) for r in self._roles if not r.drains]
+        log.info("stopped")
+        return any(kept)
+
+    async def _stop(self, role: Role, end: asyncio.Future[None]) -> bool:
+        """Stop one role; return whether it did not stop in time."""
+        ROLE_READY.labels(role.name).set(0)
+        was_running = not end.done()
+        role.service.stop()
+        await asyncio.wait([end], timeout=self._settings.stop_timeout_s)
+        if not end.done():
+            log.error("role_did_not_stop", role=role.name)
+            return True
+        if was_running and (error := end.exception()) is not None:
+            log.error("role_failed", role=role.name, reason=str(error), exc_info=error)
+        return False

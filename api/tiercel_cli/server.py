@@ -1,0 +1,243 @@
+"""The composition root: the only place where adapters meet services.
+
+`tiercel server` is one process over the embedded log. Over Kafka each role is its own process,
+and `tiercel server --kafka …` is their supervisor. What differs between the two is here and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from random import Random
+
+from aiohttp import web
+
+from tiercel_api.app import create_app
+from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
+from tiercel_cli.instance import claim_instance, claim_name
+from tiercel_cli.output import print_line
+from tiercel_cli.process import Role, RoleProcess
+from tiercel_cli.supervisor import Supervisor, plan_children
+from tiercel_engine.catalog import FlowCatalog
+from tiercel_engine.clock import Clock, SystemClock
+from tiercel_engine.config import Settings
+from tiercel_engine.errors import InvalidSettings
+from tiercel_engine.eventlog.base import EventLog
+from tiercel_engine.eventlog.embedded import SqliteLog
+from tiercel_engine.eventlog.kafka import KafkaLog
+from tiercel_engine.executor.service import Executor
+from tiercel_engine.indexer.service import Indexer, rebuild
+from tiercel_engine.plugin.registry import PluginRegistry
+from tiercel_engine.repository.base import Store
+from tiercel_engine.repository.store import open_store
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.telemetry.logging import bind_context, configure_logging
+from tiercel_schemas.topics import Topics
+from tiercel_worker.service import Worker
+
+#: In the one process of the embedded log, threads hand work to each other within milliseconds;
+#: the interpreter's default of 5 ms between switches would be most of an execution's duration.
+SWITCH_INTERVAL_S = 0.0005
+
+
+def run_server(settings: Settings, stops_with_stdin: bool = False) -> int:
+    """Run everything on this machine until stopped; return the exit code.
+
+    Raises:
+        TiercelError: it cannot start; the message says what to do.
+    """
+    configure_logging(settings.logging_level, settings.logging_format)
+    if settings.kafka is not None:
+        return _supervise(settings)
+    with ExitStack() as stack:
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
+        parts = _Parts(settings, stack, "server")
+        worker = parts.worker()
+        executor = parts.executor()
+        indexer = parts.indexer()
+        process = RoleProcess(
+            settings, [_worker_role(worker), _executor_role(executor), _indexer_role(indexer)]
+        )
+        return asyncio.run(_run(process, parts.app(process, indexer), "server", stops_with_stdin))
+
+
+def run_role(role: str, settings: Settings, stops_with_stdin: bool = False) -> int:
+    """Run one role over Kafka until stopped; return the exit code.
+
+    Raises:
+        TiercelError: it cannot start; the message says what to do.
+    """
+    configure_logging(settings.logging_level, settings.logging_format)
+    if settings.kafka is None:
+        raise InvalidSettings(
+            f"A {role} on its own needs Kafka: --kafka host:port. Without Kafka, "
+            "`tiercel server` runs every role in one process."
+        )
+    with ExitStack() as stack:
+        run_folder = settings.data_dir / "run"
+        instance = (
+            claim_name(run_folder, settings.instance)
+            if settings.instance
+            else claim_instance(run_folder, role)
+        )
+        stack.callback(instance.release)
+        bind_context(instance=instance.name)
+        parts = _Parts(settings, stack, instance.name)
+        roles = []
+        if role == "executor":
+            roles.append(_executor_role(parts.executor()))
+        elif role == "worker":
+            roles.append(_worker_role(parts.worker()))
+        elif role == "indexer":
+            roles.append(_indexer_role(parts.indexer()))
+        process = RoleProcess(settings, roles)
+        app = parts.app(process, None) if role == "api" else None
+        return asyncio.run(_run(process, app, instance.name, stops_with_stdin))
+
+
+def rebuild_read_model(settings: Settings) -> int:
+    """Drop the read model and write it again from the log; return how many records it read.
+
+    Raises:
+        TiercelError: the log or the database cannot be opened.
+    """
+    configure_logging(settings.logging_level, settings.logging_format)
+    with ExitStack() as stack:
+        parts = _Parts(settings, stack, "rebuild")
+        return rebuild(parts.log, parts.topics, parts.store())
+
+
+class _Parts:
+    """The adapters of one process, opened when first needed, closed by the stack."""
+
+    def __init__(self, settings: Settings, stack: ExitStack, instance: str) -> None:
+        self._settings = settings
+        self._stack = stack
+        self._instance = instance
+        self._store: Store | None = None
+        self.clock: Clock = SystemClock()
+        self.topics = Topics(settings.topic_prefix, settings.topic_partitions)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self.log = stack.enter_context(closing(_open_log(settings, self.clock)))
+        self.log.create_topics(self.topics.all())
+        self.registry = PluginRegistry.load()
+        self.storage = Storage(settings.storage_url)
+        self.catalog = stack.enter_context(
+            closing(FlowCatalog(self.log, self.topics, self.registry, self.clock))
+        )
+
+    def executor(self) -> Executor:
+        return Executor(
+            log=self.log,
+            topics=self.topics,
+            catalog=self.catalog,
+            storage=self.storage,
+            clock=self.clock,
+            rng=Random(),
+            instance=self._instance,
+        )
+
+    def worker(self) -> Worker:
+        # Unlike an executor, a worker that comes back is another one: under its old name its
+        # heartbeats would keep the leases of attempts that died with it alive.
+        worker_id = f"{self._instance}-{secrets.token_hex(4)}"
+        return Worker(
+            self.log,
+            self.topics,
+            self.storage,
+            self.registry,
+            self.clock,
+            worker_id,
+            slots=self._settings.worker_slots,
+            grace_s=self._settings.worker_drain_s,
+        )
+
+    def indexer(self) -> Indexer:
+        return Indexer(self.log, self.topics, self.store(), self.clock, self._instance)
+
+    def store(self) -> Store:
+        if self._store is None:
+            self._store = self._stack.enter_context(
+                closing(open_store(self._settings.database_url))
+            )
+        return self._store
+
+    def app(self, process: RoleProcess, indexer: Indexer | None) -> web.Application:
+        """The API; woken by the indexer when that runs in this process."""
+        return create_app(
+            Services(
+                log=self.log,
+                topics=self.topics,
+                catalog=self.catalog,
+                models=self.store(),
+                storage=self.storage,
+                registry=self.registry,
+                clock=self.clock,
+                settings=ApiSettings(hosts=_allowed_hosts(self._settings.host)),
+                indexed=None if indexer is None else indexer.on_indexed,
+                is_ready=process.is_ready,
+            )
+        )
+
+
+def _supervise(settings: Settings) -> int:
+    if settings.instance is not None:
+        raise InvalidSettings("--instance names one role; `tiercel server` starts several.")
+    children = plan_children(settings)
+    return asyncio.run(Supervisor(children, settings, _announcer("server")).run())
+
+
+async def _run(
+    process: RoleProcess, app: web.Application | None, instance: str, stops_with_stdin: bool
+) -> int:
+    return await process.run(app, _announcer(instance), stops_with_stdin)
+
+
+def _open_log(settings: Settings, clock: Clock) -> EventLog:
+    if settings.kafka is not None:
+        return KafkaLog(settings.kafka, clock)
+    return SqliteLog(settings.data_dir / "log.db", clock, settings.log_durability)
+
+
+def _allowed_hosts(host: str) -> frozenset[str] | None:
+    """Names by which the API may be called: on loopback its own, else any."""
+    try:
+        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    return LOOPBACK_HOSTS if is_loopback else None
+
+
+def _executor_role(executor: Executor) -> Role:
+    return Role("executor", executor, executor.ready.is_set)
+
+
+def _worker_role(worker: Worker) -> Role:
+    return Role("worker", worker, worker.ready.is_set, drains=True)
+
+
+def _indexer_role(indexer: Indexer) -> Role:
+    # The read model is open and migrated before the role starts; what it still lacks it catches
+    # up with, and readers wait for.
+    return Role("indexer", indexer, lambda: True)
+
+
+def _announcer(instance: str) -> Callable[[str | None], None]:
+    """Tells whoever started us: a person on a terminal, else a program, by a line of JSON."""
+
+    def announce(url: str | None) -> None:
+        if sys.stdout.isatty():
+            print_line(f"Tiercel is ready{f' at {url}' if url else ''}. Ctrl-C stops it.")
+        else:
+            fact = {"ready": instance, "pid": os.getpid(), "url": url}
+            sys.stdout.write(json.dumps(fact) + "\n")
+            sys.stdout.flush()
+
+    return announce

@@ -123,7 +123,8 @@ def _missing(location: Location, document: Document) -> list[Violation]:
         messages.append("must not be blank")
     elif name == "tasks":
         messages = ["must not be empty"]
-    return [_rule(message, location, document) for message in messages]
+    path = dotted([*_at(location[:-1], document), name])
+    return [Violation(path, message, *document.position(location)) for message in messages]
 
 
 def _unknown_property(location: Location, document: Document, classes: Classes) -> Violation:
@@ -135,8 +136,9 @@ def _unknown_property(location: Location, document: Document, classes: Classes) 
         f'Unrecognized field "{location[-1]}" (class {_name_of(container, classes)}),'
         f" not marked as ignorable ({len(known)} known properties: {names})"
     )
-    position = document.position(location, of_key=True)
-    return Violation(chain(location, document, classes), message, *position)
+    enclosing = chain(location[:-1], document, classes)
+    path = f'{enclosing}{"->" if enclosing else ""}{_name_of(container, classes)}["{location[-1]}"]'
+    return Violation(path, message, *document.position(location, of_key=True))
 
 
 def _unknown_type(

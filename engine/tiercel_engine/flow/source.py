@@ -53,19 +53,16 @@ class Document:
             entries = self._entries.get(id(current))
             if entries is None:
                 return
-            if isinstance(current, dict) and isinstance(part, str):
-                yield current, part
-                if part in current:
-                    current = current[part]
-            elif isinstance(current, list) and isinstance(part, int) and part < len(current):
+            is_there = part in current if isinstance(current, dict) else part in range(len(current))
+            if is_there:
                 yield current, part
                 current = current[part]
 
     def value_at(self, location: Location) -> Any:
-        """The value there, or None."""
+        """The value there, or the nearest that encloses it."""
         value: Any = self.data
         for container, key in self.walk(location):
-            value = container.get(key) if isinstance(container, dict) else container[int(key)]
+            value = container[key]
         return value
 
     def position(self, location: Location, of_key: bool = False) -> tuple[int, int]:
@@ -199,7 +196,7 @@ def read(source: str) -> Document:
             path `yaml` says what and where.
     """
     try:
-        size_bytes = len(source.encode())
+        size_bytes = len(encoded := source.encode())
     except UnicodeEncodeError as error:
         line = source.count("\n", 0, error.start) + 1
         raise failure_at(
@@ -215,7 +212,8 @@ def read(source: str) -> Document:
         mark = error.problem_mark or error.context_mark
         raise failure(str(error.problem or error.context), mark) from None
     except yaml.reader.ReaderError as error:
-        line = source.count("\n", 0, error.position) + 1
+        # The reader counts bytes.
+        line = encoded.count(b"\n", 0, error.position) + 1
         raise failure_at(f"Expected printable text, but {error.reason}", line, 1) from None
 
 

@@ -19,6 +19,8 @@ from tiercel_schemas.state import is_terminated
 
 #: Frames per second of the live tree.
 FRAMES_PER_S = 8
+#: Log lines below are left out: stack traces are TRACE.
+SHOWN_LEVEL = "DEBUG"
 #: Changes that were read and not yet drawn; a full queue holds the streams back.
 CHANGES_MAX = 10_000
 #: After the end: log lines are awaited until none came for this long …
@@ -112,7 +114,7 @@ def _pump_execution(client: Client, execution_id: str, changes: queue.Queue[Chan
 
 def _pump_logs(client: Client, execution_id: str, changes: queue.Queue[Change]) -> None:
     try:
-        for entry in client.follow_logs(execution_id):
+        for entry in client.follow_logs(execution_id, SHOWN_LEVEL):
             changes.put(("log", entry))
     except (ServerUnreachable, ServerRefused) as error:
         # The execution's own stream decides; without its log it is shown all the same.

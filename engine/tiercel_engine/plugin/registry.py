@@ -20,6 +20,21 @@ GROUP = "tiercel.plugins"
 
 PluginType = type[Task] | type[Trigger]
 
+#: What a third party's module may raise when it is imported.
+BROKEN = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+
 log = structlog.get_logger(__name__)
 
 
@@ -34,13 +49,16 @@ class PluginRegistry:
         """Register everything that is installed (or that `points` name)."""
         registry = cls()
         for point in entry_points(group=GROUP) if points is None else points:
-            # A third party's import may fail in any way; it must not take the others along.
             try:
                 plugins = tuple(point.load().PLUGINS)
-                for plugin in plugins:
+            except BROKEN as error:
+                _log_broken(point, error)
+                continue
+            for plugin in plugins:
+                try:
                     registry.register(plugin)
-            except (ImportError, AttributeError, TypeError, ValueError, SyntaxError) as error:
-                log.error("plugin_broken", plugin=point.name, module=point.value, reason=str(error))
+                except (TypeError, ValueError) as error:
+                    _log_broken(point, error)
         return registry
 
     def register(self, plugin: PluginType) -> None:
@@ -90,3 +108,7 @@ class PluginRegistry:
     def all(self) -> Iterator[PluginType]:
         """Every registered class once, ordered by its name of today."""
         return iter([p for name, p in sorted(self._by_name.items()) if name == p.TYPE])
+
+
+def _log_broken(point: EntryPoint, error: Exception) -> None:
+    log.error("plugin_broken", plugin=point.name, module=point.value, reason=str(error))

@@ -26,12 +26,17 @@ class RunContext(Protocol):
     #: What templates see; read only.
     variables: Mapping[str, Any]
     logger: TaskLogger
+    #: Version of the flow language, such as "1.3", where a flow's author did not say which.
+    dialect: str
 
     def render(self, template: Any) -> str:
         """Text of a template. Raises InvalidExpression."""
 
     def render_value(self, template: Any) -> Any:
         """Typed value of a template; containers are rendered element by element."""
+
+    def render_deep(self, value: Any) -> Any:
+        """A value with every text in its maps and lists rendered as text."""
 
     def metric(
         self, name: str, value: float, kind: str = "counter", tags: Mapping[str, str] | None = None
@@ -46,6 +51,9 @@ class RunContext(Protocol):
 
     def open_stored(self, uri: str) -> BinaryIO:
         """Open a file of internal storage that this execution may read."""
+
+    def fetch_stored(self, uri: str, path: Path) -> int:
+        """Copy a file of internal storage to a local path; return its size in bytes."""
 
     def is_cancelled(self) -> bool:
         """Whether the attempt was killed or ran into its timeout: stop soon."""

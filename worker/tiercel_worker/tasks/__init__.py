@@ -1,1 +1,11 @@
-"""tasks: see docs/architecture.md."""
+"""The task types that come with Tiercel, for the entry-point group `tiercel.plugins`."""
+
+from __future__ import annotations
+
+from tiercel_worker.tasks.debug import Echo, Return
+from tiercel_worker.tasks.execution import Fail
+from tiercel_worker.tasks.flow import Sleep
+from tiercel_worker.tasks.log import Log
+from tiercel_worker.tasks.output import OutputValues
+
+PLUGINS = (Log, Return, Echo, OutputValues, Fail, Sleep)

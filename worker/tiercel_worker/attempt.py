@@ -1,0 +1,166 @@
+"""One attempt while it runs: what it has to say, and how it is stopped.
+
+Theory of operation. Everything an attempt says (StartAttempt, log lines, metrics, EndAttempt) goes
+through its own small buffer, in order. The buffer leaves when it is full, when the main loop says
+so (`flush`), or at the end; so that StartAttempt and EndAttempt of a short task leave together.
+`end` and `drop` close the buffer: the first of them wins, and nothing is said after it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from tiercel_engine.eventlog.base import NewRecord
+from tiercel_schemas.codec import AvroRecord, encode
+from tiercel_schemas.commands import EndAttempt, StartAttempt
+from tiercel_schemas.common import Payload
+from tiercel_schemas.jobs import TaskJob
+from tiercel_schemas.topics import Topics
+from tiercel_worker.sender import Outgoing, Sender
+
+#: A buffer with so many records leaves at once.
+BUFFERED_RECORDS_MAX = 100
+#: The text of a failure in EndAttempt is cut there; the log has all of it.
+ERROR_CHARS_MAX = 8_192
+
+
+class Cancel(StrEnum):
+    """Why an attempt is stopped before its end."""
+
+    KILLED = "KILLED"
+    TIMEOUT = "TIMEOUT"
+    SUPERSEDED = "SUPERSEDED"
+    RETURNED = "RETURNED"
+
+
+class Attempt:
+    """Thread-safe."""
+
+    def __init__(
+        self,
+        job: TaskJob,
+        topics: Topics,
+        sender: Sender,
+        worker_id: str,
+        started_us: int,
+        answered: Callable[[], None],
+    ) -> None:
+        self.job = job
+        self.key = (job.task_run_id, job.attempt, job.epoch)
+        self.topics = topics
+        self.started_us = started_us
+        self.started_s = time.monotonic()
+        #: When it must be over, as `time.monotonic`; None without a timeout.
+        self.deadline_s: float | None = None
+        self.cancelled_s: float | None = None
+        self.cancel_reason: Cancel | None = None
+        self._worker_id = worker_id
+        self._sender = sender
+        self._answered = answered
+        self._cancelled = threading.Event()
+        self._callbacks: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._closed = False
+        start = StartAttempt(
+            job.execution_id, job.task_run_id, job.attempt, job.epoch, worker_id, started_us
+        )
+        self._buffer = [Outgoing(self._record(topics.commands.name, start), answered)]
+
+    # ---- saying
+
+    def say(self, topic: str, record: AvroRecord) -> None:
+        """Put a record behind those that wait; nothing once the attempt has ended."""
+        new = Outgoing(self._record(topic, record))
+        with self._lock:
+            if self._closed:
+                return
+            self._buffer.append(new)
+            if len(self._buffer) >= BUFFERED_RECORDS_MAX:
+                self._send_buffer()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        with self._lock:
+            if self._buffer:
+                self._send_buffer()
+
+    def end(self, state: str, ended_us: int, outputs: Payload | None, error: str | None) -> bool:
+        """Say how it ended; False when that was said before, or must not be said."""
+        job = self.job
+        end = EndAttempt(
+            job.execution_id,
+            job.task_run_id,
+            job.attempt,
+            job.epoch,
+            self._worker_id,
+            str(state),
+            self.started_us,
+            ended_us,
+            outputs,
+            None if error is None else error[:ERROR_CHARS_MAX],
+        )
+        with self._lock:
+            if self._closed:
+                return False
+            self._closed = True
+            self._buffer.append(Outgoing(self._record(self.topics.commands.name, end)))
+            self._send_buffer()
+        return True
+
+    def drop(self, reason: Cancel) -> bool:
+        """Say nothing more, not even what waits, and stop; False when its end was said already."""
+        with self._lock:
+            was_open = not self._closed
+            self._closed = True
+            self._buffer.clear()
+        self._answered()
+        self.cancel(reason)
+        return was_open
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its end was said, or must not be said."""
+        return self._closed
+
+    def _send_buffer(self) -> None:
+        batch = self._buffer
+        self._buffer = []
+        self._sender.send(batch)
+
+    def _record(self, topic: str, record: AvroRecord) -> NewRecord:
+        return NewRecord(topic, self.job.execution_id, encode(record))
+
+    # ---- stopping
+
+    def cancel(self, reason: Cancel) -> None:
+        """Ask the task to stop; returns at once. The first reason counts."""
+        with self._lock:
+            if self.cancel_reason is not None:
+                return
+            self.cancel_reason = reason
+            self.cancelled_s = time.monotonic()
+            self._cancelled.set()
+            callbacks = tuple(self._callbacks)
+        for callback in callbacks:
+            self._start(callback)
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Call this when the attempt is cancelled, in a thread of its own: it may block or fail."""
+        with self._lock:
+            self._callbacks.append(callback)
+            late = self.cancel_reason is not None
+        if late:
+            self._start(callback)
+
+    def is_cancelled(self) -> bool:
+        return self._cancelled.is_set()
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        return self._cancelled.wait(timeout_s)
+
+    @staticmethod
+    def _start(callback: Callable[[], None]) -> None:
+        threading.Thread(target=callback, name="cancel", daemon=True).start()

@@ -1,0 +1,112 @@
+"""The RunContext that a task gets: rendering, logging, metrics, files, cancellation."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import UserError
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.text import output_text
+from tiercel_engine.plugin import context as plugin
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.uri import parse, task_file
+from tiercel_worker.attempt import Attempt
+from tiercel_worker.logs import Metrics, TaskLogger
+
+
+class AttemptContext:
+    """One attempt, as its task's code sees it. See `tiercel_engine.plugin.context.RunContext`."""
+
+    def __init__(
+        self,
+        attempt: Attempt,
+        variables: Mapping[str, Any],
+        renderer: Renderer,
+        logger: TaskLogger,
+        storage: Storage,
+        clock: Clock,
+        dialect: str,
+    ) -> None:
+        job = attempt.job
+        self.execution_id = job.execution_id
+        self.task_run_id = job.task_run_id
+        self.attempt = job.attempt
+        self.namespace = job.namespace
+        self.flow_id = job.flow_id
+        self.task_id = job.task_id
+        self.variables = variables
+        self.logger: plugin.TaskLogger = logger
+        self.dialect = dialect
+        self._attempt = attempt
+        self._renderer = renderer
+        self._storage = storage
+        self._metrics = Metrics(attempt, clock)
+        self._folder: Path | None = None
+
+    def render(self, template: Any) -> str:
+        if isinstance(template, str):
+            return self._renderer.text(template, self.variables)
+        return output_text(self._renderer.value(template, self.variables))
+
+    def render_value(self, template: Any) -> Any:
+        return self._renderer.value(template, self.variables)
+
+    def render_deep(self, value: Any) -> Any:
+        return self._renderer.deep(value, self.variables)
+
+    def metric(
+        self, name: str, value: float, kind: str = "counter", tags: Mapping[str, str] | None = None
+    ) -> None:
+        self._metrics.add(name, value, kind, tags)
+
+    def working_directory(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="tiercel-"))
+        return self._folder
+
+    def store_file(self, path: Path, name: str | None = None) -> str:
+        uri = task_file(
+            self.namespace,
+            self.flow_id,
+            self.execution_id,
+            self.task_id,
+            self.task_run_id,
+            name or path.name,
+        )
+        self._storage.put_file(uri, path)
+        path.unlink()
+        return uri
+
+    def open_stored(self, uri: str) -> BinaryIO:
+        return self._storage.open(self._checked(uri))
+
+    def fetch_stored(self, uri: str, path: Path) -> int:
+        return self._storage.download(self._checked(uri), path)
+
+    def is_cancelled(self) -> bool:
+        return self._attempt.is_cancelled()
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        self._attempt.on_cancel(callback)
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        return self._attempt.wait_cancelled(timeout_s)
+
+    def close(self) -> None:
+        """Say the metrics, remove the working directory. For the runner."""
+        self._metrics.say_all()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @staticmethod
+    def _checked(uri: str) -> str:
+        """Files of executions and namespaces, but not the engine's own ones."""
+        segments = parse(uri).split("/")
+        if segments[0].startswith("_") or "_kv" in segments:
+            raise UserError(f"Expected the address of a file of an execution, but it was {uri}.")
+        return uri

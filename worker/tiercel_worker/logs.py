@@ -1,0 +1,128 @@
+"""What a task says on its way: log lines and metrics, as records of their topics."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import TaskError
+from tiercel_schemas.logs import LogEntry, MetricEntry
+from tiercel_worker.attempt import Attempt
+
+LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4}
+SYNONYMS = {"WARNING": "WARN", "CRITICAL": "ERROR", "FATAL": "ERROR", "NOTSET": "TRACE"}
+#: A longer line becomes several entries, one millisecond apart.
+LINE_CHARS_MAX = 10_240
+#: What is left of a secret.
+MASK = "********"
+#: Different metrics (name and tags) of one attempt.
+METRICS_MAX = 1_000
+METRIC_KINDS = ("counter", "timer", "gauge")
+
+MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
+class TaskLogger:
+    """The log of one attempt. Thread-safe."""
+
+    def __init__(self, attempt: Attempt, clock: Clock) -> None:
+        self._attempt = attempt
+        self._clock = clock
+        self._lowest = 0
+        self._last_us = 0
+        self._secrets: tuple[str, ...] = ()
+        self._lock = threading.Lock()
+
+    def log(self, level: str, message: str) -> None:
+        """Add a line. `level`: TRACE, DEBUG, INFO, WARN or ERROR; INFO when it is none of these."""
+        name = level.upper()
+        name = SYNONYMS.get(name, name)
+        rank = LEVELS.get(name)
+        if rank is None:
+            name, rank = "INFO", LEVELS["INFO"]
+        if rank < self._lowest:
+            return
+        for secret in self._secrets:
+            message = message.replace(secret, MASK)
+        with self._lock:
+            if len(message) <= LINE_CHARS_MAX:
+                self._say(name, message, 1)
+                return
+            for start in range(0, len(message), LINE_CHARS_MAX):
+                self._say(name, message[start : start + LINE_CHARS_MAX], 1_000 if start else 1)
+
+    def set_level(self, level: str | None) -> None:
+        """Leave out lines below this level."""
+        if level is not None:
+            self._lowest = LEVELS.get(SYNONYMS.get(level.upper(), level.upper()), 0)
+
+    def mask(self, secret: str) -> None:
+        """Show `MASK` instead of this text from now on."""
+        with self._lock:
+            if secret and secret not in self._secrets:
+                longest_first = sorted((*self._secrets, secret), key=len, reverse=True)
+                self._secrets = tuple(longest_first)
+
+    def _say(self, level: str, message: str, step_us: int) -> None:
+        # Instants grow, so that lines sorted by instant keep their order.
+        self._last_us = max(self._clock.now_us(), self._last_us + step_us)
+        job = self._attempt.job
+        entry = LogEntry(
+            namespace=job.namespace,
+            flow_id=job.flow_id,
+            at_us=self._last_us,
+            level=level,
+            message=message,
+            execution_id=job.execution_id,
+            task_run_id=job.task_run_id,
+            task_id=job.task_id,
+            attempt=job.attempt,
+            thread=threading.current_thread().name,
+        )
+        self._attempt.say(self._attempt.topics.logs.name, entry)
+
+
+class Metrics:
+    """The metrics of one attempt; those of one name and the same tags are summed. Thread-safe."""
+
+    def __init__(self, attempt: Attempt, clock: Clock) -> None:
+        self._attempt = attempt
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: dict[MetricKey, float] = {}
+
+    def add(self, name: str, value: float, kind: str, tags: Mapping[str, str] | None) -> None:
+        """Record one.
+
+        Raises:
+            TaskError: the kind is unknown, or there are too many different ones.
+        """
+        if kind not in METRIC_KINDS:
+            raise TaskError(f"Expected a metric of type {METRIC_KINDS}, but it was {kind!r}.")
+        key = (kind, name, tuple(sorted((tags or {}).items())))
+        with self._lock:
+            known = self._values.get(key)
+            if known is None and len(self._values) >= METRICS_MAX:
+                raise TaskError(f"Expected at most {METRICS_MAX} different metrics of one task.")
+            self._values[key] = value if known is None or kind == "gauge" else known + value
+
+    def say_all(self) -> None:
+        """Put them into the attempt's records."""
+        job = self._attempt.job
+        with self._lock:
+            values, self._values = self._values, {}
+        for (kind, name, tags), value in values.items():
+            entry = MetricEntry(
+                namespace=job.namespace,
+                flow_id=job.flow_id,
+                execution_id=job.execution_id,
+                task_run_id=job.task_run_id,
+                task_id=job.task_id,
+                type=kind,
+                name=name,
+                value=float(value),
+                at_us=self._clock.now_us(),
+                tags=dict(tags),
+            )
+            self._attempt.say(self._attempt.topics.metrics.name, entry)

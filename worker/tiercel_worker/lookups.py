@@ -1,0 +1,129 @@
+"""What templates on a worker may read: files of their execution and namespace, secrets."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tiercel_engine.errors import NotFound, TaskError, UserError
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file, parse
+
+#: A secret `k` is the base64 text of this environment variable with `K` behind it.
+SECRET_PREFIX = "SECRET_"
+#: A file that a template reads is no larger than this: it becomes text in memory.
+READ_BYTES_MAX = 64 << 20
+
+
+class WorkerLookups:
+    """The world as templates of one attempt see it.
+
+    Args:
+        storage: internal storage.
+        mask: called with every secret that was read.
+    """
+
+    def __init__(self, storage: Storage, mask: Callable[[str], None]) -> None:
+        self._storage = storage
+        self._mask = mask
+
+    # ---- files
+
+    def read(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
+        uri = self._file(path, variables, "read")
+        size_bytes = self._storage.size(uri)
+        if size_bytes > READ_BYTES_MAX:
+            raise TaskError(
+                f"Expected a file of at most {READ_BYTES_MAX} bytes, but {path} has {size_bytes}."
+            )
+        return self._storage.get(uri).decode("utf-8", "replace")
+
+    def file_uri(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
+        return namespace_file(_namespace(variables), path)
+
+    def file_size(self, path: str, variables: Mapping[str, Any]) -> int:
+        return self._storage.size(self._file(path, variables, "get the size from"))
+
+    def file_exists(self, path: str, variables: Mapping[str, Any]) -> bool:
+        return self._storage.exists(self._file(path, variables, "check"))
+
+    def is_file_empty(self, path: str, variables: Mapping[str, Any]) -> bool:
+        return self._storage.size(self._file(path, variables, "check")) == 0
+
+    @staticmethod
+    def _file(path: str, variables: Mapping[str, Any], verb: str) -> str:
+        if not is_storage_uri(path):
+            return namespace_file(_namespace(variables), path)
+        namespace, flow_id = _namespace(variables), str(variables["flow"]["id"])
+        if parse(path).startswith(parse(namespace_file(namespace, "_"))[:-1]):
+            return path
+        if belongs_to(path, namespace, flow_id, str(variables["execution"]["id"])):
+            return path
+        trigger = variables.get("trigger")
+        if isinstance(trigger, Mapping):
+            source = [trigger.get(name) for name in ("namespace", "flowId", "executionId")]
+            if None not in source and belongs_to(path, *map(str, source)):
+                return path
+        raise UserError(
+            f"Unable to {verb} the file '{path}' as it didn't belong to the current execution"
+        )
+
+    # ---- secrets and the environment
+
+    def secret(
+        self,
+        key: str,
+        namespace: str | None,
+        subkey: str | None,
+        full: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        coded = os.environ.get(SECRET_PREFIX + key.upper())
+        if coded is None:
+            raise NotFound(f"Cannot find secret for key '{key}'.")
+        try:
+            value = base64.b64decode(coded, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise UserError(f"Expected the secret '{key}' to be base64 text: {error}.") from None
+        self._mask(value)
+        return value
+
+    def env(self, name: str) -> str | None:
+        # Only what is meant for templates: the worker's environment holds credentials.
+        return os.environ.get(f"ENV_{name}")
+
+    # ---- what this version does not offer on a worker
+
+    def kv(
+        self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
+    ) -> Any:
+        raise _unavailable("kv")
+
+    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        raise _unavailable("errorLogs")
+
+    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        raise _unavailable("tasksWithState")
+
+    def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+        raise _unavailable("http")
+
+    def subflow(self, call: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise _unavailable("subflow")
+
+    def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
+        raise _unavailable("isPublicHoliday")
+
+    def free_port(self) -> int:
+        raise _unavailable("randomPort")
+
+
+def _namespace(variables: Mapping[str, Any]) -> str:
+    return str(variables["flow"]["namespace"])
+
+
+def _unavailable(function: str) -> UserError:
+    return UserError(f"The function {function}() is not available in this version.")

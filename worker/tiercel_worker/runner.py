@@ -1,0 +1,184 @@
+"""One attempt of one task: build it, render, run, check its outputs, say how it ended.
+
+The bulkhead of the worker stands here: whatever a task raises ends its attempt FAILED, and nothing
+else.
+"""
+
+from __future__ import annotations
+
+import random
+import traceback
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+from pydantic import BaseModel, ValidationError
+
+from tiercel_engine.clock import Clock, to_datetime
+from tiercel_engine.errors import TaskError
+from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.flow.duration import parse_duration_s
+from tiercel_engine.plugin.base import RunnableTask, TaskResult
+from tiercel_engine.plugin.registry import PluginRegistry
+from tiercel_engine.storage.claims import pack
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.uri import task_file
+from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
+from tiercel_schemas.common import Payload
+from tiercel_schemas.state import State
+from tiercel_worker.attempt import Attempt, Cancel
+from tiercel_worker.context import AttemptContext
+from tiercel_worker.logs import TaskLogger
+from tiercel_worker.lookups import WorkerLookups
+from tiercel_worker.variables import variables_of
+
+#: How many task models are kept, by their JSON text.
+MODELS_MAX = 1_000
+#: How many causes of an error its log line tells.
+CAUSES_MAX = 10
+
+
+class Ending(NamedTuple):
+    """How an attempt ended."""
+
+    state: str
+    outputs: Payload | None = None
+    error: str | None = None
+
+
+class Runner:
+    """Runs attempts, each in the thread that calls. Thread-safe."""
+
+    def __init__(
+        self, registry: PluginRegistry, storage: Storage, clock: Clock, dialect: str
+    ) -> None:
+        self._registry = registry
+        self._storage = storage
+        self._clock = clock
+        self._dialect = dialect
+        self._rng = random.SystemRandom()
+        self._task = lru_cache(maxsize=MODELS_MAX)(self._build)
+
+    def run(self, attempt: Attempt) -> None:
+        """Run it to its end. Does not raise, save that the log is away."""
+        logger = TaskLogger(attempt, self._clock)
+        try:
+            ending = self._ending(attempt, logger)
+        except Exception as error:  # noqa: BLE001 - the bulkhead: one job in the worker
+            ending = self._failure(attempt, logger, error)
+        if attempt.end(ending.state, self._clock.now_us(), ending.outputs, ending.error):
+            WORKER_ATTEMPTS.labels(ending.state).inc()
+            WORKER_ATTEMPT_S.observe((self._clock.now_us() - attempt.started_us) / 1_000_000)
+
+    def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
+        task = self._task(attempt.job.task_json)
+        logger.set_level(task.log_level)
+        variables = variables_of(attempt.job.variables, self._storage)
+        renderer = Renderer(
+            RenderContext(
+                now=lambda: to_datetime(self._clock.now_us()),
+                rng=self._rng,
+                lookups=WorkerLookups(self._storage, logger.mask),
+                expired=attempt.is_cancelled,
+            )
+        )
+        context = AttemptContext(
+            attempt, variables, renderer, logger, self._storage, self._clock, self._dialect
+        )
+        try:
+            self._set_deadline(attempt, task, context)
+            result = None if attempt.is_cancelled() else task.run(context)
+        finally:
+            context.close()
+        if attempt.cancel_reason is not None:
+            return self._cancelled(attempt, logger)
+        state = result.state if isinstance(result, TaskResult) else State.SUCCESS
+        return Ending(state, self._outputs(attempt, result))
+
+    def _build(self, task_json: str) -> RunnableTask:
+        """The model of a task. Shared by all attempts with the same text: never changed."""
+        properties: dict[str, Any] = msgspec.json.decode(task_json)
+        name = str(properties.get("type"))
+        task_type = self._registry.task_type(name)
+        if task_type is None:
+            raise TaskError(
+                f"Expected a task type that this worker knows, but it was {name}."
+                " Is its plugin installed here?"
+            )
+        if not issubclass(task_type, RunnableTask):
+            raise TaskError(f"Expected a task that a worker runs, but {name} is none.")
+        try:
+            return task_type.model_validate(properties)
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise TaskError(f"Expected the properties of {name}, but {wrong}.") from None
+
+    @staticmethod
+    def _set_deadline(attempt: Attempt, task: RunnableTask, context: AttemptContext) -> None:
+        if task.timeout is None:
+            return
+        try:
+            timeout_s = parse_duration_s(context.render(task.timeout))
+        except ValueError as error:
+            raise TaskError(f"The timeout of the task: {error}") from None
+        attempt.deadline_s = attempt.started_s + timeout_s
+
+    def _outputs(self, attempt: Attempt, result: Any) -> Payload | None:
+        outputs = result.outputs if isinstance(result, TaskResult) else result
+        if outputs is None:
+            return None
+        if isinstance(outputs, BaseModel):
+            outputs = outputs.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if not isinstance(outputs, dict):
+            raise TaskError(
+                f"Expected outputs as a map or a model, but they were {type(outputs).__name__}."
+            )
+        job = attempt.job
+        uri = task_file(
+            job.namespace,
+            job.flow_id,
+            job.execution_id,
+            job.task_id,
+            job.task_run_id,
+            f"outputs-{job.attempt}-{job.epoch}.json",
+        )
+        return pack(outputs, self._storage, uri)
+
+    def _failure(self, attempt: Attempt, logger: TaskLogger, error: Exception) -> Ending:
+        if attempt.cancel_reason is not None:
+            return self._cancelled(attempt, logger)
+        message = "\nCaused by: ".join(_messages(error))
+        logger.log("ERROR", message)
+        logger.log("TRACE", "".join(traceback.format_exception(error)))
+        return Ending(State.FAILED, None, message)
+
+    def _cancelled(self, attempt: Attempt, logger: TaskLogger) -> Ending:
+        if attempt.cancel_reason is not Cancel.TIMEOUT:
+            return Ending(State.KILLED, None, "The task was killed.")
+        message = timeout_message(attempt)
+        logger.log("ERROR", message)
+        return Ending(State.FAILED, None, message)
+
+
+def timeout_message(attempt: Attempt) -> str:
+    """The log line of an attempt that ran into its timeout."""
+    timeout_s = (attempt.deadline_s or attempt.started_s) - attempt.started_s
+    minutes, seconds = divmod(timeout_s, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"Timeout after {hours:02d}:{minutes:02d}:{seconds:06.3f}"
+
+
+def _messages(error: BaseException) -> Iterator[str]:
+    """The error's message, then those of its causes that tell something new."""
+    seen: list[str] = []
+    cause: BaseException | None = error
+    for _ in range(CAUSES_MAX):
+        if cause is None:
+            return
+        text = str(cause) or type(cause).__name__
+        if not any(text in other for other in seen):
+            seen.append(text)
+            yield text
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)

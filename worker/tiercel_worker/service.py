@@ -1,0 +1,384 @@
+"""The worker: takes jobs while it has free slots, runs them, says how they ended.
+
+Theory of operation. One loop in one thread reads jobs (as a member of the group of workers) and
+all revocations; attempts run in threads, one per slot. Partitions are paused while no slot is
+free. The loop's `_tick` sends what attempts have to say, watches their deadlines, commits the
+offsets of those jobs whose StartAttempt is durable, and beats the heart.
+
+A job may come twice (a rebalance, a restart): this worker leaves out what it ran already, and the
+executor refuses the start or the result of a lease that is not the current one. `stop` drains:
+no new jobs, the partitions go to others, what runs may end within the grace period, and the rest is
+handed back.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+
+from tiercel_engine.clock import Clock
+from tiercel_engine.errors import LogError
+from tiercel_engine.eventlog.base import (
+    Consumer,
+    EventLog,
+    NewRecord,
+    Record,
+    TopicPartition,
+)
+from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.plugin.registry import PluginRegistry
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.telemetry.logging import get_logger
+from tiercel_engine.telemetry.metrics import WORKER_SLOTS, WORKER_SLOTS_BUSY
+from tiercel_schemas.codec import UnreadableRecord, decode_as, encode
+from tiercel_schemas.commands import ReturnJob
+from tiercel_schemas.jobs import Revocation, TaskJob, WorkerHeartbeat
+from tiercel_schemas.state import State
+from tiercel_schemas.topics import Topics
+from tiercel_worker.attempt import Attempt, Cancel
+from tiercel_worker.offsets import Offsets
+from tiercel_worker.revocations import Revocations
+from tiercel_worker.runner import Runner, timeout_message
+from tiercel_worker.sender import Outgoing, Sender
+from tiercel_worker.slots import Slots
+
+GROUP = "workers"
+#: How long a StartAttempt waits for the EndAttempt of a short task, to leave with it.
+START_DELAY_S = 0.005
+#: The longest time between two ticks: the delay of log lines, revocations and timeouts.
+TICK_S = 0.1
+COMMIT_EVERY_S = 0.5
+REVOCATIONS_MAX = 1_000
+#: How many jobs taken are remembered, to leave out a repeated one.
+RECENT_MAX = 10_000
+#: A cancelled task that is still there after this time is answered for without waiting for it.
+ABANDON_S = 5.0
+FLUSH_TIMEOUT_S = 10.0
+
+AttemptKey = tuple[str, int, int]
+
+log = get_logger()
+
+
+class Worker:
+    """Runs task attempts.
+
+    Args:
+        log, topics, storage, registry, clock: the parts it stands on.
+        worker_id: stable and unique among live workers.
+        slots: how many attempts run at once.
+        group: worker group; empty for the default one.
+        heartbeat_s: how often it says that it lives.
+        grace_s: how long running attempts may take to end once it is stopped.
+        dialect: version of the flow language where a flow does not tell, such as "1.3".
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        topics: Topics,
+        storage: Storage,
+        registry: PluginRegistry,
+        clock: Clock,
+        worker_id: str,
+        slots: int = 16,
+        group: str = "",
+        heartbeat_s: float = 1.0,
+        grace_s: float = 30.0,
+        dialect: str = "1.3",
+    ) -> None:
+        #: Set while it takes jobs.
+        self.ready = threading.Event()
+        self._log = log
+        self._topics = topics
+        self._clock = clock
+        self._worker_id = worker_id
+        self._slots_count = slots
+        self._group = group
+        self._heartbeat_s = heartbeat_s
+        self._grace_s = grace_s
+        self._jobs_topic = f"{topics.jobs.name}.{group}" if group else topics.jobs.name
+        self._runner = Runner(registry, storage, clock, dialect)
+        self._slots = Slots(slots)
+        self._sender = Sender(log.appender())
+        self._revoked = Revocations(worker_id)
+        self._offsets = Offsets()
+        self._running: dict[AttemptKey, Attempt] = {}
+        self._fresh: deque[Attempt] = deque()
+        self._recent: OrderedDict[AttemptKey, None] = OrderedDict()
+        self._state = State.RUNNING.value
+        self._started_us = clock.now_us()
+        self._stopping = threading.Event()
+        self._broken: LogError | None = None
+        self._full = False
+        self._consumer: Consumer | None = None
+        self._assigned: tuple[int, ...] = ()
+        self._heartbeat_due_s = self._commit_due_s = self._tick_due_s = 0.0
+
+    # ---- the face
+
+    def run(self) -> None:
+        """Take and run jobs until `stop`, then drain.
+
+        Raises:
+            LogError: the log is away, or another worker took this one's name.
+        """
+        WORKER_SLOTS.set(self._slots_count)
+        revocations = self._log.tail([self._topics.revocations.name], from_beginning=True)
+        try:
+            self._catch_up(revocations)
+            self._take_jobs(revocations)
+            self._drain(revocations)
+        finally:
+            for attempt in list(self._running.values()):
+                attempt.drop(Cancel.RETURNED)
+            self._slots.close()
+            self._sender.close()
+            revocations.close()
+
+    def stop(self) -> None:
+        """Start to drain. From any thread, also from a signal handler's."""
+        self._stopping.set()
+        if (consumer := self._consumer) is not None:
+            consumer.wake()
+
+    # ---- RebalanceListener
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        self._assigned = tuple(sorted({*self._assigned, *(at.partition for at in partitions)}))
+        self._heartbeat_due_s = 0.0
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        gone = {at.partition for at in partitions}
+        self._assigned = tuple(p for p in self._assigned if p not in gone)
+        self._offsets.forget(partitions)
+        self._heartbeat_due_s = 0.0
+
+    # ---- the loop
+
+    def _catch_up(self, revocations: Consumer) -> None:
+        """Read what was revoked before this worker was there."""
+        name = self._topics.revocations.name
+        count = self._log.partition_count(name)
+        ends = {p: self._log.end_offset(name, p) for p in range(count)}
+        while any(ends.values()):
+            records = revocations.poll(REVOCATIONS_MAX, TICK_S)
+            if not records:
+                return
+            for record in records:
+                self._hear(record)
+                if record.offset + 1 >= ends[record.partition]:
+                    ends[record.partition] = 0
+
+    def _take_jobs(self, revocations: Consumer) -> None:
+        consumer = self._log.consumer(
+            f"{GROUP}.{self._group}" if self._group else GROUP,
+            [self._jobs_topic],
+            self._worker_id,
+            self,
+        )
+        self._consumer = consumer
+        try:
+            self._beat()
+            self.ready.set()
+            while not self._stopping.is_set():
+                records = self._poll(consumer)
+                self._hear_all(revocations)
+                for record in records:
+                    self._take(record)
+                self._tick()
+            self._settle(consumer)
+        finally:
+            self.ready.clear()
+            self._consumer = None
+            consumer.close()
+
+    def _poll(self, consumer: Consumer) -> list[Record]:
+        # Set before the count is taken: an attempt that ends in between wakes the consumer.
+        self._full = True
+        free = self._free_slots()
+        if free > 0:
+            self._full = False
+            consumer.resume(consumer.assignment())
+        else:
+            consumer.pause(consumer.assignment())
+        return consumer.poll(max(free, 1), START_DELAY_S if self._fresh else TICK_S)
+
+    def _take(self, record: Record) -> None:
+        taken = self._offsets.take(TopicPartition(record.topic, record.partition), record.offset)
+        try:
+            job = decode_as(TaskJob, record.value)
+        except UnreadableRecord as error:
+            self._bury(record, str(error), taken.done)
+            return
+        key = (job.task_run_id, job.attempt, job.epoch)
+        if key in self._recent or self._revoked.covers(job):
+            taken.done()
+            return
+        self._recent[key] = None
+        if len(self._recent) > RECENT_MAX:
+            self._recent.popitem(last=False)
+        attempt = Attempt(
+            job, self._topics, self._sender, self._worker_id, self._clock.now_us(), taken.done
+        )
+        self._running[key] = attempt
+        self._fresh.append(attempt)
+        self._slots.submit(lambda: self._run(attempt))
+
+    def _run(self, attempt: Attempt) -> None:
+        """In a slot's thread."""
+        try:
+            if not attempt.is_closed:
+                self._runner.run(attempt)
+        except LogError as error:
+            self._broken = error
+        finally:
+            del self._running[attempt.key]
+            if self._full and (consumer := self._consumer) is not None:
+                consumer.wake()
+
+    def _tick(self) -> None:
+        now_s = time.monotonic()
+        while self._fresh and self._fresh[0].started_s + START_DELAY_S <= now_s:
+            self._fresh.popleft().flush()
+        if now_s >= self._tick_due_s:
+            self._tick_due_s = now_s + TICK_S
+            if self._broken is not None:
+                raise self._broken
+            self._sender.retry_failed()
+            for attempt in list(self._running.values()):
+                attempt.flush()
+                self._watch(attempt, now_s)
+        if now_s >= self._heartbeat_due_s:
+            self._beat()
+        if now_s >= self._commit_due_s and self._consumer is not None:
+            self._commit_due_s = now_s + COMMIT_EVERY_S
+            if offsets := self._offsets.committable():
+                self._consumer.commit(offsets)
+
+    def _watch(self, attempt: Attempt, now_s: float) -> None:
+        """Cancel what is over its time; answer for a task that does not stop."""
+        if attempt.cancelled_s is not None:
+            if now_s > attempt.cancelled_s + ABANDON_S:
+                self._abandon(attempt)
+        elif attempt.deadline_s is not None and now_s >= attempt.deadline_s:
+            attempt.cancel(Cancel.TIMEOUT)
+
+    def _abandon(self, attempt: Attempt) -> None:
+        timed_out = attempt.cancel_reason is Cancel.TIMEOUT
+        ended = attempt.end(
+            State.FAILED if timed_out else State.KILLED,
+            self._clock.now_us(),
+            None,
+            timeout_message(attempt) if timed_out else "The task was killed.",
+        )
+        if ended:
+            log.warning("attempt_abandoned", task_run_id=attempt.job.task_run_id)
+
+    # ---- revocations
+
+    def _hear_all(self, revocations: Consumer) -> None:
+        for record in revocations.poll(REVOCATIONS_MAX, 0):
+            self._hear(record)
+
+    def _hear(self, record: Record) -> None:
+        try:
+            revocation = decode_as(Revocation, record.value)
+        except UnreadableRecord as error:
+            # Every worker reads it, so it is logged here and not put aside once per worker.
+            log.error("revocation_unreadable", offset=record.offset, reason=str(error))
+            return
+        if not self._revoked.add(revocation):
+            return
+        for attempt in list(self._running.values()):
+            job = attempt.job
+            if (job.task_run_id, job.attempt) != (revocation.task_run_id, revocation.attempt):
+                continue
+            if job.epoch > revocation.epoch:
+                continue
+            if revocation.reason == Cancel.KILLED:
+                attempt.cancel(Cancel.KILLED)
+            else:
+                attempt.drop(Cancel.SUPERSEDED)
+
+    # ---- stopping
+
+    def _settle(self, consumer: Consumer) -> None:
+        """Before the partitions go to others: what was taken is said and committed."""
+        for attempt in list(self._running.values()):
+            attempt.flush()
+        self._sender.flush(FLUSH_TIMEOUT_S)
+        if offsets := self._offsets.committable():
+            consumer.commit(offsets)
+
+    def _drain(self, revocations: Consumer) -> None:
+        self._state = "DRAINING"
+        self._assigned = ()
+        self._beat()
+        deadline_s = time.monotonic() + self._grace_s
+        while self._running and time.monotonic() < deadline_s:
+            self._wait(revocations)
+        self._hand_back(revocations)
+        self._state = "STOPPED"
+        self._beat()
+        self._sender.flush(FLUSH_TIMEOUT_S)
+
+    def _hand_back(self, revocations: Consumer) -> None:
+        """Stop what still runs; another worker may have it once it has stopped here."""
+        leftover = [one for one in list(self._running.values()) if one.drop(Cancel.RETURNED)]
+        deadline_s = time.monotonic() + ABANDON_S
+        while self._running and time.monotonic() < deadline_s:
+            self._wait(revocations)
+        for attempt in leftover:
+            job = attempt.job
+            returned = ReturnJob(
+                job.execution_id,
+                job.task_run_id,
+                job.attempt,
+                job.epoch,
+                self._worker_id,
+                "the worker stops",
+            )
+            record = NewRecord(self._topics.commands.name, job.execution_id, encode(returned))
+            self._sender.send([Outgoing(record)])
+
+    def _wait(self, revocations: Consumer) -> None:
+        for record in revocations.poll(REVOCATIONS_MAX, START_DELAY_S * 4):
+            self._hear(record)
+        self._tick()
+
+    # ---- what it says of itself
+
+    def _free_slots(self) -> int:
+        return max(0, self._slots_count - len(self._running))
+
+    def _beat(self) -> None:
+        self._heartbeat_due_s = time.monotonic() + self._heartbeat_s
+        WORKER_SLOTS_BUSY.set(len(self._running))
+        beat = WorkerHeartbeat(
+            self._worker_id,
+            self._slots_count,
+            0 if self._stopping.is_set() else self._free_slots(),
+            self._state,
+            self._started_us,
+            self._clock.now_us(),
+            self._group,
+            self._assigned,
+            socket.gethostname(),
+        )
+        record = NewRecord(self._topics.workers.name, self._worker_id, encode(beat))
+        self._sender.send([Outgoing(record)])
+
+    def _bury(self, record: Record, reason: str, durable: Callable[[], None]) -> None:
+        log.error(
+            "job_unreadable",
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            reason=reason,
+        )
+        letter = dead_letter(record, reason, self._topics.dead_letters.name)
+        self._sender.send([Outgoing(letter, durable)])

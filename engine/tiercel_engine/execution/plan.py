@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tiercel_engine.expression.render import References, analyse
+from tiercel_engine.expression.analysis import References, analyse
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.task import RetryPolicy, Task
 

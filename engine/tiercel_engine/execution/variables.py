@@ -13,7 +13,7 @@ import msgspec
 from tiercel_engine.clock import iso
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.expression.render import References
+from tiercel_engine.expression.analysis import References
 from tiercel_engine.flow.task import Task
 from tiercel_schemas.common import Payload
 

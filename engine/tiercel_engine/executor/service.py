@@ -20,8 +20,9 @@ import structlog
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
-from tiercel_engine.eventlog.base import EventLog, Record, TopicPartition
+from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import StartOverdue
 from tiercel_engine.executor.checkpointer import Checkpointer
 from tiercel_engine.executor.dispatch import Dispatcher
@@ -94,22 +95,31 @@ class Executor:
             AssertionError: an invariant is broken; better stop than write what does not hold.
             LogUnavailable: the log did not come back in time.
         """
+        self.open()
+        try:
+            while not self._stopping.is_set():
+                self.turn()
+            self._checkpoints.take_all(self._partitions.values(), final=True)
+        finally:
+            self.close()
+
+    def open(self) -> None:
+        """Read the flows and join the group; fences whoever used this instance name before."""
         self._catalog.catch_up()
         self._transactions = self._log.transactions(self._owner)
         self._workers = self._log.tail([self._topics.workers.name], from_beginning=True)
-        self._consumer = self._log.consumer(
-            GROUP, [self._topics.commands.name], self._instance, self
-        )
-        try:
-            while not self._stopping.is_set():
-                self._turn()
-            self._checkpoints.take_all(self._partitions.values(), final=True)
-        finally:
-            self._consumer.close()
-            self._workers.close()
-            self._transactions.close()
-            self._checkpoints.close()
-            self.ready.clear()
+        self._consumer = self._join()
+
+    def close(self) -> None:
+        """Leave the group, so that others take the partitions over at once."""
+        self.ready.clear()
+        self._consumer.close()
+        self._workers.close()
+        self._transactions.close()
+        self._checkpoints.close()
+
+    def _join(self) -> Consumer:
+        return self._log.consumer(GROUP, [self._topics.commands.name], self._instance, self)
 
     def stop(self) -> None:
         """Let `run` end after the transaction in hand."""
@@ -117,6 +127,11 @@ class Executor:
         consumer = getattr(self, "_consumer", None)
         if consumer is not None:
             consumer.wake()
+
+    def live_executions(self) -> dict[str, Execution]:
+        """What is in memory now, by id. For tests; the read model is for everyone else."""
+        partitions = self._partitions.values()
+        return {key: x for partition in partitions for key, x in partition.executions.items()}
 
     @property
     def _owner(self) -> str:
@@ -143,13 +158,12 @@ class Executor:
         self._world.dropped()
         self._consumer.close()
         self._partitions.clear()
-        self._consumer = self._log.consumer(
-            GROUP, [self._topics.commands.name], self._instance, self
-        )
+        self._consumer = self._join()
 
     # -- one turn -------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Wait for commands or a timer, process a batch, commit it."""
         records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
         self._hear_workers()
         self._catalog.refresh()
@@ -243,4 +257,4 @@ class Executor:
             offset=record.offset,
             reason=reason,
         )
-        return dead_letter(self._topics.dead_letters.name, record, reason)
+        return dead_letter(record, reason, self._topics.dead_letters.name)

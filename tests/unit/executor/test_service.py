@@ -1,0 +1,333 @@
+"""The executor over a log in memory, turn by turn."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.executor_harness import TOPICS, Bench, PlayedWorker
+
+from tiercel_engine.clock import FakeClock
+from tiercel_engine.eventlog.base import NewRecord
+from tiercel_engine.eventlog.memory import Faults, MemoryLog
+from tiercel_engine.execution.model import Execution
+from tiercel_engine.executor.service import Executor
+from tiercel_engine.executor.settings import ExecutorSettings
+from tiercel_schemas import codec
+from tiercel_schemas import commands as c
+from tiercel_schemas.common import PositionRange
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.state import State
+
+FLOW = """id: two
+namespace: tests
+tasks:
+  - id: a
+    type: test.Work
+  - id: b
+    type: test.Work
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    clock = FakeClock()
+    bench = Bench(MemoryLog(clock), clock, tmp_path)
+    bench.save(FLOW, "two")
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def executor(bench: Bench) -> Iterator[Executor]:
+    executor = bench.executor()
+    executor.open()
+    yield executor
+    executor.close()
+
+
+def drive(executor: Executor, worker: PlayedWorker, turns: int = 12) -> None:
+    for _ in range(turns):
+        executor.turn()
+        worker.turn()
+
+
+def test_an_execution_runs_to_its_end(bench: Bench, executor: Executor) -> None:
+    execution_id = bench.create(1, "two")
+
+    drive(executor, PlayedWorker(bench))
+
+    assert bench.folded()[execution_id].state == State.SUCCESS
+    assert executor.live_executions() == {}
+
+
+def test_an_unreadable_command_goes_to_the_dead_letters_and_the_partition_goes_on(
+    bench: Bench, executor: Executor
+) -> None:
+    execution_id = bench.create(1, "two")
+    for key in ("x", "y", execution_id):
+        bench.appender.append(NewRecord(TOPICS.commands.name, key, b"not a command"))
+
+    drive(executor, PlayedWorker(bench))
+
+    letters = bench.records(TOPICS.dead_letters.name)
+    assert [letter.value for letter in letters] == [b"not a command"] * 3
+    headers = letters[0].headers
+    assert headers is not None
+    assert b"single-object" in headers["tiercel-reason"]
+    assert headers["tiercel-source-topic"] == TOPICS.commands.name.encode()
+    assert bench.folded()[execution_id].state == State.SUCCESS
+
+
+def test_a_record_that_is_no_command_goes_to_the_dead_letters(
+    bench: Bench, executor: Executor
+) -> None:
+    bench.send(FlowRevision("tests", "two", 9, FLOW, 0), key="z")
+
+    executor.turn()
+
+    (letter,) = bench.records(TOPICS.dead_letters.name)
+    assert letter.headers is not None
+    assert b"Expected a command" in letter.headers["tiercel-reason"]
+
+
+def test_an_unknown_flow_is_rejected(bench: Bench, executor: Executor) -> None:
+    bench.create(1, "nowhere")
+
+    executor.turn()
+
+    (rejection,) = bench.rejections()
+    assert rejection.kind == "NOT_FOUND"
+    assert "nowhere" in rejection.reason
+
+
+def test_a_repeated_create_starts_nothing_also_after_the_end(
+    bench: Bench, executor: Executor
+) -> None:
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two", deduplicate=True)
+    bench.create(1, "two", deduplicate=True)
+    drive(executor, worker)
+
+    bench.create(1, "two", deduplicate=True)
+    drive(executor, worker)
+
+    assert [batch.cause for batch in bench.batches()[execution_id]].count("CreateExecution") == 1
+    assert len(worker.ran) == 2
+
+
+def test_a_create_is_remembered_by_the_next_owner(bench: Bench) -> None:
+    first = bench.executor()
+    first.open()
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two", deduplicate=True)
+    drive(first, worker)
+    first.close()
+
+    second = bench.executor()
+    second.open()
+    bench.create(1, "two", deduplicate=True)
+    drive(second, worker)
+
+    assert [batch.cause for batch in bench.batches()[execution_id]].count("CreateExecution") == 1
+    second.close()
+
+
+def recovered(bench: Bench, settings: ExecutorSettings) -> dict[str, Execution]:
+    """What a new executor holds in memory before it processes anything."""
+    executor = bench.executor(settings)
+    executor.open()
+    executor.turn()
+    live = executor.live_executions()
+    executor.close()
+    return live
+
+
+@pytest.mark.parametrize("checkpoint_after", [1, 3, 1_000_000])
+def test_checkpoint_and_tail_give_the_state_that_offset_zero_gives(
+    bench: Bench, tmp_path: Path, checkpoint_after: int
+) -> None:
+    settings = ExecutorSettings(
+        idle_poll_s=0.0, checkpoint_every_s=0.0, checkpoint_after_records=checkpoint_after
+    )
+    executor = bench.executor(settings)
+    executor.open()
+    worker = PlayedWorker(bench)
+    for number in range(6):
+        bench.create(number, "two", deduplicate=number % 2 == 0)
+    executor.turn()
+    worker.turn()
+    executor.turn()
+    executor.turn()
+    before = executor.live_executions()
+    executor.close()
+    assert before
+
+    from_checkpoint = recovered(bench, settings)
+    shutil.rmtree(tmp_path / "_checkpoints", ignore_errors=True)
+    from_zero = recovered(bench, settings)
+
+    assert from_checkpoint == before
+    assert from_zero == before
+
+
+def test_a_commit_in_doubt_is_decided_by_the_log(bench: Bench, executor: Executor) -> None:
+    worker = PlayedWorker(bench)
+    log = bench.log
+    assert isinstance(log, MemoryLog)
+    log.faults = Faults(uncertain=0.5)
+    ids = [bench.create(number, "two") for number in range(10)]
+
+    for _ in range(60):
+        executor.turn()
+        worker.turn()
+    log.faults = Faults()
+    drive(executor, worker)
+
+    folded = bench.folded()
+    assert {folded[i].state for i in ids} == {State.SUCCESS}
+
+
+def test_a_fenced_executor_rebuilds_and_its_successor_loses_nothing(bench: Bench) -> None:
+    old = bench.executor(instance="same")
+    old.open()
+    new = bench.executor(instance="same")
+    new.open()
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+
+    for _ in range(20):
+        new.turn()
+        worker.turn()
+
+    assert bench.folded()[execution_id].state == State.SUCCESS
+    old.close()
+    new.close()
+
+
+def test_a_lost_timer_is_derived_again_after_a_restart(bench: Bench) -> None:
+    bench.save(
+        FLOW.replace("id: two", "id: retried").replace(
+            "  - id: b", "    retry: {type: constant, interval: PT10S, maxAttempts: 2}\n  - id: b"
+        ),
+        "retried",
+    )
+    first = bench.executor()
+    first.open()
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "retried")
+    first.turn()
+    worker.turn(State.FAILED)
+    first.turn()
+    assert bench.folded()[execution_id].state == State.RETRYING
+    first.close()
+
+    second = bench.executor()
+    second.open()
+    second.turn()
+    bench.clock.advance(11)
+    drive(second, worker)
+
+    assert bench.folded()[execution_id].state == State.SUCCESS
+    second.close()
+
+
+def test_a_flow_is_stored_with_the_next_revision_and_conflicts_are_rejected(
+    bench: Bench, executor: Executor
+) -> None:
+    def save(command_id: str, expected: int | None, source: str = FLOW) -> None:
+        command = c.SaveFlow(command_id, "tests", "two", source, 0, expected_revision=expected)
+        bench.send(command, key="main/tests/two")
+
+    save("again", 0)
+    save("second", 1)
+    save("late", 1)
+    save("third", None)
+    save("other", None, FLOW.replace("id: two", "id: three"))
+    executor.turn()
+
+    flows = [codec.decode(r.value) for r in bench.records(TOPICS.flows.name)]
+    assert [(f.revision, f.command_id) for f in flows] == [(1, None), (2, "second"), (3, "third")]
+    assert [r.command_id for r in bench.rejections()] == ["again", "late", "other"]
+
+
+def test_an_ended_execution_restarts_from_the_positions_of_its_events(
+    bench: Bench, executor: Executor
+) -> None:
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+    executor.turn()
+    worker.turn(State.FAILED)
+    drive(executor, worker)
+    assert bench.folded()[execution_id].state == State.FAILED
+    places = [r for r in bench.records(TOPICS.executions.name) if r.key == execution_id]
+    ranges = tuple(PositionRange(r.offset, r.offset) for r in places)
+
+    bench.send(c.RestartExecution("restart", execution_id, positions=ranges))
+    drive(executor, worker)
+
+    folded = bench.folded()[execution_id]
+    assert folded.state == State.SUCCESS
+    assert folded.attempt_number == 2
+
+
+def test_a_restarted_execution_is_recovered_by_the_next_owner(bench: Bench) -> None:
+    first = bench.executor()
+    first.open()
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+    first.turn()
+    worker.turn(State.FAILED)
+    drive(first, worker)
+    places = [r for r in bench.records(TOPICS.executions.name) if r.key == execution_id]
+    ranges = tuple(PositionRange(r.offset, r.offset) for r in places)
+    bench.send(c.RestartExecution("restart", execution_id, positions=ranges))
+    first.turn()
+    first.close()
+
+    second = bench.executor()
+    second.open()
+    drive(second, worker)
+
+    assert bench.folded()[execution_id].state == State.SUCCESS
+    second.close()
+
+
+def test_variables_that_do_not_fit_a_job_fail_the_task_and_nothing_else(
+    bench: Bench, executor: Executor
+) -> None:
+    message = '    message: "{{ vars.text }}"\n'
+    source = FLOW.replace("id: two", "id: big").replace("  - id: b", message + "  - id: b")
+    source += f"variables:\n  text: {'x' * 950_000}\n"
+    bench.save(source, "big")
+    big = bench.create(1, "big")
+    small = bench.create(2, "two")
+
+    drive(executor, PlayedWorker(bench))
+
+    assert bench.folded()[big].state == State.FAILED
+    assert bench.folded()[small].state == State.SUCCESS
+    lines = [codec.decode(r.value).message for r in bench.records(TOPICS.logs.name)]
+    assert any("Expected the variables of task a to take at most" in line for line in lines)
+
+
+def test_a_kill_revokes_what_runs(bench: Bench, executor: Executor) -> None:
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+    executor.turn()
+    (record,) = worker.consumer.poll(10, 0.0)
+    job = codec.decode(record.value)
+    worker.start(job)
+    bench.send(c.KillExecution("kill", execution_id))
+    executor.turn()
+
+    (revocation,) = bench.records(TOPICS.revocations.name)
+    assert codec.decode(revocation.value).reason == "KILLED"
+    assert bench.folded()[execution_id].state == State.KILLING
+
+    worker.end(job, State.KILLED)
+    executor.turn()
+
+    assert bench.folded()[execution_id].state == State.KILLED

@@ -163,6 +163,8 @@ def _answer(
 
 def _answer_http(request: web.Request, error: web.HTTPException) -> web.Response:
     """aiohttp's own refusals (no such route, no such method, body too large) in our shape."""
+    if isinstance(error, web.HTTPRedirection):
+        return web.Response(status=error.status, headers={"Location": error.headers["Location"]})
     message = ""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
@@ -183,8 +185,7 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         response = await handler(request)
     except web.HTTPException as error:
-        # Redirects and the like are answers already.
-        response = error if error.status < 400 else _answer_http(request, error)
+        response = _answer_http(request, error)
     except Exception as error:  # noqa: BLE001
         response = error_response(request, error) or _internal_error(request, error)
     resource = request.match_info.route.resource

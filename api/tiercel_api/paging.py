@@ -184,7 +184,13 @@ def _narrow_log(parts: dict[str, Any], field: str, operator: str, value: str, no
             )
         parts["min_level"] = value.upper()
     elif field == "attempt":
-        parts["attempt"] = int(value) if value.isdecimal() else -1
+        if not value.isdecimal() or len(value) > 9:
+            raise HttpError(400, "Bad Request", f"Expected an attempt, but it was {value!r}.")
+        parts["attempt"] = int(value)
+    elif field == "namespace":
+        # Lines are found by their namespace and those below it, in either spelling of that.
+        _expect(field, operator, frozenset({"PREFIX"}))
+        parts["namespace"] = value
     elif field in ("taskId", "taskRunId", "triggerId", "executionId"):
         _expect(field, operator, frozenset({"EQUALS"}))
         parts[_SNAKE[field]] = value

@@ -56,7 +56,7 @@ class FlowCatalog:
         self._consumer = event_log.tail([self._topic], from_beginning=True)
         #: Per partition: the next offset to read.
         self._positions: dict[int, int] = {}
-        # Inner maps are replaced, never changed, so that readers need no lock.
+        # Inner maps are ordered by revision, and replaced, never changed: readers need no lock.
         self._revisions: dict[FlowKey, dict[int, FlowRevision]] = {}
         self._parsed: OrderedDict[tuple[FlowKey, int], tuple[FlowRevision, Flow]] = OrderedDict()
         self._listeners: tuple[Changed, ...] = ()
@@ -64,9 +64,16 @@ class FlowCatalog:
         self.caught_up_us = 0
 
     def refresh(self) -> int:
-        """Take in what has arrived, without waiting; return how many revisions were new."""
-        with self._reading:
-            return self._read(0.0)
+        """Take in what has arrived and return how many revisions were new.
+
+        Does not wait, neither for the log nor for another thread that is reading already.
+        """
+        if not self._reading.acquire(blocking=False):
+            return 0
+        try:
+            return self._read()
+        finally:
+            self._reading.release()
 
     def catch_up(self, timeout_s: float = CATCH_UP_TIMEOUT_S) -> None:
         """Take in everything that the topic holds now.
@@ -103,7 +110,7 @@ class FlowCatalog:
         known = self._revisions.get(key)
         if not known:
             return None
-        found = known.get(max(known) if revision is None else revision)
+        found = known.get(next(reversed(known)) if revision is None else revision)
         return None if found is None or (found.deleted and not allow_deleted) else found
 
     def flow(
@@ -150,13 +157,12 @@ class FlowCatalog:
 
     def revisions(self, key: FlowKey) -> list[FlowRevision]:
         """All revisions of a flow, oldest first, deleting ones included."""
-        known = self._revisions.get(key, {})
-        return [known[number] for number in sorted(known)]
+        return list(self._revisions.get(key, {}).values())
 
     def latest_all(self, tenant: str | None = None) -> list[FlowRevision]:
         """The latest revision of every flow that is not deleted, ordered by key."""
         latest = [
-            known[max(known)]
+            known[next(reversed(known))]
             for key, known in sorted(self._revisions.copy().items())
             if tenant is None or key.tenant == tenant
         ]
@@ -167,7 +173,10 @@ class FlowCatalog:
         return sorted({entry.namespace for entry in self.latest_all(tenant)})
 
     def on_change(self, listener: Changed) -> None:
-        """Call `listener` for every new revision, in the thread that takes it in."""
+        """Call `listener` for every new revision, in the thread that takes it in.
+
+        It must be quick and raise nothing.
+        """
         self._listeners = (*self._listeners, listener)
 
     def close(self) -> None:
@@ -175,9 +184,9 @@ class FlowCatalog:
         with self._reading:
             self._consumer.close()
 
-    def _read(self, timeout_s: float) -> int:
+    def _read(self) -> int:
         new = 0
-        while records := self._consumer.poll(BATCH_RECORDS, timeout_s):
+        while records := self._consumer.poll(BATCH_RECORDS, 0.0):
             new += sum(self._take(record) for record in records)
         return new
 
@@ -218,5 +227,8 @@ class FlowCatalog:
             known = self._revisions.get(key, {})
             if known.get(revision.revision) == revision:
                 return False
-            self._revisions[key] = {**known, revision.revision: revision}
+            grown = {**known, revision.revision: revision}
+            if known and revision.revision < next(reversed(known)):
+                grown = dict(sorted(grown.items()))
+            self._revisions[key] = grown
             return True

@@ -62,10 +62,10 @@ def subscript(target: Any, key: Any, line: int) -> Any:
     if isinstance(target, Mapping) and not isinstance(target, MapEntry):
         return _entry(target, key, line)
     if is_sequence(target):
-        if isinstance(key, str):
+        if isinstance(key, str) and not (key.isascii() and key.isdigit() and len(key) < 10):
             return attribute(target, key, line)
-        if not is_number(key):
-            raise Fault(f"Expected a number as index, but was {java_text(key)}")
+        if not isinstance(key, str) and (not is_number(key) or int(key) != key):
+            raise Missing(java_text(key), line)
         items = as_list(target)
         index = int(key)
         if 0 <= index < len(items):

@@ -1,4 +1,4 @@
-"""Texts read by a Java date pattern (`existingFormat`): the pattern becomes a regular expression."""
+"""Texts read by a Java date pattern (`existingFormat`), by way of a regular expression."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _ZONE = r"[A-Za-z][A-Za-z0-9_/+-]*|" + _OFFSET
 @lru_cache(maxsize=256)
 def _reader(pattern: str, locale_name: str) -> _Reader:
     locale = locale_of(locale_name)
-    source, fields = "", []
+    source = ""
+    fields: list[Piece] = []
     for piece in pieces(pattern):
         if not piece.letter:
             source += re.escape(piece.literal)
@@ -43,8 +44,8 @@ def _reader(pattern: str, locale_name: str) -> _Reader:
 
 
 def _field(piece: Piece, locale: Locale) -> str:
-    letter, count = piece.letter, piece.count
-    if letter in "MLE" and count > 2 or letter in "ec" and count > 2 or letter == "E":
+    letter, count = piece.letter, piece.width
+    if (letter in "MLE" and count > 2) or (letter in "ec" and count > 2) or letter == "E":
         names = _names(letter, count, locale)
         return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
     if letter == "a":
@@ -109,11 +110,11 @@ def _number(raw: str, piece: Piece, locale: Locale) -> int:
         periods = get_period_names("abbreviated", "format", locale)
         return int(raw.lower() == str(periods["pm"]).lower())
     if not raw.lstrip("+-").isdigit():
-        lowered = {k.lower(): v for k, v in _names(piece.letter, piece.count, locale).items()}
+        lowered = {k.lower(): v for k, v in _names(piece.letter, piece.width, locale).items()}
         return lowered[raw.lower()]
     if piece.letter == "S":
         return int(raw[:6].ljust(6, "0"))
-    if piece.letter in "uyY" and piece.count == 2:
+    if piece.letter in "uyY" and piece.width == 2:
         return 2000 + int(raw)
     return int(raw)
 

@@ -13,6 +13,7 @@ from tiercel_engine.expression.frame import Frame
 from tiercel_engine.expression.limits import STEPS_MAX
 from tiercel_engine.expression.numbers import format_decimal
 from tiercel_engine.expression.table import filter_, parameter
+from tiercel_engine.expression.text import double_text
 from tiercel_engine.expression.values import (
     INT_MAX,
     INT_MIN,
@@ -304,7 +305,7 @@ def number(frame: Frame, value: Any, kind: Any) -> Any:
         raise Fault(
             f"'number' filter can only be applied to String. Actual type was: {class_name(value)}"
         )
-    if len(value) > 1_000 or not value.isascii() or "_" in value:
+    if len(value) > 1_000 or not value.isascii() or "_" in value or value != value.strip():
         raise Fault(f"{value[:100]} is not a valid number.")
     convert = _NUMBERS.get(kind) if isinstance(kind, str) else None
     try:
@@ -325,15 +326,16 @@ def _smallest(string: str) -> Any:
     exact = Decimal(string.rstrip("fFdD"))
     if not exact.is_finite():
         raise ValueError(string)
-    mantissa = digits.lower().partition("e")[0]
-    decimals = len(mantissa.partition(".")[2])
-    if decimals <= 7 and string[-1] not in "dD":
-        short = narrow(float(exact)) if abs(exact) < Decimal("3.5e38") else None
-        if short is not None and (short != 0 or exact == 0):
+    double = float(exact) if abs(exact) < Decimal("1.8e308") else 0.0
+    if double or not exact:
+        short = narrow(double)
+        if (
+            short is not None
+            and string[-1] not in "dD"
+            and double_text(short) == double_text(double)
+        ):
             return short
-    if decimals <= 16 and abs(exact) < Decimal("1.8e308"):
-        double = float(exact)
-        if double != 0 or exact == 0:
+        if Decimal(double_text(double)) == exact:
             return double
     return exact
 

@@ -23,7 +23,7 @@ from tiercel_engine.expression.yamls import yaml_text
 @filter_("toJson", also=("json",))
 def to_json(frame: Frame, value: Any) -> str:
     """The value as compact JSON."""
-    return json_text(value)
+    return json_text(value, nulls=frame.context.dialect.json_null_entries)
 
 
 @filter_("toIon")

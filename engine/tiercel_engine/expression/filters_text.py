@@ -38,7 +38,7 @@ def _key(key: Any, change: Callable[[str], str]) -> Any:
 @filter_("upper")
 def upper(frame: Frame, value: Any) -> Any:
     """The text in upper case."""
-    return None if value is None else text(value, "The 'upper' filter").upper()
+    return None if value is None else as_text(value).upper()
 
 
 @filter_("lower")
@@ -81,7 +81,7 @@ def abbreviate(frame: Frame, value: Any, length: Any) -> Any:
     string, most = text(value, "The 'abbreviate' filter"), whole(length, "length")
     if most < 0:
         raise Fault("Invalid argument to abbreviate filter; must be greater than zero")
-    if len(string) <= most:
+    if len(string) <= max(most, 3):
         return string
     return string[:most] if most <= 3 else string[: most - 3] + "..."
 
@@ -182,8 +182,8 @@ def slugify(frame: Frame, value: Any) -> Any:
     if value is None:
         return None
     plain = unicodedata.normalize("NFD", as_text(value))
-    plain = "".join(c for c in plain if unicodedata.category(c) != "Mn")
-    return re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")
+    plain = re.sub(r"[^a-z0-9-]", "", re.sub(r"[\s_]", "-", plain.lower()))
+    return re.sub(r"-+", "-", plain).strip("-")
 
 
 @filter_("startsWith", parameter("value"))
@@ -201,13 +201,19 @@ def ends_with(frame: Frame, value: Any, end: Any) -> Any:
 @filter_("substringBefore", parameter("separator"))
 def substring_before(frame: Frame, value: Any, separator: Any) -> Any:
     """The text before the first `separator`; all of it when there is none."""
-    return None if value is None else as_text(value).partition(_separator(separator))[0]
+    if value is None:
+        return None
+    mark = as_text(separator)
+    return as_text(value).partition(mark)[0] if mark else ""
 
 
 @filter_("substringAfter", parameter("separator"))
 def substring_after(frame: Frame, value: Any, separator: Any) -> Any:
     """The text after the first `separator`; empty when there is none."""
-    return None if value is None else as_text(value).partition(_separator(separator))[2]
+    if value is None:
+        return None
+    mark = as_text(separator)
+    return as_text(value).partition(mark)[2] if mark else as_text(value)
 
 
 @filter_("substringBeforeLast", parameter("separator"))
@@ -215,7 +221,8 @@ def substring_before_last(frame: Frame, value: Any, separator: Any) -> Any:
     """The text before the last `separator`; all of it when there is none."""
     if value is None:
         return None
-    head, found, tail = as_text(value).rpartition(_separator(separator))
+    mark = as_text(separator)
+    head, found, tail = as_text(value).rpartition(mark) if mark else ("", "", as_text(value))
     return head if found else tail
 
 
@@ -224,14 +231,9 @@ def substring_after_last(frame: Frame, value: Any, separator: Any) -> Any:
     """The text after the last `separator`; empty when there is none."""
     if value is None:
         return None
-    _, found, tail = as_text(value).rpartition(_separator(separator))
+    mark = as_text(separator)
+    _, found, tail = as_text(value).rpartition(mark) if mark else ("", "", "")
     return tail if found else ""
-
-
-def _separator(separator: Any) -> str:
-    if not isinstance(separator, str) or not separator:
-        raise Fault("Expected a separator of at least one character")
-    return separator
 
 
 @filter_("replace", parameter("replace_pairs"), parameter("regexp", False))

@@ -48,11 +48,21 @@ class Frame:
     """What the compiled code of one template runs in.
 
     Attributes:
-        variables: the root context; asked for single names only, never copied or walked.
+        variables: where names are looked up; asked for single names only, never copied or walked.
+        root: the variables of the whole render, which a macro does not see but functions do.
         scopes: local variables, innermost last; None until something is set.
     """
 
-    __slots__ = ("blocks", "budget", "context", "macros", "render_inside", "scopes", "variables")
+    __slots__ = (
+        "blocks",
+        "budget",
+        "context",
+        "macros",
+        "render_inside",
+        "root",
+        "scopes",
+        "variables",
+    )
 
     def __init__(
         self,
@@ -62,6 +72,7 @@ class Frame:
         render_inside: RenderInside,
     ) -> None:
         self.variables = variables
+        self.root = variables
         self.context = context
         self.budget = budget
         self.render_inside = render_inside
@@ -87,24 +98,33 @@ class Frame:
             raise Missing(name, line) from None
 
     def assign(self, name: str, value: Any) -> None:
-        """Set a variable in the innermost scope."""
+        """Set a variable where it already is, else in the innermost scope."""
         if self.scopes is None:
             self.scopes = [{}]
-        self.scopes[-1][name] = value
+        for scope in reversed(self.scopes):
+            if name in scope:
+                scope[name] = value
+                return
+        if len(self.scopes) > 1 and name in self.variables:
+            # It hides a variable of the context, so it must still do so behind the loop.
+            self.scopes.insert(0, {name: value})
+        else:
+            self.scopes[-1][name] = value
 
 
 class TextOutput:
     """Collects what a template prints, as text."""
 
-    __slots__ = ("_left", "parts")
+    __slots__ = ("_left", "_nulls", "parts")
 
-    def __init__(self) -> None:
+    def __init__(self, nulls: bool) -> None:
         self.parts: list[str] = []
+        self._nulls = nulls
         self._left = OUTPUT_CHARS_MAX
 
     def write(self, value: Any) -> None:
         """Add a printed value."""
-        self.text(value if type(value) is str else output_text(value))
+        self.text(value if type(value) is str else output_text(value, nulls=self._nulls))
 
     def text(self, text: str) -> None:
         """Add text as it is.

@@ -76,7 +76,7 @@ def render_once(frame: Frame, to_render: Any) -> Any:
 @function("printContext", also=("fetchContext",), dynamic=True)
 def print_context(frame: Frame) -> Any:
     """The map of all variables."""
-    return frame.variables
+    return frame.root
 
 
 @function(
@@ -92,9 +92,7 @@ def current_each_output(frame: Frame, outputs: Any) -> Any:
         keys.append(_inside(parent, "taskrun", "value"))
     keys.append(_inside(_optional(frame, "taskrun"), "value"))
     current: Any = outputs
-    for key in keys:
-        if key is None:
-            continue
+    for key in [*(key for key in keys[:-1] if key is not None), keys[-1]]:
         current = current.get(key) if is_map(current) else None
     return current
 
@@ -236,11 +234,13 @@ def block(frame: Frame, name: Any) -> str:
     body = frame.blocks.get(text(name, "name"))
     if body is None:
         return ""
-    output = TextOutput()
+    output = TextOutput(frame.context.dialect.json_null_entries)
     frame.budget.enter()
     frame.budget.spend()
-    body(frame, output)
-    frame.budget.leave()
+    try:
+        body(frame, output)
+    finally:
+        frame.budget.leave()
     return output.result()
 
 

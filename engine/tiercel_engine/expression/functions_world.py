@@ -39,26 +39,26 @@ _REVISION = parameter("revision", None, "version")
 def read(frame: Frame, path: Any, revision: Any) -> Any:
     """The text of a file: a URI of this execution, or the path of a namespace file."""
     lookups = _lookups(frame, "read")
-    return lookups.read(text(path, "path"), _revision(revision), frame.variables)
+    return lookups.read(text(path, "path"), _revision(revision), frame.root)
 
 
 @function("fileURI", parameter("path"), _REVISION, needs_io=True, reads=_OWNER)
 def file_uri(frame: Frame, path: Any, revision: Any) -> str:
     """The URI of a namespace file."""
     lookups = _lookups(frame, "fileURI")
-    return lookups.file_uri(text(path, "path"), _revision(revision), frame.variables)
+    return lookups.file_uri(text(path, "path"), _revision(revision), frame.root)
 
 
 @function("fileSize", parameter("path"), needs_io=True, reads=_OWNER)
 def file_size(frame: Frame, path: Any) -> int:
     """The size of a file in bytes."""
-    return _lookups(frame, "fileSize").file_size(text(path, "path"), frame.variables)
+    return _lookups(frame, "fileSize").file_size(text(path, "path"), frame.root)
 
 
 @function("fileExists", parameter("path"), needs_io=True, reads=_OWNER, since="0.24")
 def file_exists(frame: Frame, path: Any) -> bool:
     """Whether a file is there."""
-    return _lookups(frame, "fileExists").file_exists(text(path, "path"), frame.variables)
+    return _lookups(frame, "fileExists").file_exists(text(path, "path"), frame.root)
 
 
 @function(
@@ -66,7 +66,7 @@ def file_exists(frame: Frame, path: Any) -> bool:
 )
 def is_file_empty(frame: Frame, path: Any) -> bool:
     """Whether a file has no bytes."""
-    return _lookups(frame, "isFileEmpty").is_file_empty(text(path, "path"), frame.variables)
+    return _lookups(frame, "isFileEmpty").is_file_empty(text(path, "path"), frame.root)
 
 
 @function(
@@ -85,7 +85,7 @@ def secret(frame: Frame, key: Any, namespace: Any, subkey: Any, full: Any) -> An
         _optional(namespace, "namespace"),
         _optional(subkey, "subkey"),
         bool(full),
-        frame.variables,
+        frame.root,
     )
 
 
@@ -104,14 +104,14 @@ def kv(frame: Frame, key: Any, namespace: Any, error_on_missing: Any) -> Any:
         text(key, "key"),
         _optional(namespace, "namespace"),
         strict if error_on_missing is None else bool(error_on_missing),
-        frame.variables,
+        frame.root,
     )
 
 
 @function("errorLogs", needs_io=True, reads=_OWNER)
 def error_logs(frame: Frame) -> Any:
     """The error logs of the execution: a list of `{taskId, message, ...}`."""
-    return list(_lookups(frame, "errorLogs").error_logs(frame.variables))
+    return list(_lookups(frame, "errorLogs").error_logs(frame.root))
 
 
 @function(
@@ -120,7 +120,7 @@ def error_logs(frame: Frame) -> Any:
 def tasks_with_state(frame: Frame, state: Any) -> Any:
     """The task runs in a state: a list of `{taskId, state, value?}`."""
     lookups = _lookups(frame, "tasksWithState")
-    return list(lookups.tasks_with_state(text(state, "state"), frame.variables))
+    return list(lookups.tasks_with_state(text(state, "state"), frame.root))
 
 
 _HTTP = ("uri", "method", "query", "body", "contentType", "headers", "options", "accept")
@@ -138,7 +138,7 @@ def http(frame: Frame, *values: Any) -> Any:
     """The parsed body of an HTTP request's response."""
     given = dict(zip(_HTTP, values, strict=True))
     request = {name: value for name, value in given.items() if value is not None}
-    return _lookups(frame, "http").http(request, frame.variables)
+    return _lookups(frame, "http").http(request, frame.root)
 
 
 _SUBFLOW = ("namespace", "id", "inputs", "revision", "labels", "timeout")
@@ -157,7 +157,7 @@ def subflow(frame: Frame, *values: Any) -> Any:
     """Another flow run to its end: `{id, state, outputs, labels}`."""
     given = dict(zip(_SUBFLOW, values, strict=True))
     call = {name: value for name, value in given.items() if value is not None}
-    return _lookups(frame, "subflow").subflow(call, frame.variables)
+    return _lookups(frame, "subflow").subflow(call, frame.root)
 
 
 @function("env", parameter("name"), parameter("default", None), needs_io=True, since="2.0")

@@ -17,8 +17,8 @@ from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, VALUE_DEPTH_MAX
 from tiercel_engine.expression.text import (
     double_text,
-    duration_text,
     json_text,
+    offset_text,
     scalar_text,
     time_text,
 )
@@ -84,7 +84,7 @@ def _scalar(value: Any) -> str:
             return "nan"
         if math.isinf(value):
             return "+inf" if value > 0 else "-inf"
-        text = double_text(value).replace("E", "e")
+        text = double_text(float(value)).replace("E", "e")
         return text if "e" in text else text + "e0"
     if isinstance(value, Decimal):
         text = str(value).replace("E+", "d").replace("E", "d")
@@ -94,9 +94,9 @@ def _scalar(value: Any) -> str:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, time):
-        return f'"{time_text(value, seconds=True)}"'
+        return f'LocalTime::"{time_text(value, seconds=True)}"'
     if isinstance(value, timedelta):
-        return f'"{duration_text(value)}"'
+        return json_text(value)
     if isinstance(value, int):
         return scalar_text(value)
     return json_text(scalar_text(value))
@@ -104,7 +104,11 @@ def _scalar(value: Any) -> str:
 
 def _moment(value: datetime) -> str:
     if value.tzinfo is None:
-        return json_text(f"{value.date().isoformat()}T{time_text(value, seconds=True)}")
+        return f'LocalDateTime::"{value.date().isoformat()}T{time_text(value, seconds=True)}"'
+    if value.tzinfo is not UTC:
+        region = getattr(value.tzinfo, "key", None)
+        clock = f"{value.date().isoformat()}T{time_text(value, seconds=True)}{offset_text(value)}"
+        return f'ZonedDateTime::"{clock}{f"[{region}]" if region else ""}"'
     moment = value.astimezone(UTC)
     fraction = f"{moment.microsecond:06d}"
     fraction = fraction[:3] if fraction.endswith("000") else fraction
@@ -142,11 +146,15 @@ def _plain(value: Any, depth: int) -> Any:
         return value.text
     if isinstance(value, datetime):
         return _plain_moment(value)
-    for kind in (bool, int, float, Decimal, str, bytes):
-        if isinstance(value, kind):
-            if kind is int and getattr(value, "ion_type", None) is not None:
-                return bool(value) if value.ion_type.name == "BOOL" else int(value)
-            return float(value) if kind is Decimal else kind(value)
+    if isinstance(value, int):
+        ion_type = getattr(value, "ion_type", None)
+        return bool(value) if ion_type is not None and ion_type.name == "BOOL" else int(value)
+    if isinstance(value, (float, Decimal)):
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes):
+        return bytes(value)
     raise Fault("Invalid ion: a value of an unknown type")
 
 

@@ -101,7 +101,9 @@ def _in_zone(value: Any, zone: tzinfo) -> datetime:
             return datetime.combine(parsed, time(), zone)
         value = parsed
     if isinstance(value, datetime):
-        return value.replace(tzinfo=zone) if value.tzinfo is None else value.astimezone(zone)
+        if value.tzinfo is None:
+            return _settled(value.replace(tzinfo=zone))
+        return value.astimezone(zone)
     if isinstance(value, date):
         return datetime.combine(value, time(12), zone)
     if is_number(value):
@@ -153,7 +155,8 @@ def plus(moment: datetime, amount: int, unit: str) -> datetime:
 
 def _settled(moment: datetime) -> datetime:
     """The same local time, moved out of the hour that a change to summer time skips."""
-    return moment.astimezone(UTC).astimezone(moment.tzinfo)
+    settled = moment.astimezone(UTC).astimezone(moment.tzinfo)
+    return moment if settled.replace(tzinfo=None) == moment.replace(tzinfo=None) else settled
 
 
 def _plus_months(moment: datetime, months: int) -> datetime:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
+from babel.numbers import get_currency_symbol, get_territory_currencies
 
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.text import double_text
@@ -33,6 +34,7 @@ class DecimalPattern:
     fractions_max: int
     grouping: int
     exponent_min: int
+    point_always: bool
     scale: int
 
 
@@ -59,13 +61,17 @@ def parse_pattern(pattern: str) -> DecimalPattern:
     mantissa, found, exponent = number.partition("E")
     if found and (not exponent or exponent.strip("0")):
         raise Fault(f'Malformed exponential pattern "{pattern}"')
-    whole, _, fraction = mantissa.partition(".")
+    whole, point, fraction = mantissa.partition(".")
     if "," in fraction or fraction != fraction.rstrip("#") + "#" * _trailing(fraction):
         raise Fault(f'Malformed pattern "{pattern}"')
     bare = whole.replace(",", "")
     if "#" in bare.lstrip("#"):
         raise Fault(f'Unexpected "#" in pattern "{pattern}"')
     zeros = bare.count("0")
+    fractions_min = fraction.count("0")
+    if point and not zeros and not fractions_min:
+        # Without any zero, the digit beside the point counts as one.
+        zeros, fractions_min = (1, 0) if bare else (0, min(1, len(fraction)))
     both = prefix + suffix
     return DecimalPattern(
         prefix,
@@ -74,10 +80,11 @@ def parse_pattern(pattern: str) -> DecimalPattern:
         negative_suffix,
         zeros,
         len(bare) if found else 400,
-        fraction.count("0"),
+        fractions_min,
         len(fraction),
         len(whole) - whole.rfind(",") - 1 if "," in whole else 0,
         len(exponent) if found else 0,
+        bool(point) and not fraction,
         2 if _PERCENT in both else 3 if _PERMILLE in both else 0,
     )
 
@@ -130,17 +137,26 @@ def _affixes(pattern: str) -> tuple[str, str, str]:
 @lru_cache(maxsize=128)
 def _symbols(locale: str) -> dict[str, str]:
     try:
-        numbers = Locale.parse(locale.replace("-", "_")).number_symbols
+        parsed = Locale.parse(locale.replace("-", "_"))
     except (UnknownLocaleError, ValueError) as e:
         raise Fault(f"Unknown locale: {locale}") from e
-    latin = numbers.get("latn", {})
+    latin = parsed.number_symbols.get("latn", {})
     return {
         "decimal": latin.get("decimal", "."),
         "group": latin.get("group", ","),
         "minus": latin.get("minusSign", "-"),
         "percent": latin.get("percentSign", "%"),
         "permille": latin.get("perMille", "‰"),
+        "currency": _currency(parsed),
     }
+
+
+def _currency(locale: Locale) -> str:
+    """The symbol of the money of the locale's territory."""
+    if locale.territory is None:
+        return "¤"
+    codes = get_territory_currencies(locale.territory)
+    return get_currency_symbol(codes[0], locale) if codes else "¤"
 
 
 def format_decimal(value: Any, pattern: str | None, locale: str) -> str:
@@ -163,11 +179,14 @@ def format_decimal(value: Any, pattern: str | None, locale: str) -> str:
     if exact and abs(exact.adjusted()) > 5_000:
         raise Fault("A number is too large to format")
     negative = exact.is_signed() and (bool(exact) or isinstance(value, float))
+    # How the double lies to its shortest decimal: it settles what looks like a tie.
+    lean = Decimal(value).compare(exact) if isinstance(value, float) else Decimal(0)
+    lean = -lean if negative else lean
     exact = abs(exact).scaleb(parsed.scale, _CONTEXT)
-    body = _scientific(exact, parsed) if parsed.exponent_min else _plain(exact, parsed, symbols)
-    if not parsed.exponent_min and not any(c in "123456789" for c in body):
-        # Java keeps the sign of a negative that rounds to zero: -0.
-        negative = negative and exact != 0 or (negative and isinstance(value, float))
+    if parsed.exponent_min:
+        body = _scientific(exact, parsed)
+    else:
+        body = _plain(exact, parsed, symbols, lean)
     return _dressed(parsed, body.replace("\ue013", symbols["decimal"]), negative, symbols)
 
 
@@ -178,12 +197,21 @@ def _dressed(parsed: DecimalPattern, body: str, negative: bool, symbols: dict[st
     return (
         text.replace(_PERCENT, symbols["percent"])
         .replace(_PERMILLE, symbols["permille"])
-        .replace(_CURRENCY, "¤")
+        .replace(_CURRENCY, symbols["currency"])
     )
 
 
-def _plain(value: Decimal, parsed: DecimalPattern, symbols: dict[str, str]) -> str:
-    rounded = value.quantize(Decimal(1).scaleb(-parsed.fractions_max), context=_CONTEXT)
+def _rounded(value: Decimal, places: int, lean: Decimal) -> Decimal:
+    """`value` with so many fraction digits, half to even unless `lean` says which half."""
+    unit = Decimal(1).scaleb(-places)
+    down = value.quantize(unit, ROUND_DOWN, _CONTEXT)
+    if lean and _CONTEXT.subtract(value, down) * 2 == unit:
+        return _CONTEXT.add(down, unit) if lean > 0 else down
+    return value.quantize(unit, context=_CONTEXT)
+
+
+def _plain(value: Decimal, parsed: DecimalPattern, symbols: dict[str, str], lean: Decimal) -> str:
+    rounded = _rounded(value, parsed.fractions_max, lean)
     whole, _, fraction = f"{rounded:f}".partition(".")
     whole = whole.lstrip("0").rjust(parsed.integers_min, "0")
     fraction = fraction.rstrip("0").ljust(parsed.fractions_min, "0")
@@ -195,28 +223,24 @@ def _plain(value: Decimal, parsed: DecimalPattern, symbols: dict[str, str]) -> s
             groups.insert(0, whole[-parsed.grouping :])
             whole = whole[: -parsed.grouping]
         whole = symbols["group"].join([whole, *groups])
-    return f"{whole}\ue013{fraction}" if fraction else whole
+    return f"{whole}\ue013{fraction}" if fraction or parsed.point_always else whole
 
 
 def _scientific(value: Decimal, parsed: DecimalPattern) -> str:
     """Mantissa and exponent; more digits allowed than required means engineering steps."""
     step, least = parsed.integers_max, parsed.integers_min
-    if value == 0:
-        exponent = 0
-        mantissa = value
-    else:
+    precision = Context(prec=max(step + parsed.fractions_max, 1), rounding=ROUND_HALF_EVEN)
+    value = precision.plus(value)
+    exponent = 0
+    if value:
         exponent = value.adjusted()
-        if step > 1 and step > least:
-            exponent = exponent // step * step
-            places = max(least + parsed.fractions_max, 1)
-            precision = Context(prec=places, rounding=ROUND_HALF_EVEN)
-        else:
-            exponent -= max(least, 1) - 1
-            precision = Context(prec=max(least, 1) + parsed.fractions_max, rounding=ROUND_HALF_EVEN)
-        mantissa = precision.plus(value.scaleb(-exponent, _CONTEXT))
+        exponent = exponent // step * step if step > max(least, 1) else exponent + 1 - least
+    mantissa = value.scaleb(-exponent, _CONTEXT).normalize(_CONTEXT)
     whole, _, fraction = f"{mantissa:f}".partition(".")
-    whole = whole.lstrip("0").rjust(max(least, 1 if step <= 1 or least else 1), "0")
+    whole = whole.lstrip("0").rjust(least, "0")
     fraction = fraction.rstrip("0").ljust(parsed.fractions_min, "0")
+    if not whole and not fraction:
+        whole = "0"
     sign = "-" if exponent < 0 else ""
     power = f"{sign}{abs(exponent):0{parsed.exponent_min}d}"
     return f"{whole}\ue013{fraction}E{power}" if fraction else f"{whole}E{power}"

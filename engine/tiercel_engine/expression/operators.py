@@ -27,6 +27,7 @@ from tiercel_engine.expression.values import (
     as_list,
     is_number,
     is_sequence,
+    narrow,
 )
 
 _DECIMAL = Context(prec=34, Emax=6_000, Emin=-6_000)
@@ -96,7 +97,7 @@ def _same(left: Any, right: Any, depth: int, left_steps: list[int]) -> bool:
         return all(_same(a, b, depth + 1, left_steps) for a, b in pairs)
     if isinstance(left, datetime) != isinstance(right, datetime):
         return False
-    return type(left) is type(right) and bool(left == right) or _same_text(left, right)
+    return (type(left) is type(right) and bool(left == right)) or _same_text(left, right)
 
 
 def _same_text(left: Any, right: Any) -> bool:
@@ -179,7 +180,7 @@ def _is_key(mapping: Mapping[Any, Any], key: Any) -> bool:
 
 
 def _has(items: Any, wanted: Any) -> bool:
-    return any(equal(item, wanted) for item in items)
+    return any(_same(item, wanted, 0, [STEPS_MAX]) for item in items)
 
 
 def is_in(left: Any, right: Any) -> bool:
@@ -263,8 +264,8 @@ def arithmetic(operator: str, left: Any, right: Any) -> Any:
             return _decimals(operator, left, right)
         if isinstance(left, float) or isinstance(right, float):
             result = _floats(operator, float(left), float(right))
-            narrow = isinstance(left, Float32) and isinstance(right, Float32)
-            return Float32(result) if narrow else result
+            wide = any(type(side) is float for side in (left, right))
+            return result if wide else narrow(result) or Float32(result)
         return _integers(operator, left, right)
     except (ZeroDivisionError, DecimalException, OverflowError, ValueError) as e:
         raise Fault(f"Could not perform {_VERBS[operator]}") from e

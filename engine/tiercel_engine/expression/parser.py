@@ -11,7 +11,7 @@ from tiercel_engine.expression.faults import SyntaxFault
 from tiercel_engine.expression.limits import NESTING_MAX
 from tiercel_engine.expression.nodes import Arguments, Node
 from tiercel_engine.expression.tokens import Token
-from tiercel_engine.expression.values import Long
+from tiercel_engine.expression.values import LONG_MAX, Long
 
 #: Operator -> precedence; all associate to the left.
 BINARY: dict[str, int] = {
@@ -197,6 +197,8 @@ class ExpressionParser:
         if len(digits) > 400:
             raise SyntaxFault("A number has too many digits", token.line)
         value = float(digits) if "." in digits else Long(digits)
+        if isinstance(value, Long) and value > LONG_MAX:
+            raise SyntaxFault(f'For input string: "{digits}"', token.line)
         return nodes.Literal(token.line, value)
 
     def _string(self, token: Token) -> Node:

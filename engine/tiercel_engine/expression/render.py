@@ -16,7 +16,7 @@ from tiercel_engine.expression.faults import Fault, LimitFault, Missing
 from tiercel_engine.expression.frame import Budget, Frame, TextOutput, TypedOutput
 from tiercel_engine.expression.limits import RENDER_DEPTH_MAX, VALUE_DEPTH_MAX
 from tiercel_engine.expression.operators import loosely_true
-from tiercel_engine.expression.template import Template, compiled
+from tiercel_engine.expression.template import RAW, Template, compiled
 from tiercel_engine.expression.text import output_text
 from tiercel_engine.expression.values import as_list, is_sequence
 
@@ -109,12 +109,19 @@ class Renderer:
         return self._once(template, variables, budget, typed=typed)
 
     def _once(
-        self, template: str, variables: Mapping[str, Any], budget: Budget, *, typed: bool
+        self,
+        template: str,
+        variables: Mapping[str, Any],
+        budget: Budget,
+        *,
+        typed: bool,
+        tagged: bool = False,
     ) -> Any:
         try:
             program = compiled(template)
             frame = Frame(variables, self._context, budget, self._inside)
-            return _run(program, frame, typed)
+            value = _run(program, frame, typed)
+            return program.restore(value, tagged=tagged) if program.raws else value
         except Missing as e:
             raise InvalidExpression(
                 f"Unable to find `{e.name}` used in the expression `{template}` at line {e.line}",
@@ -123,12 +130,7 @@ class Renderer:
                 e.name,
             ) from None
         except Fault as e:
-            line = e.line or 1
-            raise InvalidExpression(
-                f"io.pebbletemplates.pebble.error.PebbleException: {e.message} ({template}:{line})",
-                template,
-                line,
-            ) from e
+            raise syntax_error(e, template) from e
         except RecursionError:
             raise InvalidExpression("Too many rendering attempts", template) from None
 
@@ -140,9 +142,9 @@ class Renderer:
         for _ in range(RENDER_DEPTH_MAX):
             if not isinstance(current, str) or "{" not in current:
                 return current
-            rendered = self._once(current, variables, budget, typed=typed)
-            if rendered == current:
-                return rendered
+            rendered = self._once(current, variables, budget, typed=typed, tagged=True)
+            if isinstance(rendered, str) and rendered == current:
+                return RAW.sub(r"\1", rendered)
             current = rendered
         raise InvalidExpression("Too many rendering attempts", template)
 
@@ -159,7 +161,7 @@ class Renderer:
             if "{" not in value:
                 return value
             render = self._until_stable if recursive else self._once
-            return render(value, frame.variables, frame.budget, typed=False)
+            return render(value, frame.root, frame.budget, typed=False)
         if depth > VALUE_DEPTH_MAX:
             raise LimitFault("A value is nested too deeply")
         if isinstance(value, Mapping):
@@ -173,12 +175,23 @@ class Renderer:
 
 
 def _run(program: Template, frame: Frame, typed: bool) -> Any:
+    nulls = frame.context.dialect.json_null_entries
     if program.only is not None:
         value = program.only(frame)
         if not typed:
-            value = value if type(value) is str else output_text(value)
+            value = value if type(value) is str else output_text(value, nulls=nulls)
     else:
-        output = TypedOutput() if typed else TextOutput()
+        output = TypedOutput() if typed else TextOutput(nulls)
         program.run(frame, output)
         value = output.result()
-    return program.restore(value) if program.raws else value
+    return value
+
+
+def syntax_error(fault: Fault, template: str) -> InvalidExpression:
+    """A fault in the words that the peer's users know."""
+    line = fault.line or 1
+    return InvalidExpression(
+        f"io.pebbletemplates.pebble.error.PebbleException: {fault.message} ({template}:{line})",
+        template,
+        line,
+    )

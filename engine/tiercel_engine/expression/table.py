@@ -108,7 +108,7 @@ def filter_(
     return _register("filter", name, parameters, also, facts)
 
 
-def test(
+def predicate(
     name: str, *parameters: Parameter, also: tuple[str, ...] = (), **facts: Any
 ) -> Callable[[Implementation], Implementation]:
     """Register a test; its implementation takes the input and gives a boolean."""

@@ -22,7 +22,8 @@ from tiercel_engine.expression.values import MapEntry, entries, is_sequence
 
 Statement = Callable[[Frame, Output], None]
 
-_RAW = re.compile(r"\{%-*\s*raw\s*-*%}(.*?)\{%-*\s*endraw\s*-*%}")
+#: `raw` and its text; one line only, as in the peer.
+RAW = re.compile(r"\{%-*\s*raw\s*-*%}(.*?)\{%-*\s*endraw\s*-*%}")
 
 
 class Template:
@@ -43,7 +44,7 @@ class Template:
         """
         self.raws: dict[str, str] = {}
         if "raw" in source:
-            source = _RAW.sub(self._hide, source)
+            source = RAW.sub(self._hide, source)
         body = parse_template(source)
         self.only: Code | None = None
         self._macros: dict[str, Callable[..., str]] = {}
@@ -60,11 +61,15 @@ class Template:
         self.raws[mark] = found[1]
         return mark
 
-    def restore(self, value: Any) -> Any:
-        """A rendered value with the texts of the `raw` tags in place."""
+    def restore(self, value: Any, *, tagged: bool) -> Any:
+        """A rendered value with the texts of the `raw` tags in place.
+
+        Args:
+            tagged: keep the tags around them, because the value will be rendered again.
+        """
         if isinstance(value, str):
             for mark, text in self.raws.items():
-                value = value.replace(mark, text)
+                value = value.replace(mark, f"{{% raw %}}{text}{{% endraw %}}" if tagged else text)
         return value
 
     def run(self, frame: Frame, output: Output) -> None:
@@ -160,43 +165,30 @@ def _for(node: nodes.For) -> Statement:
         if not items:
             otherwise(frame, output)
             return
-        pushed = _enter_loop(frame, variable)
-        assert frame.scopes is not None, "a loop has a scope"
-        scope = frame.scopes[-1]
+        scope: dict[str, Any] = {}
+        frame.scopes = [*(frame.scopes or ()), scope]
         length = len(items)
-        loop: dict[str, Any] = {"length": length}
-        for index, item in enumerate(items):
-            frame.budget.spend()
-            loop = {
-                "index": index,
-                "length": length,
-                "first": index == 0,
-                "last": index == length - 1,
-                "revindex": length - 1 - index,
-            }
-            scope["loop"] = loop
-            scope[variable] = item
-            body(frame, output)
-        if pushed:
-            frame.scopes.pop()
-        else:
-            del scope["loop"], scope[variable]
+        try:
+            for index, item in enumerate(items):
+                frame.budget.spend()
+                scope["loop"] = _loop(index, length)
+                scope[variable] = item
+                body(frame, output)
+        finally:
+            frame.scopes = frame.scopes[:-1] or None
 
     return run
 
 
-def _enter_loop(frame: Frame, variable: str) -> bool:
-    """As in Pebble: an own scope only where a loop or the variable would hide another.
-
-    So `set` in an outermost loop changes what stands around it, and in an inner one it does not.
-    """
-    if frame.scopes is None:
-        frame.scopes = [{}]
-    current = frame.scopes[-1]
-    if "loop" in current or variable in current:
-        frame.scopes.append({})
-        return True
-    return False
+def _loop(index: int, length: int) -> dict[str, Any]:
+    """The variable `loop`."""
+    return {
+        "index": index,
+        "length": length,
+        "first": index == 0,
+        "last": index == length - 1,
+        "revindex": length - 1 - index,
+    }
 
 
 def _items(value: Any, line: int) -> list[Any]:
@@ -217,7 +209,7 @@ def _nothing(node: Node) -> Statement:
 
 
 def _captured(frame: Frame, body: Statement) -> str:
-    inner = TextOutput()
+    inner = TextOutput(frame.context.dialect.json_null_entries)
     body(frame, inner)
     return inner.result()
 
@@ -235,15 +227,17 @@ def _macro(node: nodes.Macro) -> Callable[..., str]:
             raise Fault(f"The following named argument does not exist: {unknown}", line)
         # A macro sees its arguments and nothing else.
         inner = Frame({}, frame.context, frame.budget, frame.render_inside)
+        inner.root = frame.root
         inner.macros = frame.macros
         scope = {name: code(inner) for name, code in defaults.items()}
         scope = dict.fromkeys(names) | scope | dict(zip(names, args, strict=False)) | named
         inner.scopes = [scope]
         frame.budget.enter()
         frame.budget.spend()
-        text = _captured(inner, body)
-        frame.budget.leave()
-        return text
+        try:
+            return _captured(inner, body)
+        finally:
+            frame.budget.leave()
 
     return call
 
@@ -254,8 +248,10 @@ def _block_tag(node: nodes.Block) -> Statement:
     def run(frame: Frame, output: Output) -> None:
         frame.blocks[name] = body
         frame.budget.enter()
-        body(frame, output)
-        frame.budget.leave()
+        try:
+            body(frame, output)
+        finally:
+            frame.budget.leave()
 
     return run
 
@@ -268,11 +264,11 @@ def _filter_block(node: nodes.FilterBlock) -> Statement:
 
     def run(frame: Frame, output: Output) -> None:
         text = _captured(frame, body)
-        frame.scopes = [*(frame.scopes or [{}]), {_INPUT: text}]
+        frame.scopes = [*(frame.scopes or ()), {_INPUT: text}]
         try:
             value = code(frame)
         finally:
-            frame.scopes.pop()
+            frame.scopes = frame.scopes[:-1] or None
         output.write(value)
 
     return run

@@ -9,23 +9,23 @@ import msgspec
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.filters_collections import is_blank
 from tiercel_engine.expression.frame import Frame
-from tiercel_engine.expression.table import test
+from tiercel_engine.expression.table import predicate
 from tiercel_engine.expression.values import MapEntry, class_name, is_map, is_number, is_sequence
 
 
-@test("empty")
+@predicate("empty")
 def empty(frame: Frame, value: Any) -> bool:
     """Null, a blank text, an empty list or an empty map."""
     return is_blank(value)
 
 
-@test("null")
+@predicate("null")
 def null(frame: Frame, value: Any) -> bool:
     """Null."""
     return value is None
 
 
-@test("defined", forgiving=True)
+@predicate("defined", forgiving=True)
 def defined(frame: Frame, value: Any) -> bool:
     """Not null; what is missing is not defined, and no error."""
     return value is not None
@@ -39,31 +39,31 @@ def _parity(value: Any, name: str) -> int:
     return int(value) % 2
 
 
-@test("even")
+@predicate("even")
 def even(frame: Frame, value: Any) -> bool:
     """A whole number that two divides."""
     return _parity(value, "even") == 0
 
 
-@test("odd")
+@predicate("odd")
 def odd(frame: Frame, value: Any) -> bool:
     """A whole number that two does not divide."""
     return _parity(value, "odd") == 1
 
 
-@test("iterable")
+@predicate("iterable")
 def iterable(frame: Frame, value: Any) -> bool:
     """A list."""
     return is_sequence(value)
 
 
-@test("map")
+@predicate("map")
 def map_(frame: Frame, value: Any) -> bool:
     """A map."""
     return is_map(value) and not isinstance(value, MapEntry)
 
 
-@test("json")
+@predicate("json")
 def json(frame: Frame, value: Any) -> bool:
     """A text that parses as JSON."""
     if not isinstance(value, str):

@@ -149,8 +149,9 @@ def scalar_text(value: Any) -> str:
 class _Writer:
     """Collects pieces of text and counts them; a shared list may be met exponentially often."""
 
-    def __init__(self) -> None:
+    def __init__(self, nulls: bool = True) -> None:
         self.parts: list[str] = []
+        self._nulls = nulls
         self._left = OUTPUT_CHARS_MAX
 
     def add(self, text: str) -> None:
@@ -188,10 +189,14 @@ class _Writer:
             value = {value.key: value.value}
         if isinstance(value, Mapping):
             self.add("{")
-            for index, (key, item) in enumerate(value.items()):
+            comma = ""
+            for key, item in value.items():
+                if item is None and not self._nulls:
+                    continue
                 name = _json_string("null" if key is None else scalar_text(key))
-                self.add(f",{name}:" if index else f"{name}:")
+                self.add(f"{comma}{name}:")
                 self.json(item, depth + 1)
+                comma = ","
             self.add("}")
         elif is_sequence(value):
             self.add("[")
@@ -240,7 +245,7 @@ def _json_scalar(value: Any) -> str:
     return scalar_text(value)
 
 
-def _is_plain(value: Any, depth: int, left: list[int]) -> bool:
+def _is_plain(value: Any, depth: int, left: list[int], nulls: bool) -> bool:
     """Whether msgspec prints it as we would, found within the budget of nodes in `left`."""
     left[0] -= 1
     if depth > VALUE_DEPTH_MAX or left[0] < 0:
@@ -248,33 +253,35 @@ def _is_plain(value: Any, depth: int, left: list[int]) -> bool:
     kind = type(value)
     if kind is str:
         left[0] -= len(value) >> 4
-        return value.isascii()
+        return bool(value.isascii())
     if kind is int or kind is bool or value is None:
         return kind is not int or -(2**63) <= value < 2**63
     if kind is float:
-        return value == 0 or 1e-3 <= abs(value) < 1e7
+        return bool(value == 0 or 1e-3 <= abs(value) < 1e7)
     if kind is dict:
         for key, item in value.items():
-            if type(key) is not str or not key.isascii() or not _is_plain(item, depth + 1, left):
+            if type(key) is not str or not key.isascii() or (item is None and not nulls):
+                return False
+            if not _is_plain(item, depth + 1, left, nulls):
                 return False
         return True
     if kind is list:
-        for item in value:
-            if not _is_plain(item, depth + 1, left):
-                return False
-        return True
+        return all(_is_plain(item, depth + 1, left, nulls) for item in value)
     return False
 
 
-def json_text(value: Any) -> str:
+def json_text(value: Any, *, nulls: bool = True) -> str:
     """Compact JSON, as the peer's mapper writes it.
+
+    Args:
+        nulls: whether maps print their entries that are null.
 
     Raises:
         LimitFault: it is longer or deeper than `limits` allow.
     """
-    if _is_plain(value, 0, [STEPS_MAX // 2]):
+    if _is_plain(value, 0, [STEPS_MAX // 2], nulls):
         return _encode(value).decode()
-    writer = _Writer()
+    writer = _Writer(nulls)
     writer.json(value, 0)
     return "".join(writer.parts)
 
@@ -284,10 +291,10 @@ def is_container(value: Any) -> bool:
     return isinstance(value, Mapping) or is_sequence(value)
 
 
-def output_text(value: Any) -> str:
-    """What `{{ value }}` writes."""
+def output_text(value: Any, *, nulls: bool = True) -> str:
+    """What `{{ value }}` writes. `nulls`: as in `json_text`."""
     if is_container(value):
-        return json_text(value)
+        return json_text(value, nulls=nulls)
     if isinstance(value, MapEntry):
         return java_text(value)
     return scalar_text(value)

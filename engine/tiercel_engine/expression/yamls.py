@@ -11,7 +11,7 @@ import yaml
 
 from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, STEPS_MAX, VALUE_DEPTH_MAX
-from tiercel_engine.expression.text import json_text, scalar_text
+from tiercel_engine.expression.text import json_text, offset_text, scalar_text, time_text
 from tiercel_engine.expression.values import MapEntry, is_sequence
 
 _LINE_CHARS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -25,13 +25,27 @@ _SINGLE_QUOTED = re.compile(r"^[\s@`*&!|>%'\"]|\s$|^[-?:](?:\s|$)")
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as the peer reads it: dates stay text."""
+    """YAML as the peer reads it: dates stay text, `1e3` is a number and `12:30` is none."""
 
 
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:timestamp")
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in rows if tag != "tag:yaml.org,2002:timestamp"]
+    first: [(tag, pattern) for tag, pattern in rows if tag not in _NUMBERS]
     for first, rows in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
+_Loader.add_implicit_resolver(
+    _NUMBERS[0],
+    re.compile(r"[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0[0-7_]+|0|[1-9][0-9_]*)$"),
+    list("-+0123456789"),
+)
+_Loader.add_implicit_resolver(
+    _NUMBERS[1],
+    re.compile(
+        r"(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.[0-9]+(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
 
 
 def from_yaml(source: str) -> Any:
@@ -117,11 +131,14 @@ class _Writer:
             return "[]"
         if value is None:
             return "null"
-        if isinstance(value, (datetime, date)):
+        if isinstance(value, datetime) and value.tzinfo is not None:
+            day = value.date().isoformat()
+            return f"{day}T{time_text(value, seconds=True)}{offset_text(value)}"
+        if isinstance(value, date):
             return json_text(value)[1:-1]
         if isinstance(value, str):
             return _literal(str(value), indent) if "\n" in value else quoted(str(value))
-        return json_text(value) if not isinstance(value, bytes) else json_text(value)
+        return json_text(value)
 
 
 def is_map(value: Any) -> bool:

@@ -115,9 +115,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     """Open what the handlers share, and close it in the opposite order."""
     services = app[SERVICES]
     settings = services.settings
-    app[GATEWAY] = await asyncio.to_thread(
-        Gateway, services.log, services.topics, settings.command_timeout_s
-    )
+    appender = await asyncio.to_thread(services.log.appender)
+    app[GATEWAY] = Gateway(services.log, services.topics, appender, settings.command_timeout_s)
     app[READS] = Reads(services.models, settings.read_threads, services.indexed)
     app[FILES] = Files(services.storage, settings.file_threads)
     app[FOLLOWERS] = Followers(settings.followers_max)

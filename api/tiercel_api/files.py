@@ -59,9 +59,9 @@ class Files:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    def input_uri(self, flow: Flow, execution_id: str, input_id: str, name: str | None) -> str:
+    def input_uri(self, flow: Flow, execution_id: str, input_id: str, name: str) -> str:
         """Where the file of an input lies; `name`: as its sender called it."""
-        last = _FOLDERS.split(name or "")[-1].replace("\0", "")
+        last = _FOLDERS.split(name)[-1].replace("\0", "")
         if last in ("", ".", ".."):
             last = input_id
         return addresses.input_file(flow.namespace, flow.id, execution_id, input_id, last)

@@ -7,6 +7,8 @@ input id, `kestrapy` sends both.
 
 from __future__ import annotations
 
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -110,19 +112,19 @@ class _FormReader:
                     raise BadRequest(f"Expected at most {self._settings.parts_max} parts.")
                 if isinstance(part, BodyPartReader):
                     await self._take(part)
-        except (ValueError, AssertionError, KeyError) as error:
+        except (ValueError, AssertionError, KeyError, RuntimeError) as error:
             raise BadRequest(f"Expected a multipart form, but it does not read: {error}") from None
 
     async def _take(self, part: BodyPartReader) -> None:
-        name = part.name or ""
-        if part.filename is None:
+        name, filename = _names(part)
+        if filename is None:
             self._form.values[name] = await self._text(part)
             return
-        input_id = self._file_input(name, part.filename)
+        input_id = self._file_input(name, filename)
         if input_id is None:
             await part.release()
         elif isinstance(self._inputs.get(input_id), FileInput):
-            await self._store(part, input_id)
+            await self._store(part, input_id, filename)
         else:
             self._form.values[input_id] = await self._text(part)
 
@@ -144,15 +146,25 @@ class _FormReader:
             data += chunk
         return part.decode(bytes(data)).decode(errors="replace")
 
-    async def _store(self, part: BodyPartReader, input_id: str) -> None:
+    async def _store(self, part: BodyPartReader, input_id: str, filename: str) -> None:
         left = self._settings.upload_bytes_max - self._file_bytes
         files = self._request.app[FILES]
         if self._execution_id is None:
             await part.release()
             self._form.values[input_id] = f"kestra:///{self._flow.namespace}/{input_id}"
             return
-        filename = part.filename if part.filename != input_id else None
         uri = files.input_uri(self._flow, self._execution_id, input_id, filename)
         self._form.stored.append(uri)
         self._file_bytes += await files.receive(part, uri, left)
         self._form.values[input_id] = uri
+
+
+def _names(part: BodyPartReader) -> tuple[str, str | None]:
+    """The part's name, and its file name when it is a file.
+
+    The standard library reads the header: aiohttp's own `part.name` costs ten times as much.
+    """
+    header = Message()
+    header["Content-Disposition"] = part.headers.get("Content-Disposition", "")
+    name = header.get_param("name", "", "Content-Disposition")
+    return collapse_rfc2231_value(name or ""), header.get_filename()

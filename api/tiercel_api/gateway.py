@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -112,10 +113,13 @@ class ExecutionWatch:
 class Gateway:
     """The API's hand in the log. Belongs to the event loop."""
 
-    def __init__(self, event_log: EventLog, topics: Topics, command_timeout_s: float) -> None:
+    def __init__(
+        self, event_log: EventLog, topics: Topics, appender: Appender, command_timeout_s: float
+    ) -> None:
         self._topics = topics
         self._command_timeout_s = command_timeout_s
-        self._appender: Appender = event_log.appender()
+        self._appender = appender
+        self._acknowledgements = _Acknowledgements()
         self._random = random.SystemRandom()
         self._executions = Tail(event_log, topics.executions.name)
         self._flows = Tail(event_log, topics.flows.name, lambda key: key.rpartition("/")[0])
@@ -143,15 +147,14 @@ class Gateway:
             LogBusy: the log takes nothing more right now.
             LogUnavailable: the log did not say in time whether it is durable.
         """
-        loop = asyncio.get_running_loop()
-        durable: asyncio.Future[None] = loop.create_future()
-
-        def delivered(error: Exception | None) -> None:
-            loop.call_soon_threadsafe(_acknowledge, durable, error)
-
-        self._appender.append(NewRecord(topic, key, encode(record)), delivered)
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._appender.append(
+            NewRecord(topic, key, encode(record)),
+            lambda error: self._acknowledgements.put(durable, error),
+        )
         try:
-            await asyncio.wait_for(durable, APPEND_TIMEOUT_S)
+            async with asyncio.timeout(APPEND_TIMEOUT_S):
+                await durable
         except TimeoutError:
             raise LogUnavailable("Expected the log to answer in time, but it did not.") from None
 
@@ -211,13 +214,35 @@ class Gateway:
                 refused.cancel()
 
 
+class _Acknowledgements:
+    """Acknowledged appends on their way from the log's thread into the event loop.
+
+    All that come before the loop wakes up share one call into it: waking it is the dear part.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._lock = threading.Lock()
+        self._waiting: list[tuple[asyncio.Future[None], Exception | None]] = []
+
+    def put(self, durable: asyncio.Future[None], error: Exception | None) -> None:
+        """Runs in any thread."""
+        with self._lock:
+            self._waiting.append((durable, error))
+            is_first = len(self._waiting) == 1
+        if is_first and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._settle)
+
+    def _settle(self) -> None:
+        with self._lock:
+            settled, self._waiting = self._waiting, []
+        for durable, error in settled:
+            if durable.done():
+                continue
+            if error is None:
+                durable.set_result(None)
+            else:
+                durable.set_exception(error)
+
+
 GATEWAY = web.AppKey("gateway", Gateway)
-
-
-def _acknowledge(durable: asyncio.Future[None], error: Exception | None) -> None:
-    if durable.done():
-        return
-    if error is None:
-        durable.set_result(None)
-    else:
-        durable.set_exception(error)

@@ -34,7 +34,7 @@ def log() -> Iterator[MemoryLog]:
 
 @asynccontextmanager
 async def opened(log: MemoryLog, timeout_s: float = 10.0) -> AsyncIterator[Gateway]:
-    gateway = Gateway(log, TOPICS, timeout_s)
+    gateway = Gateway(log, TOPICS, log.appender(), timeout_s)
     try:
         yield gateway
     finally:

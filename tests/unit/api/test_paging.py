@@ -103,8 +103,6 @@ def test_several_sorts_keep_their_order() -> None:
 )
 def test_a_namespace_prefix_ends_at_a_dot(namespace: str, matches: bool) -> None:
     from_prefix = paging.FlowFilter(namespace_prefix="a.b")
-    entry = FlowRevision(
-        namespace=namespace, flow_id="f", revision=1, source="", updated_us=0
-    )
+    entry = FlowRevision(namespace=namespace, flow_id="f", revision=1, source="", updated_us=0)
 
     assert from_prefix.matches(entry) is matches

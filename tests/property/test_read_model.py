@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.postgres import Postgres
 from tests.read_model_harness import MS, START_US, Journal, created
 
-from tiercel_engine.clock import iso
+from tiercel_engine.clock import iso, to_datetime
 from tiercel_engine.flow.duration import format_duration
 from tiercel_engine.indexer import projector
 from tiercel_engine.indexer.service import rebuild
@@ -23,6 +24,8 @@ from tiercel_schemas.common import Label, Payload
 from tiercel_schemas.state import is_terminated
 
 NAMES = ("a", "b", "c")
+
+EPOCH = to_datetime(START_US)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -53,8 +56,9 @@ class Teller:
             labels = self._labels()
             return created(inputs='{"n":1}', labels=tuple((x.key, x.value) for x in labels))
         runs = self._runs[name]
-        kinds = ["state", "restart", "outputs", "labels", "create"]
-        kinds += ["run state", "remove", "submit", "start", "end", "retry"] * bool(runs)
+        kinds = ["state", "restart", "outputs", "labels"] + ["create"] * (3 - len(runs))
+        if runs:
+            kinds += ["run state", "remove", "submit", "retry"] + ["start", "end"] * 4
         kind = self._draw(st.sampled_from(kinds))
         if kind == "state":
             return e.ExecutionStateChanged(self._state())
@@ -232,17 +236,12 @@ def fold_run(run: JsonObject, trail: list[tuple[str, int]], event: e.Event, at_u
         if trail[-1][0] == "RETRYING":
             trail.append(("CREATED", at_us))
     elif isinstance(event, e.AttemptStarted):
-        attempts = run.setdefault("attempts", [])
-        begun = [("CREATED", event.started_us), ("RUNNING", event.started_us)]
-        attempts[event.attempt - 1 :] = [{"state": state_of(begun)}]
+        start_attempt(run, event.started_us)
         if trail[-1][0] != "RUNNING":
             trail.append(("RUNNING", within(event.started_us, trail, at_us)))
     elif isinstance(event, e.AttemptEnded):
-        attempts = run.setdefault("attempts", [])
-        begun = [("CREATED", event.started_us), ("RUNNING", event.started_us)]
-        if len(attempts) < event.attempt:
-            attempts.append({"state": state_of(begun)})
-        end_attempt(attempts[event.attempt - 1 :][0], event)
+        start_attempt(run, event.started_us)
+        end_attempt(run, event.state, event.ended_us)
         if event.outputs is not None:
             run["outputs"] = value_of(event.outputs)
         if trail[-1][0] != event.state:
@@ -250,16 +249,28 @@ def fold_run(run: JsonObject, trail: list[tuple[str, int]], event: e.Event, at_u
     elif isinstance(event, e.TaskRunStateChanged):
         if event.outputs is not None:
             run["outputs"] = value_of(event.outputs)
+        if is_running(run) and is_terminated(event.state):
+            end_attempt(run, event.state, at_us)
         if trail[-1][0] != event.state:
             trail.append((event.state, at_us))
 
 
-def end_attempt(attempt: JsonObject, event: e.AttemptEnded) -> None:
-    state = attempt["state"]
-    state["current"] = event.state
-    state["histories"].append({"state": event.state, "date": iso(event.ended_us)})
-    state["endDate"] = iso(event.ended_us)
-    state["duration"] = format_duration(event.ended_us - event.started_us)
+def is_running(run: JsonObject) -> bool:
+    return any(attempt["state"]["current"] == "RUNNING" for attempt in run.get("attempts", []))
+
+
+def start_attempt(run: JsonObject, at_us: int) -> None:
+    ended = [a for a in run.get("attempts", []) if a["state"]["current"] != "RUNNING"]
+    run["attempts"] = [*ended, {"state": state_of([("CREATED", at_us), ("RUNNING", at_us)])}]
+
+
+def end_attempt(run: JsonObject, state: str, at_us: int) -> None:
+    begun_us = START_US + round(
+        (datetime.fromisoformat(run["attempts"][-1]["state"]["startDate"]) - EPOCH).total_seconds()
+        * 1_000_000
+    )
+    trail = [("CREATED", begun_us), ("RUNNING", begun_us), (state, max(begun_us, at_us))]
+    run["attempts"][-1] = {"state": state_of(trail)}
 
 
 def within(happened_us: int, trail: list[tuple[str, int]], at_us: int) -> int:

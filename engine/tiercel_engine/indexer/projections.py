@@ -8,6 +8,7 @@ attempt did, the executor's for what was decided; a history never goes back in t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from tiercel_engine.indexer.documents import (
     TaskRunDocument,
     raw,
 )
+from tiercel_engine.indexer.rows import ExecutionRow, Rows, RunKey, TaskRunRow
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State, is_terminated
@@ -40,50 +42,6 @@ EMPTY_OBJECT = Raw(b"{}")
 
 class BrokenHistory(ProgrammingError):
     """The log of an execution has a gap or names what is not there. Indexing must not go on."""
-
-
-class ExecutionRow(msgspec.Struct):
-    """An execution without its task runs. `seq` is the number of its last event."""
-
-    document: ExecutionDocument
-    tenant: str
-    kind: str
-    trigger_execution_id: str | None
-    start_us: int
-    changed_us: int
-    seq: int
-
-
-class TaskRunRow(msgspec.Struct):
-    """A task run. `position` is the number of the event that created it."""
-
-    document: TaskRunDocument
-    position: int
-    start_us: int
-    changed_us: int
-
-
-RunKey = tuple[str, str]
-
-
-class Rows:
-    """Rows as the events so far left them, and which of them differ from the database.
-
-    Attributes:
-        executions, task_runs: by id, and by (execution id, task run id).
-        changed_executions, changed_task_runs: to be written; dicts, for their order.
-        removed_task_runs: (execution id, position) to be removed before anything is written.
-        labels_removed, labels_added: (key, value, execution id).
-    """
-
-    def __init__(self) -> None:
-        self.executions: dict[str, ExecutionRow] = {}
-        self.task_runs: dict[RunKey, TaskRunRow] = {}
-        self.changed_executions: dict[str, None] = {}
-        self.changed_task_runs: dict[RunKey, None] = {}
-        self.removed_task_runs: list[tuple[str, int]] = []
-        self.labels_removed: dict[tuple[str, str, str], None] = {}
-        self.labels_added: dict[tuple[str, str, str], None] = {}
 
 
 def fold(rows: Rows, batch: e.EventBatch) -> bool:
@@ -295,6 +253,11 @@ def _task_run_state_changed(
 ) -> None:
     row = _task_run(rows, batch, event.task_run_id)
     _set_outputs(row, event.outputs)
+    attempt = _running_attempt(row.document)
+    if attempt is not None and is_terminated(event.state):
+        # Its worker was lost while it was being killed: nobody else will say how it ended.
+        started_us = _instant_us(attempt.state.start_date)
+        _end_attempt(attempt, event.state, started_us, max(batch.at_us, started_us))
     if row.document.state.current != event.state:
         _enter(row, event.state, batch.at_us, batch.at_us)
 
@@ -321,22 +284,16 @@ def _attempt_submitted(
 
 def _attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
-    _start_attempt(row.document, event.attempt, event.started_us)
+    _start_attempt(row.document, event.started_us)
     if row.document.state.current != RUNNING:
         _enter(row, RUNNING, event.started_us, batch.at_us)
 
 
 def _attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
-    attempts = row.document.attempts
-    if attempts is UNSET or len(attempts) < event.attempt:
-        attempt = _start_attempt(row.document, event.attempt, event.started_us)
-    else:
-        attempt = attempts[event.attempt - 1]
+    attempt = _start_attempt(row.document, event.started_us)
     ended_us = max(event.ended_us, event.started_us)
-    attempt.state.current = event.state
-    attempt.state.histories.append(Change(event.state, iso(ended_us)))
-    settle(attempt.state, event.started_us, ended_us)
+    _end_attempt(attempt, event.state, event.started_us, ended_us)
     _set_outputs(row, event.outputs)
     state = event.task_run_state or event.state
     if row.document.state.current != state:
@@ -348,23 +305,41 @@ def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, n
     _enter(row, RETRYING, batch.at_us, batch.at_us)
 
 
-def _start_attempt(document: TaskRunDocument, number: int, started_us: int) -> Attempt:
-    """The attempt of this number, running since `started_us`.
-
-    One that a lost worker had begun starts over: its lease changed, not its number.
-    """
+def _running_attempt(document: TaskRunDocument) -> Attempt | None:
+    """The attempt that has not ended; there is at most one, the last."""
     attempts = document.attempts
-    if attempts is UNSET:
-        attempts = document.attempts = []
+    if attempts is UNSET or not attempts or attempts[-1].state.current != RUNNING:
+        return None
+    return attempts[-1]
+
+
+def _start_attempt(document: TaskRunDocument, started_us: int) -> Attempt:
+    """An attempt that runs since `started_us`.
+
+    It takes the place of one that has not ended: of itself, or of the same attempt on a worker that
+    was lost. Attempts that never started leave no trace, so numbers do not tell places in the list.
+    """
     state = _new_state(started_us)
     state.current = RUNNING
     state.histories.append(Change(RUNNING, iso(started_us)))
     attempt = Attempt(state)
-    if number <= len(attempts):
-        attempts[number - 1] = attempt
-    else:
-        attempts.append(attempt)
+    if document.attempts is UNSET:
+        document.attempts = []
+    if _running_attempt(document) is not None:
+        document.attempts.pop()
+    document.attempts.append(attempt)
     return attempt
+
+
+def _end_attempt(attempt: Attempt, state: str, started_us: int, ended_us: int) -> None:
+    attempt.state.current = state
+    attempt.state.histories.append(Change(state, iso(ended_us)))
+    settle(attempt.state, started_us, ended_us)
+
+
+def _instant_us(date: str) -> int:
+    since = datetime.fromisoformat(date) - datetime.fromtimestamp(0, UTC)
+    return since // timedelta(microseconds=1)
 
 
 def _set_outputs(row: TaskRunRow, outputs: Payload | None) -> None:

@@ -16,15 +16,8 @@ from msgspec import UNSET
 from tiercel_engine.eventlog.base import Appender, Record
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.indexer import documents, lines
-from tiercel_engine.indexer.projections import (
-    BrokenHistory,
-    ExecutionRow,
-    Rows,
-    TaskRunRow,
-    fold,
-    missing_task_runs,
-    settle,
-)
+from tiercel_engine.indexer.projections import BrokenHistory, fold, missing_task_runs, settle
+from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
 from tiercel_schemas.codec import UnreadableRecord, decode

@@ -1,4 +1,4 @@
-"""Storms over the executor: lost commits, crashes, duplicates, rebalances, delays.
+"""Storms over the executor: lost commits, crashes, duplicates, rebalances, gaps.
 
 Everything runs in one thread over a log in memory with seeded faults, so a seed that fails fails
 again. When the storm is over, every execution has ended once and its fold is its state.
@@ -31,7 +31,7 @@ tasks:
 """
 EXECUTIONS = 40
 TURNS_MAX = 3_000
-STORM = Faults(delay=0.1, duplicate=0.05, uncertain=0.05, crash=0.01, rebalance=0.02, gap=0.1)
+STORM = Faults(duplicate=0.05, uncertain=0.05, crash=0.01, rebalance=0.02, gap=0.1)
 
 
 class Simulation:

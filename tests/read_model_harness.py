@@ -1,14 +1,18 @@
-"""A log, and what indexes it step by step into a store: no thread, time standing still."""
+"""A log, and what indexes it into a store: step by step, or as a service in a thread."""
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import EventLog, NewRecord, Record
 from tiercel_engine.eventlog.memory import MemoryLog
+from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.projector import Projector
+from tiercel_engine.indexer.service import Indexer
 from tiercel_engine.repository.base import Store
 from tiercel_schemas import events as e
 from tiercel_schemas.codec import AvroRecord, encode
@@ -20,9 +24,7 @@ from tiercel_schemas.topics import Topics
 START_US = 1_700_000_000_000_000
 MS = 1_000
 
-
-def make_topics() -> Topics:
-    return Topics(partitions=2)
+DEADLINE_S = 30.0
 
 
 class Journal:
@@ -32,10 +34,12 @@ class Journal:
         sequences: execution id -> number of its last event.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, log: EventLog | None = None, topics: Topics | None = None
+    ) -> None:
         self.clock = FakeClock(START_US)
-        self.log: EventLog = MemoryLog(self.clock)
-        self.topics = make_topics()
+        self.log: EventLog = log or MemoryLog(self.clock)
+        self.topics = topics or Topics(partitions=2)
         self.log.create_topics(self.topics.all())
         self.store = store
         self.appender = self.log.appender()
@@ -179,3 +183,54 @@ def metric(name: str, value: float, at_ms: int = 0, task_id: str = "log") -> Met
         at_us=START_US + at_ms * MS,
         tags={"format": "csv"},
     )
+
+
+class Progress:
+    """What indexers told, to wait for."""
+
+    def __init__(self) -> None:
+        self._sequences: dict[str, int] = {}
+        self._changed = threading.Condition()
+
+    def __call__(self, sequences: Mapping[str, int]) -> None:
+        with self._changed:
+            self._sequences.update(sequences)
+            self._changed.notify_all()
+
+    def wait(self, execution_id: str, sequence: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(
+                lambda: self._sequences.get(execution_id, 0) >= sequence, DEADLINE_S
+            ), f"Expected event {sequence} of {execution_id}, but only {self._sequences} came."
+
+
+class Running:
+    """An indexer in a thread; `failure` is what ended it."""
+
+    def __init__(self, indexer: Indexer) -> None:
+        self._indexer = indexer
+        self.failure: Exception | None = None
+        self.thread = threading.Thread(target=self._run)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._indexer.run()
+        except BrokenHistory as error:
+            self.failure = error
+
+    def stop(self) -> None:
+        self._indexer.stop()
+        self.thread.join(DEADLINE_S)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def indexing(
+    journal: Journal, progress: Callable[[Mapping[str, int]], None], member: str = "a"
+) -> Iterator[Running]:
+    indexer = Indexer(journal.log, journal.topics, journal.store, journal.clock, member)
+    indexer.on_indexed(progress)
+    running = Running(indexer)
+    yield running
+    running.stop()

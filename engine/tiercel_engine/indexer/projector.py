@@ -56,6 +56,10 @@ class Projector:
         """Forget everything and go on with these partitions; the offsets to read from."""
         self._rows = Rows()
         self._next = self._store.open_lanes(lanes)
+        return self.offsets()
+
+    def offsets(self) -> Mapping[Lane, int]:
+        """The next offset to index of each open partition."""
         return dict(self._next)
 
     def index(self, records: Sequence[Record]) -> dict[str, int]:

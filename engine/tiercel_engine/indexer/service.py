@@ -13,10 +13,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import TransientError
+from tiercel_engine.errors import (
+    LogBusy,
+    LogUnavailable,
+    PartitionsLost,
+    TiercelError,
+    TransientError,
+)
 from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.indexer.projector import Projector
 from tiercel_engine.repository.base import WriteModels
@@ -36,6 +42,10 @@ BATCH_INTERVAL_S = 0.004
 #: How long a poll waits for the first record, and how often ownership is looked at.
 POLL_TIMEOUT_S = 0.2
 OWNERSHIP_INTERVAL_S = 0.1
+
+#: How often the group is told how far the read model is. Nobody reads from there; it lets Kafka's
+#: own tools show the lag.
+REPORT_INTERVAL_S = 5.0
 
 #: A database that is away is tried again this often, waiting 0.1 s, 0.2 s … up to 5 s.
 RETRIES_MAX = 60
@@ -71,7 +81,7 @@ class Indexer:
         self._stopped = threading.Event()
         self._reader: Consumer | None = None
         self._owned: frozenset[TopicPartition] = frozenset()
-        self._looked_s = self._written_s = float("-inf")
+        self._looked_s = self._written_s = self._reported_s = float("-inf")
         self._failures = 0
         self._lag_us = 0
 
@@ -112,7 +122,7 @@ class Indexer:
                 try:
                     self._turn(member, projector)
                     self._failures = 0
-                except TransientError as error:
+                except (TransientError, LogUnavailable, LogBusy) as error:
                     self._await_recovery(error)
 
     def _turn(self, member: Consumer, projector: Projector) -> None:
@@ -130,6 +140,12 @@ class Indexer:
         if sequences:
             for listener in self._listeners:
                 listener(sequences)
+        if self._written_s > self._reported_s + REPORT_INTERVAL_S:
+            self._reported_s = self._written_s
+            offsets = {TopicPartition(*lane): at for lane, at in projector.offsets().items()}
+            # Said again in a while; a lost partition shows at the next look.
+            with suppress(LogUnavailable, PartitionsLost):
+                member.commit(offsets)
 
     def _look(self, member: Consumer, projector: Projector) -> None:
         """Follow the group: read exactly the partitions that are ours."""
@@ -160,7 +176,7 @@ class Indexer:
             records += reader.poll(BATCH_RECORDS_MAX - len(records), wait_s)
         return records
 
-    def _await_recovery(self, error: TransientError) -> None:
+    def _await_recovery(self, error: TiercelError) -> None:
         """Wait, then start over from the database's offsets; give up after `RETRIES_MAX`."""
         self._close_reader()
         self._failures += 1

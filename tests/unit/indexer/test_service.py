@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.read_model_harness import Journal, created, ended, line, metric, started, state
+from tests.read_model_harness import (
+    DEADLINE_S,
+    Journal,
+    Progress,
+    created,
+    ended,
+    indexing,
+    line,
+    metric,
+    started,
+    state,
+)
 
 from tiercel_engine.eventlog.dead_letters import REASON, SOURCE_OFFSET, SOURCE_TOPIC
 from tiercel_engine.indexer import service
-from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.service import Indexer, rebuild
 from tiercel_engine.repository.base import (
     Changes,
@@ -26,8 +35,6 @@ from tiercel_engine.repository.base import (
 from tiercel_engine.repository.store import SqlStore, open_store
 from tiercel_schemas import events as e
 
-DEADLINE_S = 10.0
-
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
@@ -39,57 +46,6 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def journal(store: Store) -> Journal:
     return Journal(store)
-
-
-class Progress:
-    """What indexers told, to wait for."""
-
-    def __init__(self) -> None:
-        self._sequences: dict[str, int] = {}
-        self._changed = threading.Condition()
-
-    def __call__(self, sequences: Mapping[str, int]) -> None:
-        with self._changed:
-            self._sequences.update(sequences)
-            self._changed.notify_all()
-
-    def wait(self, execution_id: str, sequence: int) -> None:
-        with self._changed:
-            assert self._changed.wait_for(
-                lambda: self._sequences.get(execution_id, 0) >= sequence, DEADLINE_S
-            ), f"Expected event {sequence} of {execution_id}, but only {self._sequences} came."
-
-
-class Running:
-    """An indexer in a thread; `failure` is what ended it."""
-
-    def __init__(self, indexer: Indexer) -> None:
-        self._indexer = indexer
-        self.failure: Exception | None = None
-        self.thread = threading.Thread(target=self._run)
-        self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._indexer.run()
-        except BrokenHistory as error:
-            self.failure = error
-
-    def stop(self) -> None:
-        self._indexer.stop()
-        self.thread.join(DEADLINE_S)
-        assert not self.thread.is_alive()
-
-
-@contextmanager
-def indexing(
-    journal: Journal, progress: Callable[[Mapping[str, int]], None], member: str = "a"
-) -> Iterator[Running]:
-    indexer = Indexer(journal.log, journal.topics, journal.store, journal.clock, member)
-    indexer.on_indexed(progress)
-    running = Running(indexer)
-    yield running
-    running.stop()
 
 
 def test_listeners_are_told_once_the_rows_can_be_read(journal: Journal) -> None:

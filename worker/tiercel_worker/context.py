@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,6 +17,23 @@ from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import parse, task_file
 from tiercel_worker.attempt import Attempt
 from tiercel_worker.logs import Metrics, TaskLogger
+
+
+class Overlay(Mapping[str, Any]):
+    """Two mappings as one; the first wins. Values are asked for one by one, they may be lazy."""
+
+    def __init__(self, first: Mapping[str, Any], second: Mapping[str, Any]) -> None:
+        self._first = first
+        self._second = second
+
+    def __getitem__(self, key: str) -> Any:
+        return self._first[key] if key in self._first else self._second[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**dict.fromkeys(self._second), **dict.fromkeys(self._first)})
+
+    def __len__(self) -> int:
+        return len({*self._first, *self._second})
 
 
 class AttemptContext:
@@ -48,10 +65,13 @@ class AttemptContext:
         self._metrics = Metrics(attempt, clock)
         self._folder: Path | None = None
 
-    def render(self, template: Any) -> str:
+    def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:
+        if isinstance(template, str) and "{" not in template:
+            return template
+        variables = self.variables if extra is None else Overlay(extra, self.variables)
         if isinstance(template, str):
-            return self._renderer.text(template, self.variables)
-        return output_text(self._renderer.value(template, self.variables))
+            return self._renderer.text(template, variables)
+        return output_text(self._renderer.value(template, variables))
 
     def render_value(self, template: Any) -> Any:
         return self._renderer.value(template, self.variables)

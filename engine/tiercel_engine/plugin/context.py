@@ -29,8 +29,8 @@ class RunContext(Protocol):
     #: Version of the flow language, such as "1.3", where a flow's author did not say which.
     dialect: str
 
-    def render(self, template: Any) -> str:
-        """Text of a template. Raises InvalidExpression."""
+    def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:
+        """Text of a template; it also sees the variables in `extra`. Raises InvalidExpression."""
 
     def render_value(self, template: Any) -> Any:
         """Typed value of a template; containers are rendered element by element."""

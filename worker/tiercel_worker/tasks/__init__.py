@@ -7,5 +7,26 @@ from tiercel_worker.tasks.execution import Fail
 from tiercel_worker.tasks.flow import Sleep
 from tiercel_worker.tasks.log import Log
 from tiercel_worker.tasks.output import OutputValues
+from tiercel_worker.tasks.script import (
+    OldBash,
+    OldPython,
+    PythonCommands,
+    PythonScript,
+    ShellCommands,
+    ShellScript,
+)
 
-PLUGINS = (Log, Return, Echo, OutputValues, Fail, Sleep)
+PLUGINS = (
+    Log,
+    Return,
+    Echo,
+    OutputValues,
+    Fail,
+    Sleep,
+    ShellCommands,
+    ShellScript,
+    PythonCommands,
+    PythonScript,
+    OldBash,
+    OldPython,
+)

@@ -1,0 +1,124 @@
+"""Files of a command: those it is given, and those it leaves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from tiercel_engine.errors import TaskError
+from tiercel_engine.plugin.context import RunContext
+from tiercel_engine.storage.uri import file_name, is_storage_uri
+
+#: Folders inside the working directory that output globs do not see.
+FETCHED = ".tiercel-fetched"
+OUTPUTS = ".tiercel-outputs"
+#: Files that belong to the engine, not to the task.
+CONTEXT_FILE = ".kestra-execution-context.json"
+SCRIPT_STEM = ".tiercel-script"
+#: One task leaves at most so many files.
+OUTPUT_FILES_MAX = 10_000
+
+_URI = re.compile(r"kestra:///[^\s'\"`|;<>&()\[\]{},]+")
+
+
+def write_inputs(context: RunContext, spec: Any, folder: Path) -> None:
+    """Put the files of `inputFiles` into the working directory.
+
+    Args:
+        spec: a map of names to contents or to addresses of internal storage, or a template that
+            gives such a map as JSON.
+
+    Raises:
+        TaskError: it is no such map, or a name leaves the folder.
+    """
+    for name, content in _as_map(context, spec).items():
+        path = _inside(folder, context.render(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = context.render(content)
+        if is_storage_uri(text.strip()):
+            context.fetch_stored(text.strip(), path)
+        else:
+            path.write_text(text)
+
+
+def localized(context: RunContext, text: str, folder: Path) -> str:
+    """The text with every kestra:/// address replaced by the path of a local copy."""
+    copies: dict[str, str] = {}
+
+    def fetch(match: re.Match[str]) -> str:
+        uri = match.group()
+        if uri not in copies:
+            target = folder / FETCHED / f"{len(list((folder / FETCHED).glob('*')))}"
+            target.mkdir(parents=True)
+            path = target / file_name(uri)
+            context.fetch_stored(uri, path)
+            copies[uri] = str(path)
+        return copies[uri]
+
+    return _URI.sub(fetch, text) if "kestra:///" in text else text
+
+
+def collect_outputs(context: RunContext, globs: Iterable[str], folder: Path) -> dict[str, str]:
+    """Store what matches the globs, and all of the output folder; return name -> address.
+
+    Raises:
+        TaskError: there are too many, or a glob leaves the working directory.
+    """
+    uris: dict[str, str] = {}
+    for name, path in [*_matching(globs, folder), *_files(folder / OUTPUTS)]:
+        if len(uris) >= OUTPUT_FILES_MAX:
+            raise TaskError(f"Expected at most {OUTPUT_FILES_MAX} output files.")
+        if name not in uris:
+            uris[name] = context.store_file(path, name)
+    return uris
+
+
+def _matching(globs: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
+    root = folder.resolve()
+    for pattern in globs:
+        relative = pattern.removeprefix(str(folder) + "/").removeprefix("./")
+        if relative.startswith("/") or ".." in PurePosixPath(relative).parts:
+            raise TaskError(f"Expected a glob inside the working directory, but it was {pattern}.")
+        if not relative:
+            continue
+        # A trailing ** means every file below; Path.glob would give the folders only.
+        search = relative + "/*" if relative.endswith("**") else relative
+        for path in sorted(folder.glob(search)):
+            name = path.relative_to(folder).as_posix()
+            own = name.split("/")[0] in (FETCHED, OUTPUTS) or name == CONTEXT_FILE
+            if own or name.startswith(SCRIPT_STEM) or not path.is_file():
+                continue
+            if root not in path.resolve().parents:
+                raise TaskError(f"Expected output files in the working directory, but {name}.")
+            yield name, path
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    if folder.is_dir():
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                yield path.relative_to(folder).as_posix(), path
+
+
+def _as_map(context: RunContext, spec: Any) -> Mapping[str, Any]:
+    if spec is None:
+        return {}
+    if isinstance(spec, str):
+        try:
+            spec = msgspec.json.decode(context.render(spec))
+        except msgspec.DecodeError as error:
+            raise TaskError(f"Expected inputFiles as a map, but {error}.") from None
+    if not isinstance(spec, Mapping):
+        raise TaskError(f"Expected inputFiles as a map, but they were {type(spec).__name__}.")
+    return spec
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = (folder / name.lstrip("/")).resolve()
+    if folder.resolve() not in path.parents:
+        raise TaskError(f"Expected a file inside the working directory, but it was {name!r}.")
+    return path

@@ -35,6 +35,7 @@ from tiercel_engine.storage.objects import Storage
 from tiercel_schemas.codec import decode, encode
 from tiercel_schemas.commands import EndAttempt, StartAttempt
 from tiercel_schemas.common import Payload
+from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.topics import Topics
@@ -173,6 +174,11 @@ class ApiServer:
     def append(self, topic: str, key: str, record: Any) -> None:
         self.appender.append(NewRecord(topic, key, encode(record)))
         self.appender.flush(DEADLINE_S)
+
+    def stored_elsewhere(self, source: str, flow_id: str) -> tuple[str, str, FlowRevision]:
+        """Topic, key and record of a flow's first revision, to be appended."""
+        revision = FlowRevision("house.kitchen", flow_id, 1, source, self.clock.now_us())
+        return self.topics.flows.name, f"main/house.kitchen/{flow_id}/1", revision
 
     def next_job(self, execution_id: str) -> TaskJob:
         """Wait for the next job of an execution."""

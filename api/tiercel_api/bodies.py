@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from aiohttp import web
 
-from tiercel_api.errors import BodyTooLarge
+from tiercel_api.errors import BodyTooLarge, HttpError
+
+#: How long a client may take for the next piece of its body: one text, or one block of a file.
+PIECE_TIMEOUT_S = 60.0
+
+
+@asynccontextmanager
+async def in_time() -> AsyncIterator[None]:
+    """Give a client `PIECE_TIMEOUT_S` for what it has to send.
+
+    Raises:
+        HttpError: it took longer.
+    """
+    try:
+        async with asyncio.timeout(PIECE_TIMEOUT_S):
+            yield
+    except TimeoutError:
+        raise HttpError(408, "Request Timeout", "Expected more of the body.") from None
 
 
 async def read_body(request: web.Request, what: str, bytes_max: int) -> bytes:
@@ -12,14 +33,16 @@ async def read_body(request: web.Request, what: str, bytes_max: int) -> bytes:
 
     Raises:
         BodyTooLarge: it has more than `bytes_max` bytes; the rest is not read.
+        HttpError: it did not come in time.
     """
     if request.content_length is not None and request.content_length > bytes_max:
         raise BodyTooLarge(what, bytes_max)
     body = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > bytes_max:
-            raise BodyTooLarge(what, bytes_max)
+    async with in_time():
+        async for chunk in request.content.iter_chunked(65_536):
+            body += chunk
+            if len(body) > bytes_max:
+                raise BodyTooLarge(what, bytes_max)
     return bytes(body)
 
 

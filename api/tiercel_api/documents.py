@@ -11,7 +11,6 @@ from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label
-from tiercel_schemas.state import is_terminated
 
 CORRELATION_LABEL = "system.correlationId"
 
@@ -92,17 +91,6 @@ def _task_outline(task: Any) -> JsonObject:
     if children:
         outline["tasks"] = children
     return outline
-
-
-def with_running_duration(document: JsonObject, now_us: int, start_us: int) -> JsonObject:
-    """The document with its duration counted up to now, unless it has ended."""
-    state = document["state"]
-    if is_terminated(state["current"]) or "endDate" in state:
-        return document
-    return {
-        **document,
-        "state": {**state, "duration": format_duration(max(0, now_us - start_us))},
-    }
 
 
 def log_line(entry: JsonObject) -> str:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, ParamSpec, TypeVar
 from aiohttp import BodyPartReader, web
 
 from tiercel_api.answers import cut, encode_json
+from tiercel_api.bodies import PIECE_TIMEOUT_S, in_time
 from tiercel_api.errors import BodyTooLarge
 from tiercel_engine.errors import TiercelError
 from tiercel_engine.flow.model import Flow
@@ -34,8 +35,8 @@ T = TypeVar("T")
 BLOCK_BYTES = 1_048_576
 #: Blocks of one upload between the socket and storage.
 BLOCKS_MAX = 4
-#: An upload from which nothing comes for this long is given up.
-UPLOAD_TIMEOUT_S = 60.0
+#: How long the storing thread waits for a block: longer than a client may take for one.
+BLOCK_TIMEOUT_S = 2 * PIECE_TIMEOUT_S
 #: A download of which nothing is taken for this long is given up.
 DOWNLOAD_TIMEOUT_S = 60.0
 #: Values behind claim checks that one document is filled with; later ones stay claim checks.
@@ -77,7 +78,7 @@ class Files:
         writing = asyncio.ensure_future(self._call(self._storage.put_stream, uri, pipe))
         size = 0
         try:
-            async for block in _blocks(part):
+            while block := await _next_block(part):
                 size += len(block)
                 if size > bytes_max:
                     raise BodyTooLarge("files", bytes_max)
@@ -177,16 +178,13 @@ def _places(document: JsonObject) -> Iterator[tuple[JsonObject, str]]:
             yield task_run, "outputs"
 
 
-async def _blocks(part: BodyPartReader) -> Any:
-    """The part's content in blocks of about `BLOCK_BYTES`."""
+async def _next_block(part: BodyPartReader) -> bytes:
+    """The next piece of the part's content, about `BLOCK_BYTES`; empty at its end."""
     block = bytearray()
-    while chunk := await part.read_chunk(65_536):
-        block += chunk
-        if len(block) >= BLOCK_BYTES:
-            yield bytes(block)
-            block = bytearray()
-    if block:
-        yield bytes(block)
+    async with in_time():
+        while len(block) < BLOCK_BYTES and (chunk := await part.read_chunk(65_536)):
+            block += chunk
+    return bytes(block)
 
 
 class _Pipe:
@@ -215,7 +213,7 @@ class _Pipe:
         """Runs in the storing thread."""
         while True:
             try:
-                block = self._blocks.get(timeout=UPLOAD_TIMEOUT_S)
+                block = self._blocks.get(timeout=BLOCK_TIMEOUT_S)
             except queue.Empty:
                 raise TimeoutError("Expected more of the upload, but nothing came.") from None
             if block is None:

@@ -12,9 +12,9 @@ from email.utils import collapse_rfc2231_value
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 
-from tiercel_api.bodies import media_type, read_body
+from tiercel_api.bodies import in_time, media_type, read_body
 from tiercel_api.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from tiercel_api.files import FILES
 from tiercel_api.services import SERVICES, ApiSettings
@@ -106,7 +106,7 @@ class _FormReader:
         try:
             reader = await self._request.multipart()
             parts = 0
-            while (part := await reader.next()) is not None:
+            while (part := await _next(reader)) is not None:
                 parts += 1
                 if parts > self._settings.parts_max:
                     raise BadRequest(f"Expected at most {self._settings.parts_max} parts.")
@@ -139,11 +139,12 @@ class _FormReader:
 
     async def _text(self, part: BodyPartReader) -> str:
         data = bytearray()
-        while chunk := await part.read_chunk():
-            self._text_bytes += len(chunk)
-            if self._text_bytes > self._settings.text_bytes_max:
-                raise BodyTooLarge("text inputs", self._settings.text_bytes_max)
-            data += chunk
+        async with in_time():
+            while chunk := await part.read_chunk():
+                self._text_bytes += len(chunk)
+                if self._text_bytes > self._settings.text_bytes_max:
+                    raise BodyTooLarge("text inputs", self._settings.text_bytes_max)
+                data += chunk
         return part.decode(bytes(data)).decode(errors="replace")
 
     async def _store(self, part: BodyPartReader, input_id: str, filename: str) -> None:
@@ -157,6 +158,11 @@ class _FormReader:
         self._form.stored.append(uri)
         self._file_bytes += await files.receive(part, uri, left)
         self._form.values[input_id] = uri
+
+
+async def _next(reader: MultipartReader) -> BodyPartReader | MultipartReader | None:
+    async with in_time():
+        return await reader.next()
 
 
 def _names(part: BodyPartReader) -> tuple[str, str | None]:

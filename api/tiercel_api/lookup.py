@@ -138,11 +138,19 @@ async def execution_of(request: web.Request, parameter: str = "executionId") -> 
     Raises:
         NotFound: there is none.
     """
-    reads, execution_id = request.app[READS], request.match_info[parameter]
-    document = await reads.execution(execution_id)
-    if document is None and is_fresh(request, parameter):
-        timeout_s = request.app[SERVICES].settings.index_timeout_s
-        document = await reads.execution_at(execution_id, 1, timeout_s)
+    execution_id = request.match_info[parameter]
+    document = await request.app[READS].execution(execution_id)
+    if document is not None:
+        return await request.app[FILES].redeemed(document)
+    if is_fresh(request, parameter):
+        document = await execution_at(request, execution_id, 1)
     if document is None:
         raise NotFound("")
-    return await request.app[FILES].redeemed(document)
+    return document
+
+
+async def execution_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject | None:
+    """The execution once the read model holds this event of it; None: it does not in time."""
+    timeout_s = request.app[SERVICES].settings.index_timeout_s
+    document = await request.app[READS].execution_at(execution_id, max(1, sequence), timeout_s)
+    return None if document is None else await request.app[FILES].redeemed(document)

@@ -28,6 +28,16 @@ triggers:
     inputs:
       greeting: "{{ trigger.body.word }}"
     when: "{{ trigger.parameters.quiet is not defined }}"
+  - id: gong
+    type: io.kestra.plugin.core.trigger.Webhook
+    key: gong
+    conditions:
+      - type: io.kestra.core.models.conditions.types.VariableCondition
+        expression: "{{ trigger.body.loud }}"
+      - type: io.kestra.plugin.core.condition.Not
+        conditions:
+          - type: io.kestra.plugin.core.condition.Expression
+            expression: "{{ trigger.body.late ?? false }}"
 """
 
 
@@ -114,6 +124,16 @@ def test_a_webhook_may_render_its_key_inputs_and_condition(api: ApiServer) -> No
 
     assert wanted.json()["inputs"]["greeting"] == "welcome"
     assert (unwanted.status_code, unwanted.content) == (204, b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [({"loud": True}, 200), ({"loud": False}, 204), ({"loud": 1, "late": True}, 204), ({}, 422)],
+)
+def test_a_webhook_asks_its_conditions(api: ApiServer, body: Any, status: int) -> None:
+    response = api.post("/executions/webhook/house.kitchen/rings/gong", json=body)
+
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize(

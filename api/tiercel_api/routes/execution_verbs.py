@@ -12,11 +12,11 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.lookup import execution_of
+from tiercel_api.lookup import execution_at, execution_of
 from tiercel_api.paging import is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
-from tiercel_engine.errors import Conflict, LogUnavailable, NotFound
+from tiercel_engine.errors import Conflict, LogUnavailable
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import KillExecution, RestartExecution
 from tiercel_schemas.common import PositionRange
@@ -98,12 +98,8 @@ def position_ranges(offsets: Sequence[int]) -> tuple[PositionRange, ...]:
 
 
 async def _document_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject:
-    timeout_s = request.app[SERVICES].settings.index_timeout_s
-    document = await request.app[READS].execution_at(execution_id, max(1, sequence), timeout_s)
-    document = document or await request.app[READS].execution(execution_id)
-    if document is None:
-        raise NotFound("")
-    return document
+    document = await execution_at(request, execution_id, sequence)
+    return await execution_of(request) if document is None else document
 
 
 ROUTES = (

@@ -21,9 +21,9 @@ from tiercel_api.follow import FOLLOWERS, EventStream
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY, ExecutionWatch
 from tiercel_api.lookup import (
+    execution_at,
     execution_of,
     find_flow,
-    is_fresh,
     runnable_flow,
     tenant_of,
 )
@@ -38,7 +38,6 @@ from tiercel_api.paging import (
 )
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
-from tiercel_engine.errors import NotFound
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.inputs import Render, examine, resolve_inputs
 from tiercel_engine.flow.model import Flow
@@ -128,11 +127,9 @@ async def _start_and_wait(
             if left_s <= 0:
                 break
             await watch.changed(min(left_s, HELD_CHECK_S))
-    document = await request.app[READS].execution_at(
-        command.execution_id, max(1, watch.last_seq), settings.index_timeout_s
-    )
+    document = await execution_at(request, command.execution_id, watch.last_seq)
     if document is not None:
-        return dict(document)
+        return document
     now_us = request.app[SERVICES].clock.now_us()
     return created_execution(command, flow, inputs, trigger, now_us)
 
@@ -274,25 +271,15 @@ async def follow_execution(request: web.Request) -> web.StreamResponse:
     """GET /executions/{executionId}/follow: its document at every change, until it has ended."""
     execution_id = request.match_info["executionId"]
     async with request.app[GATEWAY].watching(execution_id) as watch:
-        document = await _appeared(request, execution_id)
+        document = await execution_of(request)
         async with request.app[FOLLOWERS].stream(request) as stream:
             await _follow(request, stream, watch, document)
         return stream.response
 
 
-async def _appeared(request: web.Request, execution_id: str) -> JsonObject:
-    timeout_s = request.app[SERVICES].settings.index_timeout_s if is_fresh(request) else 0.0
-    document = await request.app[READS].execution_at(execution_id, 1, timeout_s)
-    if document is None:
-        raise NotFound("")
-    return document
-
-
 async def _follow(
     request: web.Request, stream: EventStream, watch: ExecutionWatch, document: JsonObject
 ) -> None:
-    reads, settings = request.app[READS], request.app[SERVICES].settings
-    execution_id = document["id"]
     sent: Any = None
     while stream.is_open:
         if is_terminated(document["state"]["current"]):
@@ -304,10 +291,7 @@ async def _follow(
         await watch.changed(RECHECK_S)
         await asyncio.sleep(PROGRESS_GAP_S)
         await stream.keep_alive()
-        newer = await reads.execution_at(
-            execution_id, max(1, watch.last_seq), settings.index_timeout_s
-        )
-        document = newer or document
+        document = await execution_at(request, document["id"], watch.last_seq) or document
 
 
 ROUTES = (

@@ -21,6 +21,7 @@ from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected, Violation
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.flow.validate import notices
 from tiercel_engine.repository.base import JsonObject, Page
 from tiercel_schemas.commands import SaveFlow
 from tiercel_schemas.flows import FlowRevision
@@ -238,22 +239,16 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     key = FlowKey(tenant, flow.namespace, flow.id)
     newest = services.catalog.entry(key)
     sent = _REVISION.search(source)
+    noticed = notices(flow, services.registry.replacement)
     return {
         "flow": flow.id,
         "namespace": flow.namespace,
         "index": index,
         "outdated": bool(sent and newest and int(sent[1]) != newest.revision + 1),
-        "deprecationPaths": [],
-        "warnings": [],
-        "infos": _replaced_types(request, flow),
+        "deprecationPaths": noticed.deprecation_paths,
+        "warnings": noticed.warnings,
+        "infos": noticed.infos,
     }
-
-
-def _replaced_types(request: web.Request, flow: Flow) -> list[str]:
-    """A note for each older type name that the flow uses, once."""
-    used = dict.fromkeys([*(t.type for t in flow.all_tasks()), *(t.type for t in flow.triggers)])
-    newer = ((name, request.app[SERVICES].registry.replacement(name)) for name in used)
-    return [f"{name} is replaced by {replacement}" for name, replacement in newer if replacement]
 
 
 async def _load(request: web.Request, source: str) -> Flow:

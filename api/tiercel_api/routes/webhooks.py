@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +29,7 @@ from tiercel_engine.errors import InvalidExpression, NotFound
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.inputs import resolve
 from tiercel_engine.flow.model import Flow
+from tiercel_engine.plugin.conditions import condition_type
 from tiercel_engine.plugin.triggers import Webhook
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import CreateExecution
@@ -187,14 +189,31 @@ def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:
 
 
 def _is_wanted(flow: Flow, webhook: Webhook, variables: JsonObject) -> bool:
-    """Whether the trigger's own condition lets the call through.
+    """Whether the trigger's own conditions let the call through.
 
     Raises:
-        InvalidExpression: it does not render.
+        InvalidExpression: one does not render.
+        HttpError: one is of a type that webhooks cannot have.
     """
-    if webhook.when is None:
-        return True
-    return Renderer().truthy(webhook.when, {**_flow_variables(flow), "trigger": variables})
+    known = {**_flow_variables(flow), "trigger": variables}
+    if webhook.when is not None and not Renderer().truthy(webhook.when, known):
+        return False
+    return all(_holds(condition, known) for condition in webhook.conditions or ())
+
+
+def _holds(condition: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    """Whether one condition holds. A webhook has no date and no execution to look at."""
+    inner = condition.get("conditions") or ()
+    match (condition_type(str(condition.get("type"))) or "").rpartition(".")[2]:
+        case "Expression":
+            text = Renderer().text(str(condition.get("expression", "")), known).strip()
+            return text not in ("", "false")
+        case "Not":
+            return not any(_holds(one, known) for one in inner)
+        case "Or":
+            return any(_holds(one, known) for one in inner)
+        case name:
+            raise HttpError(422, "Illegal argument", f"A webhook cannot have the condition {name}.")
 
 
 ROUTES = tuple(

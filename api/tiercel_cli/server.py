@@ -190,6 +190,9 @@ class _Parts:
 def _supervise(settings: Settings) -> int:
     if settings.instance is not None:
         raise InvalidSettings("--instance names one role; `tiercel server` starts several.")
+    # Topics and tables once, before several processes would make them at the same time.
+    with ExitStack() as stack:
+        _Parts(settings, stack, "server").store()
     children = plan_children(settings)
     return asyncio.run(Supervisor(children, settings, _announcer("server")).run())
 

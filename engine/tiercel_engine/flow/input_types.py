@@ -323,7 +323,7 @@ def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: Valida
     if cls is None:
         shown = "null" if name is None else str(name)
         raise PydanticCustomError("unknown_type", "Invalid type: {name}", {"name": shown})
-    part = cls.model_validate(value, context=info.context)
+    part = cls.model_validate(value, context=info.context, by_alias=True, by_name=False)
     if info.context is not None:
         info.context.remember(part, value)
     return part

@@ -107,7 +107,7 @@ class Flow(Part):
 
     id: FlowId
     namespace: Namespace
-    tenant: str = Field("main", validation_alias=AliasChoices("tenantId", "tenant"))
+    tenant: str = Field("main", alias="tenantId")
     revision: int = 1
     description: Text | None = None
     labels: Labels = ()
@@ -121,7 +121,7 @@ class Flow(Part):
     triggers: list[AnyTrigger] = Field([])
     outputs: list[Output] = Field([])
     plugin_defaults: list[PluginDefault] = Field(
-        [], validation_alias=AliasChoices("pluginDefaults", "taskDefaults", "plugin_defaults")
+        [], validation_alias=AliasChoices("pluginDefaults", "taskDefaults")
     )
     concurrency: Concurrency | None = None
     retry: RetryPolicy | None = None

@@ -25,6 +25,9 @@ from tiercel_engine.flow.task import Task, UnknownTask
 from tiercel_engine.flow.trigger import Trigger, UnknownTrigger
 from tiercel_engine.flow.validate import check
 
+#: Only the names that authors write count, not those of our attributes.
+_AS_WRITTEN: Any = {"by_alias": True, "by_name": False}
+
 
 class TypeLookup(Protocol):
     """Which classes the type names of tasks and triggers mean; aliases included."""
@@ -70,7 +73,7 @@ def load_flow(
     written = {**data, "tenantId": tenant, "revision": revision, "deleted": deleted}
     context.classes[id(data)] = Flow
     try:
-        flow = Flow.model_validate(written, context=context)
+        flow = Flow.model_validate(written, context=context, **_AS_WRITTEN)
     except ValidationError as error:
         raise invalid_flow(error, document, context.classes) from None
     if not lenient:
@@ -118,7 +121,7 @@ class _Context:
         self.classes[id(properties)] = cls
         self._kept.append(merged)
         try:
-            part = cls.model_validate(merged, context=self)
+            part = cls.model_validate(merged, context=self, **_AS_WRITTEN)
         except ValidationError as error:
             if not self._lenient:
                 raise
@@ -130,10 +133,10 @@ class _Context:
     def _unknown(self, cls: Any, properties: Any, problem: str) -> Any:
         """Keep everything; read the common fields when they hold, else only id and type."""
         try:
-            part = cls.model_validate(properties, context=self)
+            part = cls.model_validate(properties, context=self, **_AS_WRITTEN)
         except ValidationError:
             identity = {key: properties.get(key) for key in ("id", "type")}
-            part = cls.model_validate(identity, context=self)
+            part = cls.model_validate(identity, context=self, **_AS_WRITTEN)
         part._properties = dict(properties)
         part._problem = problem
         return part

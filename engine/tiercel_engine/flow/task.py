@@ -39,7 +39,7 @@ class RetryPolicy(Part):
     min_interval: DurationS | None = Field(None, alias="minInterval")
     delay_factor: float = Field(2.0, alias="delayFactor")
     max_attempts: int | None = Field(
-        None, ge=1, validation_alias=AliasChoices("maxAttempts", "maxAttempt", "max_attempts")
+        None, ge=1, validation_alias=AliasChoices("maxAttempts", "maxAttempt")
     )
     max_duration: DurationS | None = Field(None, alias="maxDuration")
     warning_on_retry: bool = Field(False, alias="warningOnRetry")
@@ -61,7 +61,7 @@ class Task(Part):
     retry: RetryPolicy | None = None
     timeout: str | float | None = None
     disabled: bool = False
-    run_if: str | bool = Field("true", validation_alias=AliasChoices("runIf", "when", "run_if"))
+    run_if: str | bool = Field("true", validation_alias=AliasChoices("runIf", "when"))
     allow_failure: bool = Field(False, alias="allowFailure")
     allow_warning: bool = Field(False, alias="allowWarning")
     log_level: str | None = Field(None, alias="logLevel")

@@ -33,9 +33,7 @@ class Trigger(Part):
     labels: dict[str, Any] | list[dict[str, Any]] | None = None
     inputs: dict[str, Any] | None = None
     stop_after: list[str] | None = Field(None, alias="stopAfter")
-    log_level: str | None = Field(
-        None, validation_alias=AliasChoices("logLevel", "minLogLevel", "log_level")
-    )
+    log_level: str | None = Field(None, validation_alias=AliasChoices("logLevel", "minLogLevel"))
     log_to_file: bool = Field(False, alias="logToFile")
     worker_group: dict[str, Any] | None = Field(None, alias="workerGroup")
     worker_selector: dict[str, Any] | None = Field(None, alias="workerSelector")

@@ -220,7 +220,7 @@ class Pause(Block):
 
     #: A duration or a template of one.
     pause_duration: Text | float | None = Field(
-        None, validation_alias=AliasChoices("pauseDuration", "delay", "pause_duration")
+        None, validation_alias=AliasChoices("pauseDuration", "delay")
     )
     behavior: Literal["RESUME", "WARN", "FAIL", "CANCEL"] = "RESUME"
     on_resume: list[AnyInput] = Field([], alias="onResume")

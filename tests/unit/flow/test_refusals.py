@@ -56,6 +56,16 @@ def test_an_unknown_property_is_refused_at_every_level(extra: str, path: str) ->
     assert path in violation.path
 
 
+@pytest.mark.parametrize(
+    "written", ["allow_failure: true", "run_if: 'true'", "retry: {type: constant, max_attempts: 1}"]
+)
+def test_the_names_of_our_attributes_are_no_properties(written: str) -> None:
+    (violation,) = violations(HEAD + f"tasks:\n- {{id: a, type: test.Say, message: m, {written}}}")
+    assert "Unrecognized field" in violation.message
+    task = violations(HEAD + "tasks: [{id: a, type: test.Say, message: m}]\nafter_execution: []")
+    assert 'Unrecognized field "after_execution"' in task[0].message
+
+
 def test_an_unknown_type_is_told_twice_as_clients_expect() -> None:
     error = refusal(HEAD + "tasks:\n- id: a\n  type: nope.Nope")
 

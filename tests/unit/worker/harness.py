@@ -52,9 +52,9 @@ class Gate(RunnableTask):
 class Bench:
     """One log, any number of workers."""
 
-    def __init__(self, log: EventLog, folder: Path) -> None:
+    def __init__(self, log: EventLog, folder: Path, topics: Topics | None = None) -> None:
         self.log = log
-        self.topics = Topics()
+        self.topics = topics or Topics()
         self.storage = Storage(folder / "storage")
         self.registry = PluginRegistry()
         for plugin in (*PLUGINS, Gate):

@@ -13,12 +13,13 @@ from tiercel_engine.errors import TaskError
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.uri import file_name, is_storage_uri
 
-#: Folders inside the working directory that output globs do not see.
-FETCHED = ".tiercel-fetched"
-OUTPUTS = ".tiercel-outputs"
-#: Files that belong to the engine, not to the task.
+#: What the engine puts into the working directory; output globs do not see it.
+OWN_PREFIX = ".tiercel-"
+FETCHED = OWN_PREFIX + "fetched"
+OUTPUTS = OWN_PREFIX + "outputs"
+SCRIPT_STEM = OWN_PREFIX + "script"
+#: Where the peer's Python client reads the variables.
 CONTEXT_FILE = ".kestra-execution-context.json"
-SCRIPT_STEM = ".tiercel-script"
 #: One task leaves at most so many files.
 OUTPUT_FILES_MAX = 10_000
 
@@ -89,8 +90,8 @@ def _matching(globs: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
         search = relative + "/*" if relative.endswith("**") else relative
         for path in sorted(folder.glob(search)):
             name = path.relative_to(folder).as_posix()
-            own = name.split("/")[0] in (FETCHED, OUTPUTS) or name == CONTEXT_FILE
-            if own or name.startswith(SCRIPT_STEM) or not path.is_file():
+            own = name.startswith(OWN_PREFIX) or name == CONTEXT_FILE
+            if own or not path.is_file():
                 continue
             if root not in path.resolve().parents:
                 raise TaskError(f"Expected output files in the working directory, but {name}.")

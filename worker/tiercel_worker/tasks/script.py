@@ -6,7 +6,7 @@ Commands run as processes of the worker, with its rights: only trusted flows bel
 from __future__ import annotations
 
 import os
-import shutil
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -220,19 +220,27 @@ class ShellScript(CommandTask):
 
 
 class PythonTask(CommandTask):
-    """What Python tasks have: `dependencies` are installed by pip before the commands run."""
+    """What Python tasks have.
+
+    `dependencies` are installed by pip before the commands run, into an environment of this
+    attempt alone that also sees the packages of the worker's own Python.
+    """
 
     dependencies: list[str] | str | None = Field(
         None, validation_alias=AliasChoices("dependencies", "requirements")
     )
 
     def installs(self, context: RunContext, folder: Path) -> list[str]:
-        """The command that installs what the task depends on."""
+        """The commands that install what the task depends on."""
         names = [render(context, name, folder) for name in as_list(context, self.dependencies)]
         if not names:
             return []
-        quoted = " ".join("'" + name.replace("'", "") + "'" for name in names)
-        return [f"{python()} -m pip install --quiet {quoted}"]
+        environment = f"{folder}/{files.OWN_PREFIX}venv"
+        return [
+            shlex.join([sys.executable, "-m", "venv", "--system-site-packages", environment]),
+            f". {shlex.quote(environment)}/bin/activate",
+            shlex.join(["pip", "install", "--quiet", *names]),
+        ]
 
 
 class PythonCommands(PythonTask):
@@ -269,7 +277,8 @@ class PythonScript(PythonTask):
     """Run a Python script.
 
     Properties: `script`, its text, `dependencies` (names for pip), and those of every command
-    task. Outputs: `exitCode`, `vars`, `outputFiles`.
+    task. It runs with the worker's own Python; use `python.Commands` for another one.
+    Outputs: `exitCode`, `vars`, `outputFiles`.
 
     Example:
         ```yaml
@@ -292,7 +301,8 @@ class PythonScript(PythonTask):
     def lines(self, context: RunContext, folder: Path) -> list[str]:
         path = folder / f"{files.SCRIPT_STEM}.py"
         path.write_text(files.localized(context, render(context, self.script, folder), folder))
-        return [*self.installs(context, folder), f"{python()} {path}"]
+        installs = self.installs(context, folder)
+        return [*installs, shlex.join(["python" if installs else sys.executable, str(path)])]
 
 
 class OldBash(ShellCommands):
@@ -347,7 +357,7 @@ class OldPython(PythonCommands):
     TYPE: ClassVar[str] = "io.kestra.core.tasks.scripts.Python"
     WARNS: ClassVar[bool] = True
 
-    commands: list[str] | str = Field(["python3 main.py"])
+    commands: list[str] | str = Field([shlex.join([sys.executable, "main.py"])])
 
 
 def render(context: RunContext, template: Any, folder: Path) -> str:
@@ -376,11 +386,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict) or hasattr(value, "items"):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
-
-
-def python() -> str:
-    """The Python that scripts run with: the one that a shell would find, else our own."""
-    return shutil.which("python") or shutil.which("python3") or sys.executable
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiercel_engine.errors import NotFound, UserError
+from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.render import Renderer
+from tiercel_engine.storage import uri
+from tiercel_engine.storage.objects import Storage
+from tiercel_worker.lookups import WorkerLookups
+
+VARIABLES: dict[str, Any] = {
+    "flow": {"id": "flow", "namespace": "acme.test"},
+    "execution": {"id": "e1"},
+    "trigger": {"namespace": "acme.test", "flowId": "parent", "executionId": "e0"},
+}
+MINE = uri.input_file("acme.test", "flow", "e1", "file", "a.txt")
+PARENTS = uri.task_file("acme.test", "parent", "e0", "split", "r", "batch.txt")
+FOREIGN = uri.input_file("acme.test", "flow", "e2", "file", "a.txt")
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Storage:
+    storage = Storage(tmp_path)
+    for address in (MINE, PARENTS, FOREIGN):
+        storage.put(address, f"at {address}".encode())
+    storage.put(uri.namespace_file("acme.test", "dir/n.txt"), b"namespace file")
+    storage.put(uri.namespace_file("acme.other", "n.txt"), b"other namespace")
+    return storage
+
+
+@pytest.fixture
+def secrets() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def lookups(storage: Storage, secrets: list[str]) -> WorkerLookups:
+    return WorkerLookups(storage, secrets.append)
+
+
+@pytest.mark.parametrize("address", [MINE, PARENTS])
+def test_files_of_the_execution_and_of_its_trigger_are_read(
+    lookups: WorkerLookups, address: str
+) -> None:
+    assert lookups.read(address, None, VARIABLES) == f"at {address}"
+    assert lookups.file_size(address, VARIABLES) == len(f"at {address}")
+    assert lookups.file_exists(address, VARIABLES)
+    assert not lookups.is_file_empty(address, VARIABLES)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        FOREIGN,
+        "kestra:///acme/other/_files/n.txt",
+        "kestra:///acme/test/_kv/key.ion",
+        "kestra:///_checkpoints/t/0",
+        MINE + "/../../../../../../_kv/key.ion",
+        "../../_kv/key.ion",
+    ],
+)
+def test_what_belongs_to_others_is_refused(lookups: WorkerLookups, address: str) -> None:
+    for ask in (lookups.file_size, lookups.file_exists, lookups.is_file_empty):
+        with pytest.raises(UserError) as caught:
+            ask(address, VARIABLES)
+        assert not isinstance(caught.value, NotFound)
+    with pytest.raises(UserError):
+        lookups.read(address, None, VARIABLES)
+
+
+def test_a_path_is_a_file_of_the_namespace(lookups: WorkerLookups) -> None:
+    assert lookups.read("dir/n.txt", None, VARIABLES) == "namespace file"
+    address = lookups.file_uri("dir/n.txt", None, VARIABLES)
+    assert address == "kestra:///acme/test/_files/dir/n.txt"
+    assert lookups.read(address, None, VARIABLES) == "namespace file"
+    assert not lookups.file_exists("missing.txt", VARIABLES)
+
+
+def test_a_secret_is_decoded_and_will_be_masked(
+    lookups: WorkerLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_API_KEY", "b3BlbiBzZXNhbWU=")
+
+    assert lookups.secret("api_key", None, None, False, VARIABLES) == "open sesame"
+    assert secrets == ["open sesame"]
+    with pytest.raises(NotFound, match="Cannot find secret for key 'nope'"):
+        lookups.secret("nope", None, None, False, VARIABLES)
+
+
+def test_templates_reach_the_lookups(lookups: WorkerLookups) -> None:
+    renderer = Renderer(RenderContext(lookups=lookups))
+    variables = {**VARIABLES, "inputs": {"mine": MINE, "foreign": FOREIGN}}
+
+    assert renderer.text("{{ read(inputs.mine) }}", variables) == f"at {MINE}"
+    with pytest.raises(UserError, match="didn't belong to the current execution"):
+        renderer.text("{{ read(inputs.foreign) }}", variables)

@@ -201,5 +201,5 @@ def test_a_paused_partition_stays_paused_over_a_rebalance_that_keeps_it(log: Eve
     first.resume(told.owned)
     (kept,) = told.owned
     assert keys(take(first, 1)) == ["a" if kept.partition == 0 else "b"]
-    first.close()
     second.close()
+    first.close()

@@ -24,15 +24,15 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
-import structlog
 
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import LogUnavailable
 from tiercel_engine.eventlog.base import Record, TopicPartition
 from tiercel_engine.eventlog.local import LocalLog
+from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas.topics import DAY_MS, Topic
 
-log = structlog.get_logger(__name__)
+log = get_logger()
 
 #: A row id is `partition number << OFFSET_BITS | offset`.
 OFFSET_BITS = 44

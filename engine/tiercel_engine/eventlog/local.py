@@ -24,7 +24,14 @@ from typing import Protocol
 import msgspec
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import OwnerFenced, PartitionsLost, ProgrammingError, RecordTooLarge
+from tiercel_engine.errors import (
+    CommitUncertain,
+    LogUnavailable,
+    OwnerFenced,
+    PartitionsLost,
+    ProgrammingError,
+    RecordTooLarge,
+)
 from tiercel_engine.eventlog.base import (
     RECORD_BYTES_MAX,
     Appender,
@@ -324,7 +331,10 @@ class LocalTransactions:
         assert isinstance(consumer, LocalConsumer), "a consumer of this log is needed"
         for record in records:
             self._log.check(record)
-        self._log.write(Write(records, consumed, consumer, self._owner, self._epoch))
+        try:
+            self._log.write(Write(records, consumed, consumer, self._owner, self._epoch))
+        except LogUnavailable as error:
+            raise CommitUncertain(str(error)) from error
 
     def close(self) -> None:
         """Nothing is held between commits."""

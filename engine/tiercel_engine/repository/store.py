@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -31,8 +32,10 @@ from tiercel_engine.repository.tables import (
     task_runs,
 )
 
-#: Keys per SELECT; both databases have a limit on parameters.
-KEYS_PER_QUERY_MAX = 500
+#: Keys per SELECT, as both databases have a limit on parameters, and rows per JSON text.
+ROWS_PER_STATEMENT_MAX = 500
+
+_encode = msgspec.json.Encoder().encode
 
 
 def open_store(url: str) -> Store:
@@ -63,7 +66,7 @@ class SqlStore(SqlReadModels):
         rows = [{"topic": t, "partition": p, "next_offset": 0} for t, p in sorted(lanes)]
         if rows:
             with self._writing() as connection:
-                connection.exec_driver_sql(self._sql.open_lane, rows)
+                self._sql.open_lane.run(connection, rows)
         offsets = self.indexed_offsets()
         return {lane: offsets[lane] for lane in lanes}
 
@@ -107,7 +110,7 @@ class SqlStore(SqlReadModels):
             self._move_offsets(connection, changes.offsets)
             for statement, rows in steps:
                 if rows:
-                    connection.exec_driver_sql(statement, rows)
+                    statement.run(connection, rows)
 
     def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
         with self._writing() as connection:
@@ -130,7 +133,7 @@ class SqlStore(SqlReadModels):
             for (topic, partition), (before, after) in sorted(offsets.items())
         ]
         # One primary key per row of parameters: as many rows as parameters, or one did not match.
-        if connection.exec_driver_sql(self._sql.move_offset, rows).rowcount != len(rows):
+        if self._sql.move_offset.run(connection, rows) != len(rows):
             raise OffsetsMoved(
                 f"Expected to go on from {dict(offsets)} (before, after), but another indexer "
                 "has moved one of these offsets."
@@ -142,15 +145,35 @@ class SqlStore(SqlReadModels):
             yield connection
 
 
+class _Statement(NamedTuple):
+    """A statement as text of one database, to run for many rows at once.
+
+    Attributes:
+        takes_json: it takes all rows as one JSON text; else it runs once per row.
+    """
+
+    text: str
+    takes_json: bool = False
+
+    def run(self, connection: sa.Connection, rows: list[Row]) -> int:
+        """Run it for `rows`; how many rows of the table matched."""
+        if not self.takes_json:
+            return connection.exec_driver_sql(self.text, rows).rowcount
+        return sum(
+            connection.exec_driver_sql(self.text, {"rows": _encode(some).decode()}).rowcount
+            for some in _chunks(rows)
+        )
+
+
 class _Statements:
-    """The statements of `write` as text in the words of one database, to run for many rows.
+    """The statements of the write side in the words of one database.
 
     Compiled once: going through SQLAlchemy's parameters for each row costs as much as the insert.
     """
 
     def __init__(self, dialect: sa.Dialect) -> None:
         self._dialect = dialect
-        self._insert: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
+        self._is_postgresql = dialect.name == "postgresql"
         self.put_execution = self._overwrite(executions)
         self.put_task_run = self._overwrite(task_runs)
         self.add_record = self._keep(execution_records)
@@ -161,40 +184,64 @@ class _Statements:
         self.remove_task_run = self._remove(task_runs)
         self.remove_label = self._remove(labels)
         lane = indexed_offsets.c
-        self.move_offset = self._text(
-            indexed_offsets.update()
-            .where(
-                lane.topic == sa.bindparam("lane_topic"),
-                lane.partition == sa.bindparam("lane_partition"),
-                lane.next_offset == sa.bindparam("before"),
+        self.move_offset = _Statement(
+            self._text(
+                indexed_offsets.update()
+                .where(
+                    lane.topic == sa.bindparam("lane_topic"),
+                    lane.partition == sa.bindparam("lane_partition"),
+                    lane.next_offset == sa.bindparam("before"),
+                )
+                .values(next_offset=sa.bindparam("after"))
             )
-            .values(next_offset=sa.bindparam("after"))
         )
 
-    def _overwrite(self, table: sa.Table) -> str:
-        """Insert a row, or overwrite the one with the same primary key."""
+    def _overwrite(self, table: sa.Table) -> _Statement:
+        """Insert rows, or overwrite those with the same primary key."""
         insert = self._insert(table)
         new = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
         keys = list(table.primary_key.columns)
-        return self._text(insert.on_conflict_do_update(index_elements=keys, set_=new))
+        text = self._text(insert.on_conflict_do_update(index_elements=keys, set_=new))
+        return _Statement(text, self._is_postgresql)
 
-    def _keep(self, table: sa.Table) -> str:
-        """Insert a row, or leave the one with the same primary key as it is."""
-        return self._text(self._insert(table).on_conflict_do_nothing())
+    def _keep(self, table: sa.Table) -> _Statement:
+        """Insert rows, or leave those with the same primary key as they are."""
+        insert = self._insert(table)
+        return _Statement(self._text(insert.on_conflict_do_nothing()), self._is_postgresql)
 
-    def _remove(self, table: sa.Table) -> str:
-        """Remove the row with a primary key."""
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """The insert of one row; on PostgreSQL of many as JSON, as a message for each is dear.
+
+        Measured there: a message per row costs us 500 µs of CPU per execution, arrays 810 µs,
+        JSON 360 µs.
+        """
+        if not self._is_postgresql:
+            return sqlite.insert(table)
+        # Without collations, which the columns of a function have none of.
+        columns = [
+            sa.column(c.name, sa.Text() if isinstance(c.type, sa.Text) else c.type)
+            for c in table.columns
+        ]
+        text = sa.bindparam("rows", type_=sa.Text())
+        rows = sa.func.json_to_recordset(sa.cast(text, postgresql.JSON))
+        source = rows.table_valued(*columns).render_derived(with_types=True)
+        names = [c.name for c in columns]
+        return postgresql.insert(table).from_select(names, sa.select(*source.c))
+
+    def _remove(self, table: sa.Table) -> _Statement:
+        """Remove the rows with these primary keys."""
         keys = table.primary_key.columns
-        return self._text(
-            table.delete().where(*(column == sa.bindparam(column.name) for column in keys))
+        return _Statement(
+            self._text(
+                table.delete().where(*(column == sa.bindparam(column.name) for column in keys))
+            )
         )
 
-    def _text(self, statement: sa.Executable) -> str:
-        assert isinstance(statement, sa.ClauseElement)
+    def _text(self, statement: sa.ClauseElement) -> str:
         return str(statement.compile(dialect=self._dialect))
 
 
 def _chunks(keys: Sequence[Any]) -> Iterator[list[Any]]:
     rest = iter(keys)
-    while some := list(islice(rest, KEYS_PER_QUERY_MAX)):
+    while some := list(islice(rest, ROWS_PER_STATEMENT_MAX)):
         yield some

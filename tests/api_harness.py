@@ -91,19 +91,7 @@ class ApiServer:
             rng=Random(1),
             instance="executor-0",
         )
-        self.app = create_app(
-            Services(
-                log=log,
-                topics=self.topics,
-                catalog=self.catalog,
-                models=self.store,
-                storage=self.storage,
-                registry=self.registry,
-                clock=self.clock,
-                settings=settings,
-                indexed=self.indexer.on_indexed,
-            )
-        )
+        self.app = create_app(self._services(settings))
         self.appender = log.appender()
         self.jobs = log.tail([self.topics.jobs.name], from_beginning=True)
         self.session = requests.Session()
@@ -114,6 +102,19 @@ class ApiServer:
             threading.Thread(target=run, daemon=True)
             for run in (self.executor.run, self.indexer.run, self._loop.run_forever)
         ]
+
+    def _services(self, settings: ApiSettings) -> Services:
+        return Services(
+            log=self.log,
+            topics=self.topics,
+            catalog=self.catalog,
+            models=self.store,
+            storage=self.storage,
+            registry=self.registry,
+            clock=self.clock,
+            settings=settings,
+            indexed=self.indexer.on_indexed,
+        )
 
     def start(self) -> None:
         for thread in self._threads:
@@ -203,22 +204,7 @@ class ApiServer:
             StartAttempt(execution_id, job.task_run_id, job.attempt, job.epoch, WORKER, now_us),
         )
         self.say(job, "INFO", "welcome")
-        self.append(
-            self.topics.metrics.name,
-            execution_id,
-            MetricEntry(
-                namespace=job.namespace,
-                flow_id=job.flow_id,
-                execution_id=execution_id,
-                task_run_id=job.task_run_id,
-                task_id=job.task_id,
-                type="counter",
-                name="words",
-                value=1.0,
-                at_us=now_us,
-                tags={"kind": "greeting"},
-            ),
-        )
+        self.count(job)
         self.append(
             self.topics.commands.name,
             execution_id,
@@ -252,6 +238,25 @@ class ApiServer:
                 task_id=job.task_id,
                 attempt=job.attempt,
                 thread=WORKER,
+            ),
+        )
+
+    def count(self, job: TaskJob) -> None:
+        """Add a metric to the task."""
+        self.append(
+            self.topics.metrics.name,
+            job.execution_id,
+            MetricEntry(
+                namespace=job.namespace,
+                flow_id=job.flow_id,
+                execution_id=job.execution_id,
+                task_run_id=job.task_run_id,
+                task_id=job.task_id,
+                type="counter",
+                name="words",
+                value=1.0,
+                at_us=self.clock.now_us(),
+                tags={"kind": "greeting"},
             ),
         )
 

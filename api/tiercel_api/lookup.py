@@ -122,35 +122,37 @@ async def runnable_flow(request: web.Request, namespace: str, flow_id: str) -> F
     return flow
 
 
-def is_fresh(request: web.Request, parameter: str = "executionId") -> bool:
+def is_fresh(request: web.Request) -> bool:
     """Whether the id says that it was made so recently that the read model may not know it."""
     services = request.app[SERVICES]
-    made_us = made_at_us(request.match_info[parameter])
+    made_us = made_at_us(request.match_info["executionId"])
     if made_us is None:
         return False
     age_s = (services.clock.now_us() - made_us) / 1_000_000
     return abs(age_s) < services.settings.fresh_s
 
 
-async def execution_of(request: web.Request, parameter: str = "executionId") -> JsonObject:
+async def execution_of(request: web.Request) -> JsonObject:
     """The execution that the path names. Waits for the read model when the id is fresh.
 
     Raises:
         NotFound: there is none.
     """
-    execution_id = request.match_info[parameter]
-    document = await request.app[READS].execution(execution_id)
-    if document is not None:
-        return await request.app[FILES].redeemed(document)
-    if is_fresh(request, parameter):
-        document = await execution_at(request, execution_id, 1)
+    execution_id = request.match_info["executionId"]
+    document = await execution_at(request, execution_id, 1, None if is_fresh(request) else 0.0)
     if document is None:
         raise NotFound("")
     return document
 
 
-async def execution_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject | None:
-    """The execution once the read model holds this event of it; None: it does not in time."""
-    timeout_s = request.app[SERVICES].settings.index_timeout_s
+async def execution_at(
+    request: web.Request, execution_id: str, sequence: int, timeout_s: float | None = None
+) -> JsonObject | None:
+    """The execution once the read model holds this event of it; None: it does not in time.
+
+    `timeout_s` None: as long as the settings allow.
+    """
+    if timeout_s is None:
+        timeout_s = request.app[SERVICES].settings.index_timeout_s
     document = await request.app[READS].execution_at(execution_id, max(1, sequence), timeout_s)
     return None if document is None else await request.app[FILES].redeemed(document)

@@ -57,10 +57,6 @@ class Reads:
         """Run a blocking function in one of the reading threads."""
         return await self._loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
-    async def execution(self, execution_id: str) -> JsonObject | None:
-        """The execution's document as it stands; None: not there."""
-        return await self.call(self._models.execution, execution_id)
-
     async def execution_at(
         self, execution_id: str, sequence: int, timeout_s: float
     ) -> JsonObject | None:
@@ -74,16 +70,21 @@ class Reads:
         while True:
             woken = self._wait_for(execution_id)
             try:
-                if await self.call(self._models.execution_sequence, execution_id) >= sequence:
-                    return await self.execution(execution_id)
+                document = await self.call(self._look, execution_id, sequence)
                 left_s = deadline - time.monotonic()
-                if left_s <= 0:
-                    return None
+                if document is not None or left_s <= 0:
+                    return document
                 await asyncio.wait({woken}, timeout=min(pause_s, left_s))
             finally:
                 self._forget(execution_id, woken)
             if not self._is_told:
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    def _look(self, execution_id: str, sequence: int) -> JsonObject | None:
+        """The document if it holds the event. Runs in a reading thread."""
+        if sequence > 1 and self._models.execution_sequence(execution_id) < sequence:
+            return None
+        return self._models.execution(execution_id)
 
     def _wait_for(self, execution_id: str) -> asyncio.Future[None]:
         if self._count >= WAITING_MAX:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote
 
 import pytest
 import requests
 from tests.api_harness import DEADLINE_S, YAML, ApiServer, api_server, flow_source
 
 from tiercel_api.services import ApiSettings
-from tiercel_engine.storage.uri import belongs_to
 from tiercel_schemas.ids import make_id
 
 GREETING = """inputs:
@@ -25,22 +21,13 @@ GREETING = """inputs:
     type: INT
     required: false
 """
-ORDERS = """inputs:
-  - id: orders
-    type: FILE
-"""
 
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     with api_server(tmp_path_factory.mktemp("executions"), embedded=True) as server:
         server.save_flow(flow_source("hello", GREETING + "labels:\n  room: kitchen"))
-        server.save_flow(flow_source("orders", ORDERS))
         server.save_flow(flow_source("plain"))
-        server.save_flow(flow_source("off", "disabled: true"))
-        server.save_flow(
-            flow_source("needs", "inputs:\n  - id: who\n    type: STRING\n  - {id: n, type: INT}")
-        )
         yield server
 
 
@@ -151,156 +138,6 @@ def test_waiting_has_an_end(tmp_path: Path) -> None:
         document = api.post("/executions/house.kitchen/plain?wait=true").json()
 
         assert document["state"]["current"] == "RUNNING"
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        {"files": {"greeting": (None, "hi"), "count": (None, "7")}},
-        {"data": {"greeting": "hi", "count": "7"}},
-    ],
-    ids=["multipart", "urlencoded"],
-)
-def test_inputs_come_by_form(api: ApiServer, sent: dict[str, Any]) -> None:
-    document = api.post("/executions/house.kitchen/hello", **sent).json()
-
-    assert document["inputs"] == {"greeting": "hi", "count": 7}
-    read = api.get(f"/executions/{document['id']}").json()
-    assert read["inputs"] == {"greeting": "hi", "count": 7}
-
-
-@pytest.mark.parametrize(
-    ("part", "filename", "stored_as"),
-    [
-        ("orders", "may.csv", "may.csv"),
-        ("files", "orders", "orders"),
-        ("orders", "orders", "orders"),
-        ("orders", "../../../etc/passwd", "passwd"),
-    ],
-    ids=["curl", "kestra", "kestrapy", "hostile"],
-)
-def test_a_file_is_stored_for_its_input(
-    api: ApiServer, part: str, filename: str, stored_as: str
-) -> None:
-    # given
-    content = b"id,price\n1,2\n" * 10
-
-    # when
-    document = api.post(
-        "/executions/house.kitchen/orders", files={part: (filename, content, "text/csv")}
-    ).json()
-
-    # then
-    uri = document["inputs"]["orders"]
-    assert belongs_to(uri, "house.kitchen", "orders", document["id"])
-    assert uri.endswith(f"/executions/{document['id']}/inputs/orders/{stored_as}")
-    assert api.storage.get(uri) == content
-    path = f"/executions/{document['id']}/file"
-    download = api.get(path, params={"path": uri})
-    assert download.content == content
-    assert download.headers["Content-Type"] == "application/octet-stream"
-    assert download.headers["X-Content-Type-Options"] == "nosniff"
-    assert api.get(f"{path}/metas", params={"path": uri}).json() == {"size": len(content)}
-
-
-def test_a_large_file_passes_through_in_blocks(api: ApiServer) -> None:
-    content = bytes(range(256)) * 20_000
-
-    document = api.post(
-        "/executions/house.kitchen/orders", files={"orders": ("big", content)}
-    ).json()
-
-    assert api.storage.get(document["inputs"]["orders"]) == content
-
-
-def test_files_above_the_limit_leave_nothing_behind(tmp_path: Path) -> None:
-    with api_server(tmp_path, ApiSettings(upload_bytes_max=100_000)) as api:
-        api.save_flow(flow_source("orders", ORDERS))
-
-        response = api.post(
-            "/executions/house.kitchen/orders", files={"orders": ("big", b"x" * 2_000_000)}
-        )
-
-        assert response.status_code == 413
-        assert list(api.storage.list("kestra:///house")) == []
-
-
-def test_a_file_of_another_execution_is_asked_for_there(api: ApiServer) -> None:
-    # given
-    sent = {"orders": ("a.csv", b"a")}
-    first = api.post("/executions/house.kitchen/orders", files=sent).json()
-    second = api.post("/executions/house.kitchen/orders", files=sent).json()
-    uri = first["inputs"]["orders"]
-
-    # when
-    response = api.get(f"/executions/{second['id']}/file", params={"path": uri})
-    outside = api.get(f"/executions/{second['id']}/file", params={"path": "kestra:///a/b"})
-    above = api.get(f"/executions/{second['id']}/file", params={"path": "kestra:///../b"})
-
-    # then
-    assert response.status_code == 302
-    there = f"/api/v1/executions/{first['id']}/file?path={uri}"
-    assert unquote(response.headers["Location"]) == there
-    assert outside.status_code == 422
-    assert outside.json()["message"].startswith("Illegal argument: Invalid prefix path")
-    assert above.status_code == 422
-
-
-def test_large_inputs_are_kept_out_of_the_log_and_answered_whole(api: ApiServer) -> None:
-    text = "many words " * 20_000
-
-    document = api.post("/executions/house.kitchen/hello", files={"greeting": (None, text)}).json()
-
-    assert document["inputs"]["greeting"] == text
-    read = api.get(f"/executions/{document['id']}").json()
-    assert read["inputs"]["greeting"] == text
-
-
-@pytest.mark.parametrize(
-    ("path", "sent", "status", "message"),
-    [
-        ("/house.kitchen/nobody", {}, 404, "Not Found: Requested Flow is not found."),
-        ("/house.kitchen/hello?revision=9", {}, 404, "Not Found: Requested Flow is not found."),
-        ("/house.kitchen/off", {}, 409, "Illegal state: Requested Flow is disabled."),
-        ("/house.kitchen/hello", {"json": {"greeting": "x"}}, 415, "Unsupported Media Type: "),
-        ("/house.kitchen/hello?labels=nothing", {}, 422, "Illegal argument: Invalid queryString"),
-        ("/house.kitchen/hello?labels=system.x:y", {}, 422, "Illegal argument: System labels"),
-        ("/house.kitchen/hello?revision=x", {}, 400, "Bad Request: "),
-        ("/house.kitchen/hello?kind=ODD", {}, 422, "Illegal argument: "),
-        ("/house.kitchen/hello?scheduleDate=soon", {}, 422, "Illegal argument: "),
-    ],
-)
-def test_what_cannot_be_started_is_refused(
-    api: ApiServer, path: str, sent: dict[str, Any], status: int, message: str
-) -> None:
-    response = api.post(f"/executions{path}", **sent)
-
-    assert response.status_code == status
-    assert response.json()["message"].startswith(message)
-    assert response.json()["_links"]["self"]["href"] == f"/api/v1/executions{path}"
-
-
-def test_missing_and_mistyped_inputs_are_named(api: ApiServer) -> None:
-    response = api.post("/executions/house.kitchen/needs", files={"n": (None, "abc")})
-
-    assert response.status_code == 422
-    assert response.json()["message"].startswith(
-        "Invalid entity: who: Invalid input for `who`, missing required input, but received `null`"
-    )
-    assert [e["path"] for e in response.json()["_embedded"]["errors"]] == ["who", "n"]
-
-
-def test_inputs_can_be_checked_without_starting(api: ApiServer) -> None:
-    response = api.post("/executions/house.kitchen/needs/validate", files={"n": (None, "abc")})
-
-    body = response.json()
-    assert response.status_code == 200
-    assert [(row["input"]["id"], row["enabled"]) for row in body["inputs"]] == [
-        ("who", True),
-        ("n", True),
-    ]
-    assert all(row["errors"] for row in body["inputs"])
-    assert api.get("/executions?namespace=house.kitchen&flowId=needs").json()["total"] == 0
 
 
 @pytest.mark.parametrize("execution_id", ["nope", "2grX5HqF0QMEhDJun8GvkH"])
@@ -426,82 +263,6 @@ def test_an_execution_can_wait_for_its_date(api: ApiServer) -> None:
     document = response.json()
     assert document["scheduleDate"] == "2998-12-31T23:00:00Z"
     assert api.get(f"/executions/{document['id']}").json()["state"]["current"] == "CREATED"
-
-
-def events(response: requests.Response) -> Iterator[tuple[str, Any]]:
-    """(id, data) of each server-sent event."""
-    event_id = ""
-    for line in response.iter_lines():
-        text = line.decode()
-        if text.startswith("id: "):
-            event_id = text[4:]
-        elif text.startswith("data: "):
-            yield event_id, json.loads(text[6:])
-
-
-def test_following_an_execution_shows_it_until_its_end(api: ApiServer) -> None:
-    # given
-    execution_id = api.post("/executions/house.kitchen/plain").json()["id"]
-    path = f"/executions/{execution_id}/follow"
-
-    # when
-    with api.get(path, stream=True) as response:
-        stream = events(response)
-        first = next(stream)
-        api.work(execution_id)
-        rest = list(stream)
-
-    # then
-    assert response.headers["Content-Type"] == "text/event-stream"
-    assert first[0] == "progress"
-    assert first[1]["state"]["current"] in ("CREATED", "RUNNING")
-    assert [event_id for event_id, _ in rest[:-1]] == ["progress"] * (len(rest) - 1)
-    assert rest[-1][0] == "end"
-    assert rest[-1][1]["state"]["current"] == "SUCCESS"
-    with api.get(path, stream=True) as again:
-        assert [event_id for event_id, _ in events(again)] == ["end"]
-
-
-def test_following_a_log_shows_each_line_once(api: ApiServer) -> None:
-    # given
-    execution_id = api.post("/executions/house.kitchen/plain").json()["id"]
-    job = api.work(execution_id)
-    api.say(job, "WARN", "stored")
-    api.until(f"/logs/{execution_id}", lambda found: len(found) == 2)
-
-    # when
-    with api.get(f"/logs/{execution_id}/follow?minLevel=INFO", stream=True) as response:
-        stream = events(response)
-        stored = [next(stream), next(stream)]
-        api.say(job, "DEBUG", "too quiet")
-        api.say(job, "ERROR", "live")
-        live = next(stream)
-
-    # then
-    assert [data["message"] for _, data in stored] == ["welcome", "stored"]
-    assert live[0] == "progress"
-    assert live[1] == api.until(f"/logs/{execution_id}", lambda found: len(found) == 4)[-1]
-
-
-def test_a_body_that_is_no_form_is_a_bad_request(api: ApiServer) -> None:
-    response = api.post(
-        "/executions/house.kitchen/hello",
-        data=b"not a form",
-        headers={"Content-Type": "multipart/form-data; boundary=xx"},
-    )
-
-    assert response.status_code == 400
-
-
-def test_an_empty_form_is_like_no_body(api: ApiServer) -> None:
-    response = api.post(
-        "/executions/house.kitchen/hello",
-        data=b"--xx--\r\n",
-        headers={"Content-Type": "multipart/form-data; boundary=xx"},
-    )
-
-    assert response.status_code == 200
-    assert response.json()["inputs"]["greeting"] == "hey"
 
 
 def test_an_update_is_executed_at_once(api: ApiServer) -> None:

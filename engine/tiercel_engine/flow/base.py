@@ -8,7 +8,6 @@ any depth, also inside the task types of third parties.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Protocol
 
 from pydantic import (
@@ -41,13 +40,13 @@ class BuildContext(Protocol):
     #: The class that read each mapping of the source, by the mapping's id().
     classes: dict[int, type[Part]]
 
-    def task(self, properties: Mapping[str, Any]) -> Any:
+    def task(self, properties: dict[str, Any]) -> Any:
         """The task with these properties, as its own type."""
 
-    def trigger(self, properties: Mapping[str, Any]) -> Any:
+    def trigger(self, properties: dict[str, Any]) -> Any:
         """The trigger with these properties, as its own type."""
 
-    def remember(self, part: Part, properties: Mapping[str, Any]) -> None:
+    def remember(self, part: Any, properties: dict[str, Any]) -> None:
         """Keep which mapping of the source a part was built from, for error positions."""
 
 

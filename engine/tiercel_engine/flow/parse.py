@@ -9,7 +9,7 @@ The error texts and paths are those that clients of the peer know (samples err-*
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -95,16 +95,18 @@ class _Context:
         # Merged properties are kept alive as long as the ids above are used.
         self._kept: list[Any] = []
 
-    def task(self, properties: Mapping[str, Any]) -> Task:
+    def task(self, properties: dict[str, Any]) -> Task:
         task: Task = self._build(properties, self._types.task_type, UnknownTask)
         return task
 
-    def trigger(self, properties: Mapping[str, Any]) -> Trigger:
+    def trigger(self, properties: dict[str, Any]) -> Trigger:
         trigger: Trigger = self._build(properties, self._types.trigger_type, UnknownTrigger)
         return trigger
 
-    def remember(self, part: Part, properties: Mapping[str, Any]) -> None:
+    def remember(self, part: Any, properties: dict[str, Any]) -> None:
         self.origins[id(part)] = properties
+        if "id" in properties:  # written as a number, it is text all the same
+            properties["id"] = part.id
 
     def _build(self, properties: Any, lookup: Any, unknown: Any) -> Any:
         name = properties.get("type")
@@ -126,8 +128,8 @@ class _Context:
             if not self._lenient:
                 raise
             return self._unknown(unknown, merged, error.errors()[0]["msg"])
-        part._properties = merged
         self.remember(part, properties)
+        part._properties = {**merged, "id": part.id} if merged is not properties else merged
         return part
 
     def _unknown(self, cls: Any, properties: Any, problem: str) -> Any:
@@ -177,7 +179,10 @@ def _as_answered(flow: Flow, data: dict[str, Any]) -> dict[str, Any]:
         "revision": flow.revision,
     }
     if data.get("inputs"):
-        answer["inputs"] = [_input_as_answered(written) for written in data["inputs"]]
+        answer["inputs"] = [
+            _input_as_answered(part.id, written)
+            for part, written in zip(flow.inputs, data["inputs"], strict=True)
+        ]
     answer["disabled"] = flow.disabled
     answer["deleted"] = flow.deleted
     for key, value in data.items():
@@ -190,7 +195,7 @@ def _as_answered(flow: Flow, data: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _input_as_answered(written: dict[str, Any]) -> dict[str, Any]:
+def _input_as_answered(input_id: str, written: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in written.items() if value is not None}
-    identity = {"id": rest.pop("id", rest.pop("name", None)), "type": rest.pop("type")}
-    return {**identity, "required": rest.pop("required", True), **rest}
+    identity = {"id": input_id, "type": rest["type"], "required": rest.get("required", True)}
+    return {**identity, **{k: v for k, v in rest.items() if k not in (*identity, "name")}}

@@ -67,8 +67,13 @@ def test_labels_may_be_a_list_of_keys_and_values() -> None:
 
 
 def test_scalars_become_text_where_text_is_wanted() -> None:
-    flow = load("id: 1\nnamespace: 2\ntasks: [{id: true, type: test.Say, message: 4.5}]")
+    flow = load(
+        "id: 1\nnamespace: 2\ntasks: [{id: true, type: test.Say, message: 4.5}]\n"
+        "inputs: [{id: 1.5, type: INT}, {name: 7, type: INT}]"
+    )
     assert (flow.id, flow.namespace) == ("1", "2")
+    assert [each["id"] for each in flow.properties["inputs"]] == ["1.5", "7"]
+    assert flow.properties["tasks"][0]["id"] == "true"
     task = flow.task("true")
     assert isinstance(task, Say)
     assert task.message == "4.5"

@@ -135,8 +135,6 @@ def play(client: Client, scene: Scene) -> list[str]:
     said = "\n".join(str(entry["message"]) for entry in client.logs(execution_id))
     for metric in client.metrics(execution_id):
         console.print(f"[dim]metric[/] {metric['taskId']} {metric['name']} = {metric['value']:g}")
-    for name, value in (execution.get("outputs") or {}).items():
-        console.print(f"[dim]output[/] {name} = {value}")
     return list(faults(scene, execution, said))
 
 

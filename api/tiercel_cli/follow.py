@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from threading import Thread
 from typing import Any
@@ -24,12 +25,13 @@ SHOWN_LEVEL = "DEBUG"
 #: Changes that were read and not yet drawn; a full queue holds the streams back.
 CHANGES_MAX = 10_000
 #: After the end: log lines are awaited until none came for this long …
-LOGS_QUIET_S = 0.4
+LOGS_QUIET_S = 0.25
 #: … and this many at the most.
 LOGS_AFTER_END_MAX = 10_000
 
 JsonObject = dict[str, Any]
 Change = tuple[str, Any]
+LineKey = tuple[str, str, str]
 
 
 def follow_execution(client: Client, execution_id: str, as_json: bool = False) -> ExitCode:
@@ -43,11 +45,15 @@ def follow_execution(client: Client, execution_id: str, as_json: bool = False) -
             return _follow_json(client, execution_id)
         console = Console(highlight=False, soft_wrap=True)
         if console.is_terminal:
-            return _follow_tree(client, execution_id)
-        return _show(client, execution_id, ExecutionLines(SystemClock(), console))
+            last = _follow_tree(client, execution_id)
+        else:
+            last = _show(client, execution_id, ExecutionLines(SystemClock(), console))
     except KeyboardInterrupt:
         print_note(f"{execution_id} goes on. See it again: tiercel execution follow {execution_id}")
         return ExitCode.INTERRUPTED
+    for name, value in (last.get("outputs") or {}).items():
+        print_line(f"{name} = {value}")
+    return exit_code_of(last["state"]["current"])
 
 
 def _follow_json(client: Client, execution_id: str) -> ExitCode:
@@ -58,13 +64,13 @@ def _follow_json(client: Client, execution_id: str) -> ExitCode:
     return exit_code_of(state)
 
 
-def _follow_tree(client: Client, execution_id: str) -> ExitCode:
+def _follow_tree(client: Client, execution_id: str) -> JsonObject:
     tree = ExecutionTree(SystemClock())
     with Live(tree, refresh_per_second=FRAMES_PER_S, vertical_overflow="visible"):
         return _show(client, execution_id, tree)
 
 
-def _show(client: Client, execution_id: str, view: ExecutionTree | ExecutionLines) -> ExitCode:
+def _show(client: Client, execution_id: str, view: ExecutionTree | ExecutionLines) -> JsonObject:
     last: JsonObject = {}
     for kind, document in _changes(client, execution_id):
         if kind == "log":
@@ -72,10 +78,7 @@ def _show(client: Client, execution_id: str, view: ExecutionTree | ExecutionLine
         else:
             view.update(document)
             last = document
-    for name, value in (last.get("outputs") or {}).items():
-        if isinstance(view, ExecutionLines):
-            print_line(f"{name} = {value}")
-    return exit_code_of(last["state"]["current"])
+    return last
 
 
 def _changes(client: Client, execution_id: str) -> Iterator[Change]:
@@ -83,20 +86,41 @@ def _changes(client: Client, execution_id: str) -> Iterator[Change]:
     changes: queue.Queue[Change] = queue.Queue(CHANGES_MAX)
     Thread(target=_pump_execution, args=(client, execution_id, changes), daemon=True).start()
     Thread(target=_pump_logs, args=(client, execution_id, changes), daemon=True).start()
+    seen: Counter[LineKey] = Counter()
     while True:
         kind, document = changes.get()
         if kind == "end":
             break
         if kind == "error":
             raise document
+        if kind == "log":
+            seen[_key(document)] += 1
         yield kind, document
+    for document in _last_lines(client, execution_id, changes, seen):
+        yield "log", document
+
+
+def _last_lines(
+    client: Client, execution_id: str, changes: queue.Queue[Change], seen: Counter[LineKey]
+) -> Iterator[JsonObject]:
+    """Lines that the stream brings after the end, then those that it did not bring in time."""
     for _ in range(LOGS_AFTER_END_MAX):
         try:
             kind, document = changes.get(timeout=LOGS_QUIET_S)
         except queue.Empty:
-            return
+            break
         if kind == "log":
-            yield kind, document
+            seen[_key(document)] += 1
+            yield document
+    for entry in client.logs(execution_id, SHOWN_LEVEL):
+        if seen[_key(entry)] > 0:
+            seen[_key(entry)] -= 1
+        else:
+            yield entry
+
+
+def _key(entry: JsonObject) -> LineKey:
+    return str(entry.get("timestamp")), str(entry.get("taskRunId")), str(entry.get("message"))
 
 
 def _pump_execution(client: Client, execution_id: str, changes: queue.Queue[Change]) -> None:

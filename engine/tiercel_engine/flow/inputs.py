@@ -88,7 +88,10 @@ def resolve(
     )
     if violations:
         raise InvalidInput(violations)
-    return _nested(outcomes)
+    resolved: dict[str, Any] = {}
+    for outcome in outcomes:
+        _put(resolved, outcome)
+    return resolved
 
 
 def examine(
@@ -109,45 +112,20 @@ def examine(
     except CycleError:  # refused when a flow is saved; a stored one is taken as it is written
         order = list(needs)
     done: dict[str, InputOutcome] = {}
+    known: dict[str, Any] = {}
     for input_id in order:
         definition = by_id[input_id]
-        variables = {"inputs": _nested(done.values())}
+        variables = {"inputs": known}
         try:
-            if not _is_enabled(definition, done, variables, render):
-                done[input_id] = InputOutcome(definition, enabled=False)
-                continue
-            done[input_id] = _one(definition, given, variables, render, encrypt)
+            if _is_enabled(definition, done, variables, render):
+                outcome = _one(definition, given, variables, render, encrypt)
+            else:
+                outcome = InputOutcome(definition, enabled=False)
         except InvalidExpression as error:
-            done[input_id] = InputOutcome(definition, problem=_problem(definition, error, None))
+            outcome = InputOutcome(definition, problem=_problem(definition, error, None))
+        done[input_id] = outcome
+        _put(known, outcome)
     return [done[definition.id] for definition in inputs]
-
-
-def check_inputs(
-    flow: Flow,
-    given: Mapping[str, Any],
-    *,
-    render: Render | None = None,
-    encrypt: Encrypt | None = None,
-) -> list[dict[str, Any]]:
-    """What becomes of each input of `flow`, as the API's validation of inputs answers it.
-
-    Returns:
-        Per input, in the order in which they are written: `input` (its definition), `value`,
-        `enabled`, and `errors` (a list of `{message}`).
-    """
-    rows = []
-    written = {each["id"]: each for each in flow.properties.get("inputs", [])}
-    for outcome in examine(flow.inputs, given, render=render, encrypt=encrypt):
-        errors = [{"message": outcome.problem}] if outcome.problem else []
-        rows.append(
-            {
-                "input": written[outcome.input.id],
-                "value": outcome.value,
-                "enabled": outcome.enabled,
-                "errors": errors,
-            }
-        )
-    return rows
 
 
 def _is_enabled(
@@ -247,19 +225,14 @@ def _find(given: Mapping[str, Any], input_id: str) -> Any:
     return value
 
 
-def _nested(outcomes: Any) -> dict[str, Any]:
-    """Values by id, dotted ids as nested objects; inputs that are not asked for are left out."""
-    nested: dict[str, Any] = {}
-    for outcome in outcomes:
-        if not outcome.enabled:
-            continue
-        *path, name = outcome.input.id.split(".")
-        target = nested
-        for part in path:
-            inner = target.setdefault(part, {})
-            if not isinstance(inner, dict):
-                break
-            target = inner
-        else:
-            target[name] = outcome.value
-    return nested
+def _put(nested: dict[str, Any], outcome: InputOutcome) -> None:
+    """Add a value under its id, dotted ids as nested objects; none that is not asked for."""
+    if not outcome.enabled:
+        return
+    *path, name = outcome.input.id.split(".")
+    for part in path:
+        inner = nested.setdefault(part, {})
+        if not isinstance(inner, dict):
+            return
+        nested = inner
+    nested[name] = outcome.value

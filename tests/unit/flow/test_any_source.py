@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.flow.flow_types import HEAD, TYPES, load
 
 from tiercel_engine.errors import InvalidFlow
-from tiercel_engine.flow.inputs import check_inputs
+from tiercel_engine.flow.inputs import examine
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.validate import notices
 
@@ -39,7 +39,7 @@ def test_any_properties_give_a_flow_or_a_refusal(extra: dict[str, Any], lenient:
         flow = load(source, lenient=lenient)
         msgspec.json.encode(flow.properties)
         notices(flow, TYPES.replacement)
-        check_inputs(flow, dict.fromkeys((each.id for each in flow.inputs), "x"))
+        examine(flow.inputs, dict.fromkeys((each.id for each in flow.inputs), "x"))
 
 
 @settings(max_examples=150, deadline=None)

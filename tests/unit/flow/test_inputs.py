@@ -9,7 +9,7 @@ import pytest
 from tests.unit.flow.flow_types import FLOW, load, refusal
 
 from tiercel_engine.errors import InvalidExpression, InvalidInput
-from tiercel_engine.flow.inputs import check_inputs, resolve_inputs
+from tiercel_engine.flow.inputs import InputOutcome, examine, resolve_inputs
 from tiercel_engine.flow.model import Flow
 
 
@@ -212,26 +212,18 @@ def test_the_first_offered_value_may_be_selected_by_itself() -> None:
     assert resolved("type: SELECT, values: [b, a], autoSelectFirst: true", None) == "b"
 
 
-def test_checking_inputs_answers_a_row_for_each() -> None:
+def test_examining_inputs_tells_what_becomes_of_each_and_raises_nothing() -> None:
     flow = flow_with(
         "id: a, type: INT",
         "id: b, type: STRING, dependsOn: {inputs: [a], condition: '{{ nothing }}'}",
+        "id: c, type: INT",
     )
-    assert check_inputs(flow, {"a": "x"}, render=render) == [
-        {
-            "input": {"id": "a", "type": "INT", "required": True},
-            "value": None,
-            "enabled": True,
-            "errors": [
-                {"message": 'Invalid input for `a`, For input string: "x", but received `x`'}
-            ],
-        },
-        {
-            "input": flow.properties["inputs"][1],
-            "value": None,
-            "enabled": False,
-            "errors": [],
-        },
+    a, b, c = flow.inputs
+
+    assert examine(flow.inputs, {"a": "x", "c": "3"}, render=render) == [
+        InputOutcome(a, problem='Invalid input for `a`, For input string: "x", but received `x`'),
+        InputOutcome(b, enabled=False),
+        InputOutcome(c, value=3),
     ]
 
 

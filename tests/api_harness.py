@@ -41,6 +41,8 @@ from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.topics import Topics
 
 DEADLINE_S = 20.0
+#: Over Kafka a first group takes its time to form.
+START_TIMEOUT_S = 60.0
 YAML = {"Content-Type": "application/x-yaml"}
 WORKER = "worker-of-the-test"
 
@@ -69,9 +71,11 @@ tasks:
 class ApiServer:
     """The server under test, and the test's hand in its log."""
 
-    def __init__(self, log: EventLog, folder: Path, settings: ApiSettings) -> None:
+    def __init__(
+        self, log: EventLog, folder: Path, settings: ApiSettings, prefix: str = "tiercel."
+    ) -> None:
         self.clock = SystemClock()
-        self.topics = Topics(partitions=2)
+        self.topics = Topics(prefix, partitions=2)
         self.log = log
         self.log.create_topics(self.topics.all())
         self.storage = Storage(folder / "storage")
@@ -119,7 +123,7 @@ class ApiServer:
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
-        assert self.executor.ready.wait(DEADLINE_S)
+        assert self.executor.ready.wait(START_TIMEOUT_S)
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(DEADLINE_S)
 
     async def _listen(self) -> None:
@@ -286,10 +290,16 @@ def api_server(
     """A running server; over the SQLite log when `embedded`, else over the log in memory."""
     clock = SystemClock()
     log: EventLog = SqliteLog(folder / "log.db", clock) if embedded else MemoryLog(clock)
-    server = ApiServer(log, folder, settings or ApiSettings())
+    with running(ApiServer(log, folder, settings or ApiSettings())) as server:
+        yield server
+
+
+@contextmanager
+def running(server: ApiServer) -> Iterator[ApiServer]:
+    """Start the server, stop it, close its log."""
     server.start()
     try:
         yield server
     finally:
         server.stop()
-        log.close()
+        server.log.close()

@@ -53,14 +53,12 @@ def load_flow(
     Args:
         source: YAML text, at most 1 MiB.
         types: the known task and trigger types.
-        revision: wins over a `revision` in the text.
-        tenant: wins over a `tenantId` in the text.
+        revision, tenant, deleted: win over those in the text.
         defaults: the server's plugin defaults; those of the flow come on top.
         lenient: for stored flows: a task or trigger of an unknown type, or with properties that
             its type does not have, becomes an `UnknownTask` or `UnknownTrigger` that keeps all
             of its properties; rules that concern several parts are not checked again.
         dialect: which meaning conflicting constructs have: 0.21, 1.3 or 2.0.
-        deleted: wins over a `deleted` in the text.
 
     Raises:
         InvalidFlow: with one violation per thing that is wrong.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.kafka_broker import kafka_bootstrap, own_broker
-from tests.postgres import postgres
+from tests.postgres import database_url, postgres
 
 #: Session fixtures live in this one conftest: imported twice they would start two servers.
-__all__ = ["kafka_bootstrap", "own_broker", "postgres"]
+__all__ = ["database_url", "kafka_bootstrap", "own_broker", "postgres"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -71,6 +71,17 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database; every test that takes it runs on both kinds."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'read model.db'}"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.database() as address:
+        yield address
+
+
 @contextmanager
 def _container() -> Iterator[Postgres | None]:
     """A server in a container; None when no engine runs or it cannot get the image."""

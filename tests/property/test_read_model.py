@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.postgres import Postgres
 from tests.read_model_harness import MS, START_US, Journal, created
 
 from tiercel_engine.clock import iso, to_datetime
@@ -28,18 +26,11 @@ NAMES = ("a", "b", "c")
 EPOCH = to_datetime(START_US)
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        opened = open_store(f"sqlite:///{tmp_path}/read.db")
-        yield opened
-        opened.close()
-        return
-    server: Postgres = request.getfixturevalue("postgres")
-    with server.database() as address:
-        opened = open_store(address)
-        yield opened
-        opened.close()
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
 
 
 class Teller:

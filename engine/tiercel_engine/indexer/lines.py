@@ -18,10 +18,18 @@ _encode = msgspec.json.Encoder().encode
 #: The last instant that ISO 8601 text with four digits of year can name.
 INSTANT_MAX_US = 253_402_300_799_999_999
 
+#: The largest attempt that its column takes.
+ATTEMPT_MAX = 2**31 - 1
+
 
 def storable(text: str) -> str:
     """The text without NUL, which PostgreSQL does not store."""
     return text.replace("\x00", "\ufffd") if "\x00" in text else text
+
+
+def storable_or_none(text: str | None) -> str | None:
+    """As `storable`; None stays None."""
+    return None if text is None else storable(text)
 
 
 def log_row(record: Record) -> Row:
@@ -37,14 +45,14 @@ def log_row(record: Record) -> Row:
     return {
         "partition": record.partition,
         "offset": record.offset,
-        "namespace": entry.namespace,
-        "flow_id": entry.flow_id,
-        "execution_id": entry.execution_id,
-        "task_run_id": entry.task_run_id,
-        "task_id": entry.task_id,
-        "trigger_id": entry.trigger_id,
+        "namespace": storable(entry.namespace),
+        "flow_id": storable(entry.flow_id),
+        "execution_id": storable_or_none(entry.execution_id),
+        "task_run_id": storable_or_none(entry.task_run_id),
+        "task_id": storable_or_none(entry.task_id),
+        "trigger_id": storable_or_none(entry.trigger_id),
         # Records count attempts from 1, documents from 0.
-        "attempt": max(entry.attempt - 1, 0),
+        "attempt": min(max(entry.attempt - 1, 0), ATTEMPT_MAX),
         "at_us": _instant(entry.at_us),
         "level": rank,
         "thread": storable(entry.thread),
@@ -64,12 +72,12 @@ def metric_row(record: Record) -> Row:
     return {
         "partition": record.partition,
         "offset": record.offset,
-        "namespace": entry.namespace,
-        "flow_id": entry.flow_id,
-        "execution_id": entry.execution_id,
-        "task_run_id": entry.task_run_id,
-        "task_id": entry.task_id,
-        "type": entry.type,
+        "namespace": storable(entry.namespace),
+        "flow_id": storable(entry.flow_id),
+        "execution_id": storable(entry.execution_id),
+        "task_run_id": storable(entry.task_run_id),
+        "task_id": storable(entry.task_id),
+        "type": storable(entry.type),
         "name": storable(entry.name),
         "value": entry.value,
         "at_us": _instant(entry.at_us),

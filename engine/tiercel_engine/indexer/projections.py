@@ -305,6 +305,10 @@ def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, n
     _enter(row, RETRYING, batch.at_us, batch.at_us)
 
 
+def _values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
+    """Nothing to show: every value shows in the task runs made for it."""
+
+
 def _running_attempt(document: TaskRunDocument) -> Attempt | None:
     """The attempt that has not ended; there is at most one, the last."""
     attempts = document.attempts
@@ -362,6 +366,7 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
     e.RetryScheduled: _retry_scheduled,
+    e.ValuesResolved: _values_resolved,
 }
 
 _OF_AN_EXECUTION = (

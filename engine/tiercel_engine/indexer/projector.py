@@ -210,7 +210,7 @@ def _execution_columns(row: ExecutionRow) -> Row:
         "state": document.state.current,
         "kind": row.kind,
         "parent_id": None if document.parent_id is UNSET else document.parent_id,
-        "trigger_execution_id": row.trigger_execution_id,
+        "trigger_execution_id": lines.storable_or_none(row.trigger_execution_id),
         "start_us": row.start_us,
         "changed_us": row.changed_us,
         "end_us": row.changed_us if is_terminated(document.state.current) else None,

@@ -37,7 +37,7 @@ BATCH_RECORDS_MAX = 2_000
 
 #: Transactions are at least this far apart: under load many records share one, at rest a record
 #: does not wait.
-BATCH_INTERVAL_S = 0.004
+BATCH_INTERVAL_S = 0.01
 
 #: How long a poll waits for the first record, and how often ownership is looked at.
 POLL_TIMEOUT_S = 0.2

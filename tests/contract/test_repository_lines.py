@@ -1,0 +1,134 @@
+"""Log lines and metrics in the read model, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.read_model_harness import START_US, Journal, line, metric
+
+from tiercel_engine.repository.base import LogFilter, Store
+from tiercel_engine.repository.store import open_store
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    opened = open_store(database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def journal(store: Store) -> Journal:
+    return Journal(store)
+
+
+def test_a_line_reads_as_the_peer_answers_it(journal: Journal) -> None:
+    journal.append("one", line("hello", 500, attempt=2))
+    journal.append(
+        "t",
+        line(
+            "fired",
+            600,
+            execution_id=None,
+            task_id=None,
+            task_run_id=None,
+            trigger_id="every-minute",
+        ),
+    )
+    journal.index()
+
+    of_task, of_trigger = journal.store.logs(LogFilter())
+
+    assert of_task == {
+        "namespace": "company.team",
+        "flowId": "hello",
+        "taskId": "log",
+        "executionId": "one",
+        "taskRunId": "run",
+        "attemptNumber": 1,
+        "timestamp": "2023-11-14T22:13:20.500Z",
+        "level": "INFO",
+        "thread": "worker_1",
+        "message": "hello",
+        "deleted": False,
+    }
+    assert of_trigger["triggerId"] == "every-minute"
+    assert "executionId" not in of_trigger
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        (LogFilter(), ["first", "second", "third 100%", "other"]),
+        (LogFilter(execution_id="one"), ["first", "second", "third 100%"]),
+        (LogFilter(task_id="b"), ["second"]),
+        (LogFilter(task_run_id="run-b"), ["second"]),
+        (LogFilter(attempt=1), ["third 100%"]),
+        (LogFilter(min_level="WARN"), ["second", "third 100%"]),
+        (LogFilter(q="00%"), ["third 100%"]),
+        (LogFilter(q="FIRST"), ["first"]),
+        (LogFilter(namespace="company"), ["first", "second", "third 100%"]),
+        (LogFilter(flow_id="nope"), []),
+        (LogFilter(trigger_id="t"), []),
+        (LogFilter(start_us=START_US + 2_000, end_us=START_US + 3_000), ["second", "third 100%"]),
+    ],
+)
+def test_a_filter_finds_its_lines_in_the_order_of_time(
+    journal: Journal, where: LogFilter, found: list[str]
+) -> None:
+    # given
+    journal.append("one", line("third 100%", 3, level="ERROR", attempt=2))
+    journal.append("one", line("first", 1, level="DEBUG"))
+    journal.append("one", line("second", 2, level="WARN", task_id="b", task_run_id="run-b"))
+    journal.append("two", line("other", 4, execution_id="two", namespace="elsewhere"))
+    journal.index()
+
+    # when
+    lines = journal.store.logs(where)
+    page = journal.store.search_logs(where, 1, 10)
+
+    # then
+    assert [entry["message"] for entry in lines] == found
+    assert [entry["message"] for entry in page.results] == found[::-1]
+    assert page.total == len(found)
+
+
+def test_lines_are_paged_and_limited(journal: Journal) -> None:
+    for number in range(5):
+        journal.append("one", line(str(number), number))
+    journal.index()
+
+    page = journal.store.search_logs(LogFilter(), 2, 2, ascending=True)
+
+    assert [entry["message"] for entry in page.results] == ["2", "3"]
+    assert page.total == 5
+    assert len(journal.store.logs(LogFilter(), limit=3)) == 3
+
+
+def test_metrics_read_as_the_peer_answers_them(journal: Journal) -> None:
+    journal.append("one", metric("rows", 2.5, 2))
+    journal.append("one", metric("bytes", 1.0, 1, task_id="other"))
+    journal.index()
+
+    page = journal.store.metrics("one", 1, 10)
+    by_value = journal.store.metrics("one", 1, 1, sort=[("value", False)])
+
+    assert [m["name"] for m in page.results] == ["bytes", "rows"]
+    assert page.results[1] == {
+        "namespace": "company.team",
+        "flowId": "hello",
+        "taskId": "log",
+        "executionId": "one",
+        "taskRunId": "run",
+        "type": "counter",
+        "name": "rows",
+        "value": 2.5,
+        "timestamp": "2023-11-14T22:13:20.002Z",
+        "tags": {"format": "csv"},
+        "deleted": False,
+    }
+    assert [m["name"] for m in by_value.results] == ["rows"]
+    assert by_value.total == 2
+    assert journal.store.metrics("one", 1, 10, task_id="other").total == 1
+    assert journal.store.metrics("one", 1, 10, task_run_id="nope").total == 0

@@ -80,6 +80,19 @@ class Reads:
             if not self._is_told:
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
 
+    async def indexed_up_to(
+        self, topic: str, partition: int, offset: int, timeout_s: float
+    ) -> bool:
+        """Wait until the read model holds a partition up to `offset`; False: not in time."""
+        deadline = time.monotonic() + timeout_s
+        pause_s = PAUSE_S_MIN
+        while (await self.call(self._models.indexed_offsets)).get((topic, partition), 0) < offset:
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+        return True
+
     def _look(self, execution_id: str, sequence: int) -> JsonObject | None:
         """The document if it holds the event. Runs in a reading thread."""
         if sequence > 1 and self._models.execution_sequence(execution_id) < sequence:

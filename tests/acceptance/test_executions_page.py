@@ -344,3 +344,15 @@ tasks:
     assert "RESTARTED" in [entry["state"] for entry in execution["state"]["histories"]]
     assert task_states(execution) == [("first", "SUCCESS"), ("second", "SUCCESS")]
     assert server.messages(failed["id"]).count("once only") == 1
+
+
+def test_no_log_line_is_lost_between_the_stored_and_the_live_ones(
+    server: RunningServer, namespace: str
+) -> None:
+    server.save(GREETING.format(namespace=namespace))
+
+    for _ in range(10):
+        started = server.post(f"/executions/{namespace}/welcome-guest", params={"wait": "true"})
+        first = next(server.client.follow_logs(started.json()["id"]))
+
+        assert first["message"] == "good evening"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 
-from tiercel_api.answers import json_response
+from tiercel_api.answers import encode_json, json_response
 from tiercel_api.documents import log_text
 from tiercel_api.follow import FOLLOWERS, LogLines
 from tiercel_api.gateway import GATEWAY
@@ -14,9 +15,12 @@ from tiercel_api.paging import LEVELS, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_schemas.topics import partition_for
 
 #: How often a stream of log lines looks whether its reader is still there.
 IDLE_S = 1.0
+#: How long a stream waits for the read model to hold what was written before it began.
+INDEXED_TIMEOUT_S = 2.0
 
 
 async def search_logs(request: web.Request) -> web.Response:
@@ -52,16 +56,29 @@ async def follow_logs(request: web.Request) -> web.StreamResponse:
         gateway.logs.following(request.match_info["executionId"], lines),
         request.app[FOLLOWERS].stream(request) as stream,
     ):
+        await _await_indexed(request)
         stored = await _stored(request, where)
         lines.forget(stored)
         for line in stored:
-            await stream.send("progress", line)
+            await stream.send("progress", encode_json(line))
         while stream.is_open and not lines.is_overrun:
             for line in await lines.next(IDLE_S):
                 if _is_wanted(line, where):
-                    await stream.send("progress", line)
+                    await stream.send("progress", encode_json(line))
             await stream.keep_alive()
     return stream.response
+
+
+async def _await_indexed(request: web.Request) -> None:
+    """Wait for the lines written before the live ones began to come: no stream brings them."""
+    services = request.app[SERVICES]
+    topic = services.topics.logs.name
+    partition = partition_for(
+        request.match_info["executionId"],
+        await asyncio.to_thread(services.log.partition_count, topic),
+    )
+    end = await asyncio.to_thread(services.log.end_offset, topic, partition)
+    await request.app[READS].indexed_up_to(topic, partition, end, INDEXED_TIMEOUT_S)
 
 
 async def get_metrics(request: web.Request) -> web.Response:

@@ -56,6 +56,13 @@ def poll_until(consumers: Sequence[Consumer], done: Callable[[], bool]) -> list[
     return records
 
 
+def wait_until(done: Callable[[], bool]) -> None:
+    """Ask again and again until `done`."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not done():
+        assert time.monotonic() < deadline_s, "it did not happen in time"
+
+
 def keys(records: Iterable[Record]) -> list[str]:
     return [record.key for record in records]
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
 from aiohttp import web
+
+from tiercel_engine.repository.base import JsonObject
+
+#: Executions with more task runs than this take a millisecond and more to write.
+TASK_RUNS_INLINE_MAX = 200
 
 encode_json = msgspec.json.Encoder().encode
 
@@ -22,6 +28,18 @@ SECURITY_HEADERS = {
 def json_response(value: Any, status: int = 200) -> web.Response:
     """`value` as JSON text."""
     return web.Response(body=encode_json(value), status=status, content_type="application/json")
+
+
+async def encode_execution(document: JsonObject) -> bytes:
+    """An execution as JSON text; a large one is written in a thread, off the event loop."""
+    if len(document.get("taskRunList") or ()) > TASK_RUNS_INLINE_MAX:
+        return await asyncio.to_thread(encode_json, document)
+    return encode_json(document)
+
+
+async def execution_response(document: JsonObject) -> web.Response:
+    """An execution as an answer."""
+    return web.Response(body=await encode_execution(document), content_type="application/json")
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:

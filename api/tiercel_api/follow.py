@@ -16,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tiercel_api.answers import cut, encode_json
+from tiercel_api.answers import cut
 from tiercel_api.errors import HttpError
 from tiercel_engine.clock import iso
 from tiercel_engine.errors import TiercelError
@@ -100,9 +100,9 @@ class EventStream:
         self.is_open = False
         cut(self._request)
 
-    async def send(self, event_id: str, data: Any) -> None:
-        """Send one event; cut the reader off when it does not take it in time."""
-        await self._write(b"id: %b\ndata: %b\n\n" % (event_id.encode(), encode_json(data)))
+    async def send(self, event_id: str, data: bytes) -> None:
+        """Send one event of JSON text; cut the reader off when it does not take it in time."""
+        await self._write(b"id: %b\ndata: %b\n\n" % (event_id.encode(), data))
 
     async def keep_alive(self) -> None:
         """Send a comment when nothing was sent for a while."""

@@ -216,6 +216,15 @@ def test_the_flow_of_an_execution_tells_types_only(api: ApiServer) -> None:
     assert flow == api.get("/executions/flows/house.kitchen/hello").json()
 
 
+def test_what_can_be_executed_is_listed_by_namespace(api: ApiServer) -> None:
+    namespaces = api.get("/executions/namespaces").json()
+    flows = api.get("/executions/namespaces/house.kitchen/flows").json()
+
+    assert namespaces == ["house.kitchen"]
+    assert {"hello", "plain"} <= {flow["id"] for flow in flows}
+    assert all("words" not in task for flow in flows for task in flow["tasks"])
+
+
 def test_executions_are_found_in_both_spellings(api: ApiServer) -> None:
     # given
     for mark in ("one", "two"):

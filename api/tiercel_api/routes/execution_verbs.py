@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from tiercel_api.answers import json_response
+from tiercel_api.answers import execution_response
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import execution_at, execution_of
 from tiercel_api.paging import is_set, optional_number
@@ -36,7 +36,7 @@ async def kill_execution(request: web.Request) -> web.Response:
 
 async def kill_execution_action(request: web.Request) -> web.Response:
     """DELETE /executions/{executionId}/actions/kill: the execution as it is being killed."""
-    return json_response(await _kill(request))
+    return await execution_response(await _kill(request))
 
 
 async def _kill(request: web.Request) -> JsonObject:
@@ -79,7 +79,7 @@ async def restart_execution(request: web.Request) -> web.Response:
         position_ranges(offsets),
     )
     watch = await gateway.ask(execution_id, command)
-    return json_response(await _document_at(request, execution_id, watch.last_seq))
+    return await execution_response(await _document_at(request, execution_id, watch.last_seq))
 
 
 def position_ranges(offsets: Sequence[int]) -> tuple[PositionRange, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tiercel_api.answers import json_response
+from tiercel_api.answers import encode_execution, execution_response, json_response
 from tiercel_api.documents import (
     CORRELATION_LABEL,
     created_execution,
@@ -21,6 +21,7 @@ from tiercel_api.follow import FOLLOWERS, EventStream
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY, ExecutionWatch
 from tiercel_api.lookup import (
+    FLOWS,
     execution_at,
     execution_of,
     find_flow,
@@ -50,10 +51,9 @@ from tiercel_schemas.state import is_terminated
 KINDS = frozenset({"NORMAL", "TEST", "PLAYGROUND", "LOOP"})
 #: How often a held request looks whether its client is still there.
 HELD_CHECK_S = 5.0
-#: How often a stream looks at the read model when no event wakes it.
-RECHECK_S = 1.0
-#: Least time between two events of a stream.
+#: Least time between two events of a stream, and how many times the time that one took.
 PROGRESS_GAP_S = 0.02
+PROGRESS_SHARE = 5.0
 LABELS_MAX = 1_000
 
 
@@ -91,7 +91,7 @@ async def create_execution(request: web.Request) -> web.Response:
     wait = bool(request.query_string) and is_set(request.query, "wait")
     document = await start(request, command, flow, inputs, None, wait)
     document["url"] = execution_url(request, flow, execution_id)
-    return json_response(document)
+    return await execution_response(document)
 
 
 async def start(
@@ -218,7 +218,7 @@ def _definition(flow: Flow, input_id: str) -> JsonObject:
 
 async def get_execution(request: web.Request) -> web.Response:
     """GET /executions/{executionId}."""
-    return json_response(await execution_of(request))
+    return await execution_response(await execution_of(request))
 
 
 async def search_executions(request: web.Request) -> web.Response:
@@ -267,6 +267,19 @@ async def get_flow_to_execute(request: web.Request) -> web.Response:
     return json_response(flow_for_execution(flow))
 
 
+async def list_namespaces(request: web.Request) -> web.Response:
+    """GET /executions/namespaces: the namespaces that have a flow to execute."""
+    return json_response(request.app[SERVICES].catalog.namespaces(tenant_of(request)))
+
+
+async def list_flows_to_execute(request: web.Request) -> web.Response:
+    """GET /executions/namespaces/{namespace}/flows: the flows of one namespace."""
+    namespace, flows = request.match_info["namespace"], request.app[FLOWS]
+    entries = flows.catalog.latest_all(tenant_of(request))
+    found = [await flows.parsed(e) for e in entries if e.namespace == namespace]
+    return json_response([flow_for_execution(flow) for flow in found if not flow.disabled])
+
+
 async def follow_execution(request: web.Request) -> web.StreamResponse:
     """GET /executions/{executionId}/follow: its document at every change, until it has ended."""
     execution_id = request.match_info["executionId"]
@@ -280,23 +293,44 @@ async def follow_execution(request: web.Request) -> web.StreamResponse:
 async def _follow(
     request: web.Request, stream: EventStream, watch: ExecutionWatch, document: JsonObject
 ) -> None:
-    sent: Any = None
+    sent, idle_s = b"", 0
     while stream.is_open:
+        started = time.monotonic()
+        data = await encode_execution(document)
         if is_terminated(document["state"]["current"]):
-            await stream.send("end", document)
+            await stream.send("end", data)
             return
-        if document != sent:
-            await stream.send("progress", document)
-            sent = document
-        await watch.changed(RECHECK_S)
-        await asyncio.sleep(PROGRESS_GAP_S)
-        await stream.keep_alive()
+        if data != sent:
+            await stream.send("progress", data)
+            sent = data
+        # A document that is dear to make is made less often.
+        gap_s = max(PROGRESS_GAP_S, PROGRESS_SHARE * (time.monotonic() - started))
+        idle_s = await _until_changed(stream, watch, idle_s)
+        await asyncio.sleep(gap_s)
         document = await execution_at(request, document["id"], watch.last_seq) or document
+
+
+async def _until_changed(stream: EventStream, watch: ExecutionWatch, idle_s: int) -> int:
+    """Wait for an event, or for a time to look without one; seconds without any event so far.
+
+    What happened just before the watch began is in the read model soon after, so looks without
+    an event become rarer: after 1, 2, 4, 8 … seconds.
+    """
+    while stream.is_open:
+        if await watch.changed(1.0):
+            return 0
+        await stream.keep_alive()
+        idle_s += 1
+        if idle_s.bit_count() == 1:
+            break
+    return idle_s
 
 
 ROUTES = (
     ("GET", "/executions/search", search_executions),
     ("GET", "/executions/flows/{namespace}/{flowId}", get_flow_to_execute),
+    ("GET", "/executions/namespaces/{namespace}/flows", list_flows_to_execute),
+    ("GET", "/executions/namespaces", list_namespaces),
     ("GET", "/executions", list_executions),
     ("POST", "/executions/trigger/{namespace}/{id}", create_execution),
     ("POST", "/executions/{namespace}/{id}/validate", validate_inputs),

@@ -187,7 +187,8 @@ class TaskRunCreated(msgspec.Struct, frozen=True):
         task_run_id: The task run.
         task_id: Its task.
         parent_task_run_id: The flowable that it belongs to.
-        branch: Which list of the parent: tasks, errors, finally, then, else, a case …
+        branch: Which list of the parent: tasks, errors, finally, then, else, a case …; tasks#3 is
+            the fourth time through the list.
         value: Value of the nearest each.
         iteration: Count of the nearest loop.
     """
@@ -435,6 +436,33 @@ class RetryScheduled(msgspec.Struct, frozen=True):
         )
 
 
+class ValuesResolved(msgspec.Struct, frozen=True):
+    """The values that a flowable goes through; long lists come in several of these.
+
+    Attributes:
+        task_run_id: The flowable's task run.
+        values: Text of each value, after those already known.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.ValuesResolved"
+
+    task_run_id: str
+    values: tuple[str, ...]
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "values": self.values,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> ValuesResolved:
+        return cls(
+            task_run_id=data["task_run_id"],
+            values=tuple(data["values"]),
+        )
+
+
 class CommandRejected(msgspec.Struct, frozen=True):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -493,6 +521,7 @@ Event = (
     | AttemptStarted
     | AttemptEnded
     | RetryScheduled
+    | ValuesResolved
 )
 
 EVENTS: dict[str, Any] = {
@@ -508,6 +537,7 @@ EVENTS: dict[str, Any] = {
     AttemptStarted.AVRO_NAME: AttemptStarted,
     AttemptEnded.AVRO_NAME: AttemptEnded,
     RetryScheduled.AVRO_NAME: RetryScheduled,
+    ValuesResolved.AVRO_NAME: ValuesResolved,
 }
 
 
@@ -526,7 +556,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
-    FINGERPRINT: ClassVar[str] = "8075b60921fd0963"
+    FINGERPRINT: ClassVar[str] = "23bd516ea3dd2c44"
 
     execution_id: str
     first_seq: int

@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from immutables import Map
 from msgspec.structs import replace
 
 from tiercel_engine.execution import transitions
-from tiercel_engine.execution.model import COUNTERS, Block, Execution, TaskRun
+from tiercel_engine.execution.model import (
+    COUNTERS,
+    ITERATION_MARK,
+    Block,
+    BlockKey,
+    Execution,
+    TaskRun,
+)
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
 
@@ -98,6 +106,10 @@ def _labels_set(x: Execution, event: e.LabelsSet, at_us: int) -> Execution:
 
 
 def _task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Execution:
+    parent = x.task_runs.get(event.parent_task_run_id or "")
+    path = parent.path if parent is not None else ()
+    if ITERATION_MARK in event.branch and event.value is not None:
+        path = (*path, event.value)
     run = TaskRun(
         id=event.task_run_id,
         task_id=event.task_id,
@@ -107,17 +119,37 @@ def _task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Exec
         created_us=at_us,
         value=event.value,
         iteration=event.iteration,
+        path=path,
     )
-    key = (run.parent_id, run.branch)
-    block = x.block(*key)
-    block = replace(block, created=block.created + 1, live=block.live + 1, last_id=run.id)
+    valued = x.valued_runs
+    if path:
+        valued = valued.set(run.task_id, valued.get(run.task_id, Map()).set(path, run.id))
     return replace(
         x,
         sequence=x.sequence + 1,
         task_runs=x.task_runs.set(run.id, run),
-        blocks=x.blocks.set(key, block),
+        blocks=_counted_in(x, run),
         runs_of_task=x.runs_of_task.set(run.task_id, run.id),
+        valued_runs=valued,
     )
+
+
+def _counted_in(x: Execution, run: TaskRun) -> Map[BlockKey, Block]:
+    """The counters after a run was created."""
+    blocks = x.blocks
+    keys = run.block_keys()
+    begins = len(keys) > 1 and x.block(*keys[-1]).created == 0
+    for key in keys:
+        block = x.block(*key)
+        counted = replace(
+            block,
+            created=block.created + 1,
+            live=block.live + 1,
+            iterations=block.iterations + begins,
+            last_id=run.id,
+        )
+        blocks = blocks.set(key, counted)
+    return blocks
 
 
 def _task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: int) -> Execution:
@@ -131,9 +163,13 @@ def _task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: i
 
 def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
-    key = (run.parent_id, run.branch)
-    block = _counted(x.block(*key), run.state, None)
-    block = replace(block, created=block.created - 1)
+    blocks = x.blocks
+    for key in run.block_keys():
+        block = _counted(x.block(*key), run.state, None)
+        blocks = blocks.set(key, replace(block, created=block.created - 1))
+    valued = x.valued_runs
+    if run.path and valued[run.task_id].get(run.path) == run.id:
+        valued = valued.set(run.task_id, valued[run.task_id].delete(run.path))
     runs_of_task = x.runs_of_task
     if runs_of_task.get(run.task_id) == run.id:
         runs_of_task = runs_of_task.delete(run.task_id)
@@ -141,9 +177,17 @@ def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Exec
         x,
         sequence=x.sequence + 1,
         task_runs=x.task_runs.delete(run.id),
-        blocks=x.blocks.set(key, block),
+        blocks=blocks,
         runs_of_task=runs_of_task,
+        valued_runs=valued,
+        values=_dropped(x.values, run.id),
     )
+
+
+def _values_resolved(x: Execution, event: e.ValuesResolved, at_us: int) -> Execution:
+    known = x.values.get(event.task_run_id, ())
+    values = x.values.set(event.task_run_id, known + event.values)
+    return replace(x, sequence=x.sequence + 1, values=values)
 
 
 def _attempt_submitted(x: Execution, event: e.AttemptSubmitted, at_us: int) -> Execution:
@@ -198,8 +242,8 @@ def _with_run(x: Execution, old: TaskRun, new: TaskRun) -> Execution:
     blocks = x.blocks
     if old.state != new.state:
         transitions.check(transitions.TASK_RUN, old.state, new.state, f"task run {old.id}")
-        key = (old.parent_id, old.branch)
-        blocks = blocks.set(key, _counted(x.block(*key), old.state, new.state))
+        for key in old.block_keys():
+            blocks = blocks.set(key, _counted(x.block(*key), old.state, new.state))
     return replace(
         x, sequence=x.sequence + 1, task_runs=x.task_runs.set(new.id, new), blocks=blocks
     )
@@ -248,4 +292,5 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
     e.RetryScheduled: _retry_scheduled,
+    e.ValuesResolved: _values_resolved,
 }

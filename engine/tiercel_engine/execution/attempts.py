@@ -8,7 +8,7 @@ from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.retry import next_attempt_us
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_engine.execution.timers import Continue, LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
@@ -73,7 +73,7 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     )
     if retry_us is not None:
         _schedule_retry(step, run.id, retry_us)
-    go_on(step, plan, world, run.parent_id)
+    go_on(step, plan, world, run)
 
 
 def _judge(
@@ -107,7 +107,7 @@ def _schedule_retry(step: Step, run_id: str, due_us: int) -> None:
         step.emit(e.ExecutionStateChanged(State.RETRYING))
 
 
-def go_on(step: Step, plan: Plan | None, world: World, parent_id: str) -> None:
+def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:
     """After a task run has ended: finish the kill, or resolve what comes next."""
     x = step.execution
     if x.state == State.KILLING:
@@ -117,7 +117,7 @@ def go_on(step: Step, plan: Plan | None, world: World, parent_id: str) -> None:
         step.log("ERROR", message)
         step.emit(e.ExecutionStateChanged(State.FAILED, reason=message))
     else:
-        advance(step, plan, world, parent_id)
+        advance(step, plan, world, (run.parent_id, run.branch))
 
 
 def retry_due(step: Step, command: RetryDue, world: World) -> None:
@@ -129,13 +129,13 @@ def retry_due(step: Step, command: RetryDue, world: World) -> None:
     plan = _plan(step, world)
     task = plan.task(run.task_id) if plan is not None else None
     if plan is None or task is None:
-        go_on(step, None, world, run.parent_id)
+        go_on(step, None, world, run)
         return
     submit(step, plan, world, run.id, task)
     if step.execution.state == State.RETRYING:
         step.emit(e.ExecutionStateChanged(State.RUNNING))
     if run.id not in step.execution.leased:
-        advance(step, plan, world, run.parent_id)
+        advance(step, plan, world, (run.parent_id, run.branch))
 
 
 def lease_lost(step: Step, command: LeaseLost, world: World) -> None:
@@ -184,12 +184,23 @@ def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
         step.emit(e.TaskRunStateChanged(run.id, State.KILLED, reason=reason))
         finish_kill(step)
     elif plan is None or task is None:
-        go_on(step, None, world, run.parent_id)
+        go_on(step, None, world, run)
     else:
         step.log("WARN", f"Attempt {run.attempt} is sent to a worker again: {reason}.", run.id)
         resubmit(step, plan, run.id, task)
         if run.id not in step.execution.leased:
-            advance(step, plan, world, run.parent_id)
+            advance(step, plan, world, (run.parent_id, run.branch))
+
+
+def continue_flowable(step: Step, command: Continue, world: World) -> None:
+    """Start the next children of a flowable that has many."""
+    run = step.execution.task_runs.get(command.task_run_id)
+    if run is None or run.state != State.RUNNING:
+        step.stale = "the flowable has ended"
+        return
+    plan = _plan(step, world)
+    if plan is not None:
+        advance(step, plan, world, (run.id, ""))
 
 
 def _plan(step: Step, world: World) -> Plan | None:

@@ -17,6 +17,9 @@ from tiercel_schemas.state import SEVERITY, State, is_terminated
 #: (parent task run id, or "" for the flow itself; branch): one list of tasks that runs.
 BlockKey = tuple[str, str]
 
+#: Between the name of a list and the number of a time through it: "tasks#3".
+ITERATION_MARK = "#"
+
 NO_PAYLOAD = Payload()
 
 
@@ -27,6 +30,7 @@ class TaskRun(msgspec.Struct, frozen=True):
         parent_id: the flowable's task run that it belongs to, "" for the flow itself.
         branch: which list of the parent: tasks, errors, finally ...
         value: value of the nearest each.
+        path: values of all eaches around it, outermost first.
         attempt: attempts submitted so far; the newest attempt's number.
         epoch: lease of the newest attempt.
         worker_id: who holds the lease; None while no worker has started it.
@@ -44,6 +48,7 @@ class TaskRun(msgspec.Struct, frozen=True):
     created_us: int
     value: str | None = None
     iteration: int | None = None
+    path: tuple[str, ...] = ()
     attempt: int = 0
     epoch: int = 0
     worker_id: str | None = None
@@ -52,6 +57,13 @@ class TaskRun(msgspec.Struct, frozen=True):
     ended_us: int | None = None
     retry_due_us: int | None = None
     outputs: Payload | None = None
+
+    def block_keys(self) -> tuple[BlockKey, ...]:
+        """The lists that count it: its own, and all times through that list together."""
+        branch, mark, _ = self.branch.partition(ITERATION_MARK)
+        if mark:
+            return (self.parent_id, branch), (self.parent_id, self.branch)
+        return ((self.parent_id, branch),)
 
     @property
     def is_leased(self) -> bool:
@@ -66,6 +78,7 @@ class Block(msgspec.Struct, frozen=True):
         created: task runs made.
         live: those that have not ended.
         failed, killed, warned, paused: those in these states now.
+        iterations: times through the list that have begun, when it is gone through many times.
         last_id: the newest task run.
     """
 
@@ -75,6 +88,7 @@ class Block(msgspec.Struct, frozen=True):
     killed: int = 0
     warned: int = 0
     paused: int = 0
+    iterations: int = 0
     last_id: str = ""
 
     def worst(self) -> str:
@@ -108,7 +122,9 @@ class Execution(msgspec.Struct, frozen=True):
     Attributes:
         task_runs: by id.
         blocks: counters per list of tasks.
-        runs_of_task: task id -> newest task run id without an each value around it.
+        runs_of_task: task id -> newest task run id.
+        valued_runs: task id -> path of each values -> newest task run id with that path.
+        values: flowable's task run id -> the values that it goes through.
         leased: task runs with a job out.
         retrying: task runs that wait for their next attempt.
     """
@@ -134,6 +150,8 @@ class Execution(msgspec.Struct, frozen=True):
     task_runs: Map[str, TaskRun] = Map()
     blocks: Map[BlockKey, Block] = Map()
     runs_of_task: Map[str, str] = Map()
+    valued_runs: Map[str, Map[tuple[str, ...], str]] = Map()
+    values: Map[str, tuple[str, ...]] = Map()
     leased: Map[str, None] = Map()
     retrying: Map[str, None] = Map()
 

@@ -52,10 +52,12 @@ class Plan:
         return self._retries.get(task_id)
 
     def references(self, task: Task) -> References:
-        """What the task's templates refer to."""
+        """What the task's own templates refer to; those of tasks inside it do not count."""
         found = self._references.get(task.id)
         if found is None:
-            found = self._references[task.id] = analyse(task.properties)
+            inside = {branch.partition(".")[0] for branch in task.child_lists()}
+            own = {name: value for name, value in task.properties.items() if name not in inside}
+            found = self._references[task.id] = analyse(own)
         return found
 
     def output_references(self) -> References:

@@ -24,6 +24,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     timers.BeginScheduled: create.begin_scheduled,
     timers.RetryDue: attempts.retry_due,
     timers.StartOverdue: attempts.start_overdue,
+    timers.Continue: attempts.continue_flowable,
     timers.LeaseLost: attempts.lease_lost,
 }
 

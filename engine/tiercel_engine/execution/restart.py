@@ -45,7 +45,7 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
         task = plan.task(run.task_id)
         assert task is not None, f"Expected task {run.task_id}, found when it was chosen."
         submit(step, plan, world, run.id, task)
-    advance(step, plan, world, ROOT)
+    advance(step, plan, world, (ROOT, ""))
 
 
 def _is_to_run_again(x: Execution, run: TaskRun, plan: Plan) -> bool:

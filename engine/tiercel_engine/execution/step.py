@@ -21,6 +21,7 @@ class Step:
         execution: the state, all emitted events applied.
         first_sequence: number of the first event that this step emits.
         events, jobs, revocations, flows, logs: what its transaction writes.
+        unfinished: flowables with more children to start than one command may create.
         stale: why the command did nothing, when it came too late or twice.
     """
 
@@ -34,6 +35,7 @@ class Step:
         "logs",
         "revocations",
         "stale",
+        "unfinished",
     )
 
     def __init__(self, execution: Execution, at_us: int) -> None:
@@ -45,6 +47,7 @@ class Step:
         self.revocations: list[Revocation] = []
         self.flows: list[FlowRevision] = []
         self.logs: list[LogEntry] = []
+        self.unfinished: list[str] = []
         self.stale: str | None = None
 
     def emit(self, event: Event) -> Execution:

@@ -49,7 +49,14 @@ class LeaseLost(msgspec.Struct, frozen=True):
     worker_id: str
 
 
-Timer = BeginScheduled | RetryDue | StartOverdue
+class Continue(msgspec.Struct, frozen=True):
+    """A flowable has more children to start than one command may create."""
+
+    execution_id: str
+    task_run_id: str
+
+
+Timer = BeginScheduled | RetryDue | StartOverdue | Continue
 InternalCommand = Timer | LeaseLost
 
 
@@ -57,6 +64,9 @@ def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer
     """Every timer that this state asks for, each with its instant (microseconds)."""
     if x.state == State.CREATED and x.scheduled_us is not None:
         yield x.scheduled_us, BeginScheduled(x.id)
+    for run_id in x.values:
+        if x.task_runs[run_id].state == State.RUNNING:
+            yield 0, Continue(x.id, run_id)
     for run_id in x.retrying:
         yield from _retry(x, run_id)
     for run_id in x.leased:

@@ -6,9 +6,11 @@ JSON text; nothing is parsed on the way.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from immutables import Map
 
 from tiercel_engine.clock import iso
 from tiercel_engine.execution.model import Execution, TaskRun
@@ -19,8 +21,12 @@ from tiercel_schemas.common import Payload
 
 #: How many enclosing task runs `parents` shows.
 PARENTS_MAX = 100
+#: A task that ran for more values than this shows a sibling only the run of the sibling's values:
+#: a job's size must not grow with the number of values.
+VALUED_RUNS_MAX = 200
 
 JsonObject = dict[str, Any]
+ValuePath = tuple[str, ...]
 
 
 def job_variables(
@@ -30,7 +36,7 @@ def job_variables(
 
     A value behind a claim check stands as `{"$claim": {uri, size_bytes, sha256}}`.
     """
-    variables = flow_variables(execution, plan, refers)
+    variables = flow_variables(execution, plan, refers, run.path)
     variables["task"] = {"id": task.id, "type": task.type}
     variables["taskrun"] = _task_run(run)
     if run.parent_id and _wants(refers, "parent", "parents"):
@@ -41,8 +47,10 @@ def job_variables(
     return variables
 
 
-def flow_variables(execution: Execution, plan: Plan, refers: References) -> JsonObject:
-    """The variables that do not depend on a task run."""
+def flow_variables(
+    execution: Execution, plan: Plan, refers: References, path: ValuePath = ()
+) -> JsonObject:
+    """The variables that do not depend on a task run; `path`: the values around the asker."""
     flow = plan.flow
     variables: JsonObject = {
         "flow": {
@@ -67,7 +75,7 @@ def flow_variables(execution: Execution, plan: Plan, refers: References) -> Json
     if execution.labels and _wants(refers, "labels"):
         variables["labels"] = _labels(execution)
     if execution.task_runs and _wants(refers, "outputs"):
-        variables["outputs"] = _outputs(execution, refers)
+        variables["outputs"] = _outputs(execution, refers, path)
     if execution.task_runs and _wants(refers, "tasks"):
         variables["tasks"] = {
             task_id: {"state": execution.task_runs[run_id].state}
@@ -92,7 +100,7 @@ def raw(payload: Payload | None) -> Any:
 
 
 def _wants(refers: References, *roots: str) -> bool:
-    return refers.dynamic or any(path[0] in roots for path in refers.paths)
+    return refers.dynamic or not refers.roots.isdisjoint(roots)
 
 
 def _is_empty(payload: Payload) -> bool:
@@ -117,12 +125,34 @@ def _selected(execution: Execution, refers: References, root: str) -> list[tuple
     return found
 
 
-def _outputs(execution: Execution, refers: References) -> JsonObject:
-    outputs = {}
-    for task_id, run_id in _selected(execution, refers, "outputs"):
+def _outputs(execution: Execution, refers: References, path: ValuePath) -> JsonObject:
+    return {
+        task_id: _outputs_of(execution, task_id, run_id, path)
+        for task_id, run_id in _selected(execution, refers, "outputs")
+    }
+
+
+def _outputs_of(execution: Execution, task_id: str, run_id: str, path: ValuePath) -> Any:
+    """A task's outputs; with eaches around it: value -> ... -> outputs, outermost first."""
+    runs = execution.valued_runs.get(task_id)
+    if runs is None:
         payload = execution.task_runs[run_id].outputs
-        outputs[task_id] = {} if payload is None else raw(payload)
-    return outputs
+        return {} if payload is None else raw(payload)
+    nested: JsonObject = {}
+    for values, valued_id in _near(runs, path):
+        payload = execution.task_runs[valued_id].outputs
+        place = nested
+        for value in values[:-1]:
+            place = place.setdefault(value, {})
+        place[values[-1]] = {} if payload is None else raw(payload)
+    return nested
+
+
+def _near(runs: Map[ValuePath, str], path: ValuePath) -> Iterable[tuple[ValuePath, str]]:
+    """The runs to show: all, or of very many only the one around the same values."""
+    if len(runs) <= VALUED_RUNS_MAX or path not in runs:
+        return runs.items()
+    return ((path, runs[path]),)
 
 
 def _task_run(run: TaskRun) -> JsonObject:

@@ -16,10 +16,17 @@ from tiercel_engine.execution.model import Block, Execution, TaskRun
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 1
+VERSION = 2
 
-_MAPS = ("task_runs", "blocks", "runs_of_task", "leased", "retrying")
-_NO_MAPS: dict[str, Any] = {name: Map() for name in _MAPS}
+_MAPS = (
+    "task_runs",
+    "blocks",
+    "runs_of_task",
+    "valued_runs",
+    "values",
+    "leased",
+    "retrying",
+)
 
 
 class SavedExecution(msgspec.Struct):
@@ -29,6 +36,8 @@ class SavedExecution(msgspec.Struct):
     task_runs: list[TaskRun]
     blocks: list[tuple[str, str, Block]]
     runs_of_task: dict[str, str]
+    valued_runs: list[tuple[str, tuple[str, ...], str]]
+    values: dict[str, tuple[str, ...]]
     leased: list[str]
     retrying: list[str]
 
@@ -85,6 +94,12 @@ def _save(x: Execution) -> SavedExecution:
         task_runs=list(x.task_runs.values()),
         blocks=[(parent, branch, block) for (parent, branch), block in x.blocks.items()],
         runs_of_task=dict(x.runs_of_task),
+        valued_runs=[
+            (task_id, path, run_id)
+            for task_id, runs in x.valued_runs.items()
+            for path, run_id in runs.items()
+        ],
+        values=dict(x.values),
         leased=list(x.leased),
         retrying=list(x.retrying),
     )
@@ -98,9 +113,18 @@ def _load(saved: SavedExecution) -> Execution:
         task_runs=Map({run.id: run for run in saved.task_runs}),
         blocks=Map({(parent, branch): block for parent, branch, block in saved.blocks}),
         runs_of_task=Map(saved.runs_of_task),
+        valued_runs=_valued(saved),
+        values=Map(saved.values),
         leased=Map(dict.fromkeys(saved.leased)),
         retrying=Map(dict.fromkeys(saved.retrying)),
     )
+
+
+def _valued(saved: SavedExecution) -> Map[str, Map[tuple[str, ...], str]]:
+    runs: dict[str, dict[tuple[str, ...], str]] = {}
+    for task_id, path, run_id in saved.valued_runs:
+        runs.setdefault(task_id, {})[path] = run_id
+    return Map({task_id: Map(paths) for task_id, paths in runs.items()})
 
 
 #: `Execution` without its maps, so that msgspec can convert it.

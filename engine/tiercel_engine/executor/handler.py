@@ -81,7 +81,7 @@ class Handler:
         for flow in step.flows:
             self._world.stage(flow)
         if step.events:
-            partition.accept(step.execution, step.events, step.at_us)
+            partition.accept(step)
 
     def _reject(
         self, partition: Partition, command: Any, rejection: Rejected, outbox: Outbox
@@ -126,7 +126,7 @@ class Handler:
             step = Step(execution, self._world.now_us())
             abort(step, f"The engine could not go on after {_name(command)}: {reason}")
             outbox.add_step(partition.number, step, "Abort", None, ())
-            partition.accept(step.execution, step.events, step.at_us)
+            partition.accept(step)
         return reason
 
 

@@ -11,7 +11,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from tiercel_engine.execution.model import Execution
-from tiercel_engine.execution.timers import LeaseLost, Timer, all_timers, new_timers
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.timers import Continue, LeaseLost, Timer, all_timers, new_timers
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
 
@@ -97,8 +98,11 @@ class Partition:
                 if worker_id is not None:
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
 
-    def accept(self, execution: Execution, events: list[e.Event], at_us: int) -> None:
+    def accept(self, step: Step) -> None:
         """Take over the outcome of a step."""
+        execution, events = step.execution, step.events
+        for run_id in step.unfinished:
+            self.add_timer(step.at_us, Continue(execution.id, run_id))
         for due_us, timer in new_timers(execution, events, self._start_timeout_us):
             self.add_timer(due_us, timer)
         for event in events:
@@ -107,7 +111,7 @@ class Partition:
                     self.given_ids.add(execution.id)
                 case e.AttemptStarted(worker_id=worker_id, task_run_id=run_id):
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
-        self.keep(execution, at_us)
+        self.keep(execution, step.at_us)
 
     def add_timer(self, due_us: int, timer: Timer) -> None:
         self._timer_count += 1

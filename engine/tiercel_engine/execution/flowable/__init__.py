@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tiercel_engine.execution.flowable.base import Resolver
-from tiercel_engine.execution.flowable.sequential import Sequential
+from tiercel_engine.execution.flowable.choice import If, Switch
+from tiercel_engine.execution.flowable.foreach import EachParallel, EachSequential, ForEach
+from tiercel_engine.execution.flowable.parallel import Dag, Parallel
+from tiercel_engine.execution.flowable.sequential import AllowFailure, Sequential
+from tiercel_engine.plugin import flowables
 
 #: Today's type name -> who resolves it.
 RESOLVERS: Mapping[str, Resolver] = {
-    "io.kestra.plugin.core.flow.Sequential": Sequential(),
+    flowables.AllowFailure.TYPE: AllowFailure(),
+    flowables.Dag.TYPE: Dag(),
+    flowables.EachParallel.TYPE: EachParallel(),
+    flowables.EachSequential.TYPE: EachSequential(),
+    flowables.ForEach.TYPE: ForEach(),
+    flowables.If.TYPE: If(),
+    flowables.Parallel.TYPE: Parallel(),
+    flowables.Sequential.TYPE: Sequential(),
+    flowables.Switch.TYPE: Switch(),
 }

@@ -1,4 +1,4 @@
-"""The questions to a flowable: what starts next, has it ended, and how.
+"""The questions to a flowable: what does it begin with, what starts next, how has it ended.
 
 A resolver is a pure function of counters (`Block`) and of the flow's lists of tasks. It never
 looks at single task runs, so its cost does not grow with their number.
@@ -6,8 +6,8 @@ looks at single task runs, so its cost does not grow with their number.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import msgspec
 
@@ -17,7 +17,7 @@ from tiercel_schemas.state import State
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A task run to create."""
+    """A task run to create. `value` None: that of its parent."""
 
     task: Task
     branch: str
@@ -26,9 +26,10 @@ class Child(msgspec.Struct, frozen=True):
 
 
 class Start(msgspec.Struct, frozen=True):
-    """Create these task runs, in this order."""
+    """Create these task runs, in this order. `more`: ask again soon, there are others to start."""
 
     children: tuple[Child, ...]
+    more: bool = False
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -49,18 +50,59 @@ class Scope(msgspec.Struct, frozen=True):
     """What a resolver sees of the flow or flowable that it resolves.
 
     Attributes:
+        task: the flowable's task; None for the flow itself.
         tasks: branch -> its enabled tasks.
         block: branch -> its counters.
+        has_started, has_ended: task id of a child -> whether its run exists, has ended.
+        outputs: what `open` gave.
+        values: the values that it goes through.
+        changed: branch of the child that has ended last; "" when it is asked for the first time.
     """
 
+    task: Task | None
     tasks: Callable[[str], tuple[Task, ...]]
     block: Callable[[str], Block]
+    has_started: Callable[[str], bool]
+    has_ended: Callable[[str], bool]
+    outputs: Mapping[str, Any]
+    values: tuple[str, ...]
+    changed: str
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What a flowable begins with: outputs to record, values to go through."""
+
+    outputs: dict[str, Any] | None = None
+    values: tuple[str, ...] = ()
+
+
+NOTHING = Opening()
+
+
+class Rendering(Protocol):
+    """Templates, rendered with the variables of the flowable's task run."""
+
+    def text(self, template: str) -> str: ...
+
+    def value(self, template: Any) -> Any: ...
+
+    def truthy(self, template: Any) -> bool: ...
 
 
 class Resolver(Protocol):
     """Decides how one kind of flowable goes on."""
 
+    def open(self, task: Any, rendering: Rendering) -> Opening:
+        """What it begins with. Raises InvalidExpression or TaskError: it ends FAILED."""
+
     def decide(self, scope: Scope) -> Decision: ...
+
+
+class Plain:
+    """A flowable that begins with nothing."""
+
+    def open(self, task: Any, rendering: Rendering) -> Opening:
+        return NOTHING
 
 
 def in_order(scope: Scope, branch: str) -> Decision:

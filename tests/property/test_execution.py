@@ -15,24 +15,46 @@ from tiercel_engine.execution.apply import fold
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_schemas import events as e
+from tiercel_schemas.commands import EndAttempt, StartAttempt
 from tiercel_schemas.state import State, is_terminated
 
 #: A run that takes more steps than this hangs.
-STEPS_MAX = 400
+STEPS_MAX = 1_500
+
+
+FLOW = "io.kestra.plugin.core.flow."
+BRANCHES = ("tasks", "then", "else", "errors", "finally")
+
+
+@st.composite
+def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
+    """A flowable with tasks inside."""
+    inside = draw(task_lists(depth + 1))
+    kind = draw(st.sampled_from(["Sequential", "AllowFailure", "Parallel", "If", "ForEach"]))
+    task: dict[str, Any] = {"type": FLOW + kind}
+    if kind == "If":
+        task |= {"condition": draw(st.sampled_from(["true", "", "{{ nowhere }}"])), "then": inside}
+        if draw(st.booleans()):
+            task["else"] = draw(task_lists(depth + 1))
+    else:
+        task["tasks"] = inside
+    if kind == "Parallel":
+        task["concurrent"] = draw(st.integers(0, 2))
+    if kind == "ForEach":
+        task["values"] = draw(st.lists(st.sampled_from("xyz"), max_size=3))
+        task["concurrencyLimit"] = draw(st.integers(0, 2))
+    if draw(st.booleans()):
+        task["errors"] = draw(task_lists(depth + 1))
+    return task
 
 
 @st.composite
 def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
     """One to three tasks; flowables down to depth 2. Ids are numbered afterwards."""
     tasks = []
-    for _ in range(draw(st.integers(1, 3))):
+    for _ in range(draw(st.integers(1, 3 if depth == 0 else 2))):
         if depth < 2 and draw(st.booleans()):
-            task: dict[str, Any] = {
-                "type": "io.kestra.plugin.core.flow.Sequential",
-                "tasks": draw(task_lists(depth + 1)),
-            }
-            if draw(st.booleans()):
-                task["errors"] = draw(task_lists(depth + 1))
+            task = draw(flowables(depth))
         else:
             task = {"type": "test.Work"}
             if draw(st.booleans()):
@@ -61,7 +83,7 @@ def flows(draw: st.DrawFn) -> str:
 def number(value: Any, counter: Counter[str] | None = None) -> None:
     """Give every task its own id."""
     counter = Counter() if counter is None else counter
-    for branch in ("tasks", "errors", "finally"):
+    for branch in BRANCHES:
         for task in value.get(branch, []):
             counter["n"] += 1
             task["id"] = f"t{counter['n']}"
@@ -80,7 +102,7 @@ def check(engine: Engine) -> None:
     }
     assert refolded.blocks == x.blocks
     for (parent, branch), block in x.blocks.items():
-        runs = [r for r in x.task_runs.values() if (r.parent_id, r.branch) == (parent, branch)]
+        runs = [r for r in x.task_runs.values() if (parent, branch) in r.block_keys()]
         assert block.created == len(runs)
         assert block.live == sum(not is_terminated(r.state) for r in runs)
         assert block.failed == sum(r.state == State.FAILED for r in runs)
@@ -115,8 +137,6 @@ def trouble(engine: Engine, draw: Any) -> None:
 
 
 def _end(run: Any, state: str) -> Any:
-    from tiercel_schemas.commands import EndAttempt
-
     return EndAttempt(
         execution_id=EXECUTION,
         task_run_id=run.id,
@@ -138,15 +158,13 @@ def work(engine: Engine, draw: Any) -> None:
     if run.state == State.RETRYING:
         engine.do(RetryDue(EXECUTION, run.id, run.attempt))
     elif run.worker_id is None and draw(st.booleans()):
-        from tiercel_schemas.commands import StartAttempt
-
         engine.do(StartAttempt(EXECUTION, run.id, run.attempt, run.epoch, "w1", 1))
     else:
         states = ["KILLED"] if x.state == State.KILLING else ["SUCCESS", "SUCCESS", "FAILED"]
         engine.do(_end(run, draw(st.sampled_from(states))))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(source=flows(), data=st.data())
 def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
     source: str, data: st.DataObject

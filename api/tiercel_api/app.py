@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from aiohttp import web
 
 from tiercel_api.answers import add_security_headers
-from tiercel_api.errors import INCIDENTS, Handler, HttpError, answer_errors
+from tiercel_api.errors import INCIDENTS, BadRequest, Handler, HttpError, answer_errors
 from tiercel_api.files import FILES, Files
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
@@ -89,6 +89,8 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
         raise HttpError(403, "Forbidden", f"The host name {request.host!r} is not allowed.")
     if request.method not in SAFE_METHODS and _is_foreign(request):
         raise HttpError(403, "Forbidden", "Requests from other sites are not allowed.")
+    if "%00" in request.raw_path:
+        raise BadRequest("Expected text, but there is a NUL character.")
     tenant = request.match_info.get("tenant")
     if tenant is not None and tenant not in settings.tenants:
         raise NotFound("")

@@ -265,6 +265,11 @@ def test_operators_see_health_readiness_and_metrics(api: ApiServer) -> None:
     assert configs == api.get("/main/configs").json()
 
 
+def test_a_nul_character_is_a_bad_request(api: ApiServer) -> None:
+    assert api.get("/executions/a%00b").status_code == 400
+    assert api.get("/executions/search?q=%00").status_code == 400
+
+
 def test_a_strange_path_breaks_nothing(api: ApiServer) -> None:
     for strange in ("%00", "%2e%2e%2f", "a" * 5_000, base64.b64encode(b"\xff" * 50).decode()):
         assert api.get(f"/executions/{strange}").status_code in (400, 404)

@@ -64,7 +64,7 @@ class StillWorld:
 
     def new_id(self) -> str:
         self.ids += 1
-        return f"run{self.ids}"
+        return f"run{self.ids:04}"
 
     def random(self) -> float:
         return self.rng.random()

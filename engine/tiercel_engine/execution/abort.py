@@ -11,10 +11,10 @@ def abort(step: Step, reason: str) -> None:
     """Revoke what is out, fail what is open, end FAILED with the reason in the log."""
     x = step.execution
     step.log("ERROR", reason)
-    for run_id in x.leased:
+    for run_id in sorted(x.leased):
         run = x.task_runs[run_id]
         step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
-    for run in x.task_runs.values():
+    for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.FAILED, reason=reason))
     step.emit(e.ExecutionStateChanged(State.FAILED, reason=reason))

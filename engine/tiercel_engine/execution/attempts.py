@@ -22,15 +22,7 @@ def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     if run is None or not _is_current(run, command.attempt, command.epoch):
         step.stale = "the attempt was superseded or has ended"
     elif run.worker_id is None and step.execution.state != State.KILLING:
-        step.emit(
-            e.AttemptStarted(
-                task_run_id=run.id,
-                attempt=run.attempt,
-                epoch=run.epoch,
-                worker_id=command.worker_id,
-                started_us=command.started_us,
-            )
-        )
+        _start(step, run, command.worker_id, command.started_us)
         return
     elif run.worker_id == command.worker_id:
         step.stale = "the worker holds the lease already"
@@ -39,6 +31,18 @@ def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
         step.stale = "another worker holds the lease"
     step.revoke(
         command.task_run_id, command.attempt, command.epoch, "SUPERSEDED", command.worker_id
+    )
+
+
+def _start(step: Step, run: TaskRun, worker_id: str, started_us: int) -> None:
+    step.emit(
+        e.AttemptStarted(
+            task_run_id=run.id,
+            attempt=run.attempt,
+            epoch=run.epoch,
+            worker_id=worker_id,
+            started_us=started_us,
+        )
     )
 
 
@@ -56,6 +60,9 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     ):
         step.stale = "the attempt was superseded or has ended"
         return
+    if run.worker_id is None:
+        # A task shorter than the worker's sending interval is started and ended by one command.
+        _start(step, run, command.worker_id, command.started_us)
     plan = _plan(step, world)
     retry_us, state = _judge(step.execution, run, command, plan, world)
     step.emit(

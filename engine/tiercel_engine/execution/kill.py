@@ -19,7 +19,7 @@ def kill(step: Step, command: KillExecution, world: World) -> None:
         step.stale = "the execution is being killed already"
         return
     step.emit(e.ExecutionStateChanged(State.KILLING))
-    for run_id in [*x.leased, *x.retrying]:
+    for run_id in sorted([*x.leased, *x.retrying]):
         run = x.task_runs[run_id]
         if run.is_leased:
             step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
@@ -36,7 +36,7 @@ def finish_kill(step: Step) -> None:
     x = step.execution
     if x.leased:
         return
-    for run in x.task_runs.values():
+    for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.KILLED))
     step.emit(e.ExecutionStateChanged(State.KILLED))

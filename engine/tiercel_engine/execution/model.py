@@ -163,6 +163,10 @@ class Execution(msgspec.Struct, frozen=True):
     def is_ended(self) -> bool:
         return is_terminated(self.state)
 
+    def runs_in_order(self) -> list[TaskRun]:
+        """Every task run in the order of creation, which persistent maps do not keep."""
+        return [self.task_runs[run_id] for run_id in sorted(self.task_runs)]
+
     def block(self, parent_id: str, branch: str) -> Block:
         """The counters of one list of tasks."""
         return self.blocks.get((parent_id, branch), EMPTY_BLOCK)

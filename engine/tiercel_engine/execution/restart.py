@@ -31,7 +31,7 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
     if plan is None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
-    failed = [run for run in x.task_runs.values() if _is_to_run_again(x, run, plan)]
+    failed = [run for run in x.runs_in_order() if _is_to_run_again(x, run, plan)]
     if not failed:
         raise Rejected("No task found to restart execution from!", "INVALID")
     step.emit(e.ExecutionRestarted(attempt_number=x.attempt_number + 1, flow_revision=revision))
@@ -68,7 +68,7 @@ def _is_handler(x: Execution, run: TaskRun) -> bool:
 
 
 def _handlers(x: Execution) -> list[TaskRun]:
-    return [run for run in x.task_runs.values() if _is_handler(x, run)]
+    return [run for run in x.runs_in_order() if _is_handler(x, run)]
 
 
 def _reopen_ancestors(step: Step, run_id: str) -> None:

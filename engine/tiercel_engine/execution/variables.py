@@ -113,15 +113,15 @@ def _selected(execution: Execution, refers: References, root: str) -> list[tuple
     for path in refers.paths:
         if path[0] == root:
             if len(path) == 1:
-                return list(execution.runs_of_task.items())
-            names.add(path[1])
+                return sorted(execution.runs_of_task.items(), key=lambda pair: pair[1])
+            names.add(str(path[1]))
     if refers.dynamic:
-        return list(execution.runs_of_task.items())
+        return sorted(execution.runs_of_task.items(), key=lambda pair: pair[1])
     found = []
-    for name in names:
-        run_id = execution.runs_of_task.get(str(name))
+    for name in sorted(names):
+        run_id = execution.runs_of_task.get(name)
         if run_id is not None:
-            found.append((str(name), run_id))
+            found.append((name, run_id))
     return found
 
 

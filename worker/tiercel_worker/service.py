@@ -1,8 +1,8 @@
 """The worker: takes jobs while it has free slots, runs them, says how they ended.
 
 Theory of operation. One loop in one thread reads jobs (as a member of the group of workers) and
-all revocations; attempts run in threads, one per slot. Partitions are paused while no slot is
-free. The loop's `_tick` sends what attempts have to say, watches their deadlines, commits the
+all revocations; attempts run in threads, one per slot. Jobs are read only while a slot is free.
+The loop's `_tick` sends what attempts have to say, watches their deadlines, commits the
 offsets of those jobs whose StartAttempt is durable, and beats the heart.
 
 A job may come twice (a rebalance, a restart): this worker leaves out what it ran already, and the
@@ -20,7 +20,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import LogError
+from tiercel_engine.errors import LogError, LogUnavailable, PartitionsLost
 from tiercel_engine.eventlog.base import (
     Consumer,
     EventLog,
@@ -39,6 +39,7 @@ from tiercel_schemas.jobs import Revocation, TaskJob, WorkerHeartbeat
 from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
 from tiercel_worker.attempt import Attempt, Cancel
+from tiercel_worker.intake import Intake
 from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
 from tiercel_worker.runner import Runner, timeout_message
@@ -113,8 +114,7 @@ class Worker:
         self._started_us = clock.now_us()
         self._stopping = threading.Event()
         self._broken: LogError | None = None
-        self._full = False
-        self._consumer: Consumer | None = None
+        self._intake: Intake | None = None
         self._assigned: tuple[int, ...] = ()
         self._heartbeat_due_s = self._commit_due_s = self._tick_due_s = 0.0
 
@@ -142,8 +142,8 @@ class Worker:
     def stop(self) -> None:
         """Start to drain. From any thread, also from a signal handler's."""
         self._stopping.set()
-        if (consumer := self._consumer) is not None:
-            consumer.wake()
+        if (intake := self._intake) is not None:
+            intake.wake()
 
     # ---- RebalanceListener
 
@@ -180,32 +180,20 @@ class Worker:
             self._worker_id,
             self,
         )
-        self._consumer = consumer
+        self._intake = intake = Intake(consumer)
         try:
             self._beat()
-            self.ready.set()
             while not self._stopping.is_set():
-                records = self._poll(consumer)
+                intake.expect()
+                records = intake.poll(self._free_slots(), START_DELAY_S if self._fresh else TICK_S)
                 self._hear_all(revocations)
                 for record in records:
                     self._take(record)
                 self._tick()
-            self._settle(consumer)
+            self._settle(intake)
         finally:
-            self.ready.clear()
-            self._consumer = None
-            consumer.close()
-
-    def _poll(self, consumer: Consumer) -> list[Record]:
-        # Set before the count is taken: an attempt that ends in between wakes the consumer.
-        self._full = True
-        free = self._free_slots()
-        if free > 0:
-            self._full = False
-            consumer.resume(consumer.assignment())
-        else:
-            consumer.pause(consumer.assignment())
-        return consumer.poll(max(free, 1), START_DELAY_S if self._fresh else TICK_S)
+            self._intake = None
+            intake.close()
 
     def _take(self, record: Record) -> None:
         taken = self._offsets.take(TopicPartition(record.topic, record.partition), record.offset)
@@ -237,8 +225,8 @@ class Worker:
             self._broken = error
         finally:
             del self._running[attempt.key]
-            if self._full and (consumer := self._consumer) is not None:
-                consumer.wake()
+            if (intake := self._intake) is not None:
+                intake.freed()
 
     def _tick(self) -> None:
         now_s = time.monotonic()
@@ -254,10 +242,9 @@ class Worker:
                 self._watch(attempt, now_s)
         if now_s >= self._heartbeat_due_s:
             self._beat()
-        if now_s >= self._commit_due_s and self._consumer is not None:
+        if now_s >= self._commit_due_s and self._intake is not None:
             self._commit_due_s = now_s + COMMIT_EVERY_S
-            if offsets := self._offsets.committable():
-                self._consumer.commit(offsets)
+            self._commit(self._intake)
 
     def _watch(self, attempt: Attempt, now_s: float) -> None:
         """Cancel what is over its time; answer for a task that does not stop."""
@@ -306,13 +293,21 @@ class Worker:
 
     # ---- stopping
 
-    def _settle(self, consumer: Consumer) -> None:
+    def _settle(self, intake: Intake) -> None:
         """Before the partitions go to others: what was taken is said and committed."""
         for attempt in list(self._running.values()):
             attempt.flush()
         self._sender.flush(FLUSH_TIMEOUT_S)
-        if offsets := self._offsets.committable():
-            consumer.commit(offsets)
+        self._commit(intake)
+
+    def _commit(self, intake: Intake) -> None:
+        if not (offsets := self._offsets.committable()):
+            return
+        try:
+            intake.commit(offsets)
+        except (PartitionsLost, LogUnavailable) as error:
+            # Their jobs come again, here or elsewhere, and the executor refuses their start.
+            log.warning("offsets_not_committed", reason=str(error))
 
     def _drain(self, revocations: Consumer) -> None:
         self._state = "DRAINING"

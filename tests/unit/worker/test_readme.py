@@ -1,0 +1,38 @@
+"""The example of worker/README.md, run as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from tests.unit.worker.harness import Bench
+
+README = Path(__file__).parents[3] / "worker" / "README.md"
+
+
+@pytest.fixture
+def example() -> ModuleType:
+    found = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found is not None
+    module = ModuleType("acme_tiercel_tasks")
+    exec(compile(found.group(1), str(README), "exec"), module.__dict__)
+    return module
+
+
+def test_the_example_of_the_readme_runs(bench: Bench, example: ModuleType) -> None:
+    for plugin in example.PLUGINS:
+        bench.registry.register(plugin)
+
+    with bench.worker():
+        bench.submit({"type": "com.acme.text.CountWords", "text": "one {{ flow.id }} three"})
+        bench.submit({"type": "com.acme.text.CountWords", "text": " "}, run="r2")
+        end, failed = bench.end(), bench.end("r2")
+
+    outputs = bench.outputs(end)
+    assert outputs["words"] == 3
+    assert bench.storage.get(outputs["uri"]) == b"one\nflow\nthree"
+    assert bench.lines() == [("INFO", "3 words")]
+    assert [metric.name for metric in bench.metrics()] == ["words"]
+    assert failed.error == "Expected a text with words, but it was empty."

@@ -51,8 +51,11 @@ class ContainerBroker:
     """A broker in a container, on a port of this machine that stays the same over restarts."""
 
     def __init__(self, image: str) -> None:
+        from testcontainers.core.config import testcontainers_config
         from testcontainers.core.container import DockerContainer
 
+        # Its reaper is one more image to fetch; the fixture stops what it started.
+        testcontainers_config.ryuk_disabled = True
         self._port = free_port()
         self._container = DockerContainer(image).with_bind_ports(self._port, self._port)
         for name, value in self._settings().items():

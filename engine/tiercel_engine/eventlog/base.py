@@ -14,6 +14,9 @@ What each adapter promises:
    raises `OwnerFenced` and leaves nothing. A commit for a partition that the consumer no longer
    owns raises `PartitionsLost` and leaves nothing.
 5. A value above `RECORD_BYTES_MAX` is refused with `RecordTooLarge` before anything is written.
+
+Offsets may have gaps. A topic or partition that was never created is a `ProgrammingError`; a log
+that does not answer in time is `LogUnavailable`.
 """
 
 from __future__ import annotations
@@ -63,7 +66,11 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class RebalanceListener(Protocol):
-    """What a group member does when its partitions change. Runs in its thread, inside `poll`."""
+    """What a group member does when its partitions change.
+
+    Runs in the member's thread, inside `poll` or `close`. The new owner of a partition gets it only
+    after `revoked` has returned here, unless this member did not poll for too long.
+    """
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions are now ours, before any of their records is returned by `poll`."""
@@ -76,10 +83,18 @@ class Consumer(Protocol):
     """A reader of topics. Belongs to one thread, except for `wake`."""
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
-        """Return what is there, at most `max_records`; wait up to `timeout_s` for the first."""
+        """Return what is there, at most `max_records`; wait up to `timeout_s` for the first.
+
+        Raises:
+            OwnerFenced: a newer member of the same group and name has joined. Close this one.
+        """
 
     def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Store the next offset to read per partition for the group, without a transaction."""
+        """Store the next offset to read per partition for the group, without a transaction.
+
+        Raises:
+            PartitionsLost: one of the partitions is no longer this member's; nothing was stored.
+        """
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         """Return no records of these partitions until `resume`."""
@@ -92,7 +107,10 @@ class Consumer(Protocol):
         """Make a waiting `poll` return now. From any thread."""
 
     def close(self) -> None:
-        """Leave the group at once, so that others take the partitions over."""
+        """Leave the group at once, so that others take the partitions over.
+
+        The listener is told that the partitions are revoked.
+        """
 
 
 class Appender(Protocol):
@@ -127,8 +145,8 @@ class Transactions(Protocol):
             RecordTooLarge: one value is too large; nothing was written.
             OwnerFenced: a newer holder of this owner name exists; nothing was written.
             PartitionsLost: the group gave one of the partitions away; nothing was written.
-            CommitUncertain: the log did not say whether it committed. Drop this object, open a
-                new one under the same owner name, and read the state back from the log.
+            CommitUncertain: it failed otherwise, and may or may not have committed. Drop this
+                object, open a new one under the same owner name, and read the state back.
         """
 
     def close(self) -> None: ...

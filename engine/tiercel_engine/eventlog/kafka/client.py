@@ -56,8 +56,9 @@ COMMON: Mapping[str, Any] = {
     "retry.backoff.max.ms": 10,
     "reconnect.backoff.ms": 50,
     "reconnect.backoff.max.ms": 1_000,
-    "statistics.interval.ms": 60_000,
 }
+#: Only for clients that are polled all the time: elsewhere reports would pile up unread.
+STATISTICS: Mapping[str, Any] = {"statistics.interval.ms": 60_000}
 PRODUCER: Mapping[str, Any] = {
     "acks": "all",
     "enable.idempotence": True,
@@ -189,6 +190,7 @@ class Cluster:
         """The next offset of each partition. Raises `LogUnavailable`."""
         newest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         asked = {ck.TopicPartition(*at): newest for at in places}
+        self.admin.poll(0)  # its errors and log lines, which wait to be served
         deadline_s = time.monotonic() + REQUEST_TIMEOUT_S
         while True:
             told = self.admin.list_offsets(

@@ -30,6 +30,7 @@ from tiercel_engine.eventlog.kafka.client import (
     POLL_SLICE_S,
     REJOIN_TIMEOUT_S,
     REJOINING,
+    STATISTICS,
     Cluster,
     cause_of,
     log,
@@ -99,7 +100,7 @@ class KafkaTail(KafkaReader):
     """Reads given partitions from given offsets, without a group."""
 
     def __init__(self, cluster: Cluster, positions: Mapping[TopicPartition, int]) -> None:
-        super().__init__(cluster.reader({}))
+        super().__init__(cluster.reader(STATISTICS))
         self._assigned = set(positions)
         self._client.assign(to_positions(positions))
 
@@ -117,7 +118,7 @@ class KafkaConsumer(KafkaReader):
         self._listener = listener
         self._topics = list(topics)
         self._settings = cluster.settings(
-            COMMON, CONSUMER, MEMBER, identity, {"error_cb": self._on_error}
+            COMMON, STATISTICS, CONSUMER, MEMBER, identity, {"error_cb": self._on_error}
         )
         self._fenced = self._session_lost = False
         super().__init__(self._join())

@@ -36,6 +36,7 @@ from tiercel_engine.eventlog.kafka.client import (
     PRODUCER,
     REJOIN_TIMEOUT_S,
     REJOINING,
+    STATISTICS,
     TRANSACTION_TIMEOUT_MS,
     Cluster,
     cause_of,
@@ -55,7 +56,7 @@ class KafkaAppender:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         delivery = {"message.timeout.ms": round(DELIVERY_TIMEOUT_S * 1_000)}
-        self._producer = ck.Producer(cluster.settings(COMMON, PRODUCER, delivery))
+        self._producer = ck.Producer(cluster.settings(COMMON, STATISTICS, PRODUCER, delivery))
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="kafka-appender", daemon=True)
         self._thread.start()
@@ -108,6 +109,7 @@ class KafkaTransactions:
     ) -> None:
         assert isinstance(consumer, KafkaConsumer), "a consumer of this log is needed"
         consumer.require(consumed)
+        self._producer.poll(0)  # its errors and log lines, which wait to be served
         for record in records:
             self._cluster.place(record)
         rejoin_s = time.monotonic() + REJOIN_TIMEOUT_S

@@ -184,6 +184,7 @@ class Worker:
         self._intake = intake = Intake(consumer)
         try:
             self._beat()
+            self.ready.set()
             while not self._stopping.is_set():
                 intake.expect()
                 records = intake.poll(self._free_slots(), START_DELAY_S if self._fresh else TICK_S)
@@ -193,6 +194,7 @@ class Worker:
                 self._tick()
             self._settle(intake)
         finally:
+            self.ready.clear()
             self._intake = None
             intake.close()
 

@@ -11,6 +11,7 @@ from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label
+from tiercel_schemas.flows import FlowRevision
 
 CORRELATION_LABEL = "system.correlationId"
 
@@ -63,6 +64,19 @@ def created_execution(
 def flow_document(flow: Flow, source: str | None = None) -> JsonObject:
     """A flow as it is answered; with `source` when that is given."""
     return flow.properties if source is None else {**flow.properties, "source": source}
+
+
+def unreadable_flow(entry: FlowRevision, reason: str, source: str | None) -> JsonObject:
+    """A stored flow that does not read as one any more: what is known of it, and why."""
+    document: JsonObject = {
+        "id": entry.flow_id,
+        "namespace": entry.namespace,
+        "revision": entry.revision,
+        "disabled": False,
+        "deleted": entry.deleted,
+        "exception": reason,
+    }
+    return document if source is None else {**document, "source": source}
 
 
 _SHOWN = ("id", "namespace", "revision", "inputs", "disabled", "deleted")

@@ -23,7 +23,7 @@ log = get_logger(component="api")
 
 DEFAULT_TENANT = "main"
 #: How often what others stored is taken in; a flow that is missed is looked for at once.
-REFRESH_S = 0.5
+REFRESH_S = 0.1
 #: Parsed flows at hand in the event loop.
 PARSED_MAX = 1_000
 CATCH_UP_TIMEOUT_S = 5.0
@@ -45,19 +45,15 @@ class Flows:
                 log.warning("catalog_refresh_failed", error=str(error))
             await asyncio.sleep(REFRESH_S)
 
-    async def find(
+    async def entry(
         self, key: FlowKey, revision: int | None = None, allow_deleted: bool = False
-    ) -> Flow | None:
-        """A revision of a flow, the newest when None. One that is not known is looked for.
-
-        Raises:
-            InvalidFlow: what is stored does not read as a flow.
-        """
+    ) -> FlowRevision | None:
+        """A revision as it is stored, the newest when None. One that is missed is looked for."""
         entry = self.catalog.entry(key, revision, allow_deleted=allow_deleted)
         if entry is None:
             await asyncio.to_thread(self.catalog.catch_up, CATCH_UP_TIMEOUT_S)
             entry = self.catalog.entry(key, revision, allow_deleted=allow_deleted)
-        return None if entry is None else await self.parsed(entry)
+        return entry
 
     async def parsed(self, entry: FlowRevision) -> Flow:
         """The flow of a stored revision. Raises InvalidFlow."""
@@ -97,10 +93,11 @@ async def find_flow(
         InvalidFlow: what is stored does not read as a flow.
     """
     key = FlowKey(tenant_of(request), namespace, flow_id)
-    flow = await request.app[FLOWS].find(key, revision, allow_deleted)
-    if flow is None:
+    flows = request.app[FLOWS]
+    entry = await flows.entry(key, revision, allow_deleted)
+    if entry is None:
         raise NotFound(message)
-    return flow
+    return await flows.parsed(entry)
 
 
 async def runnable_flow(request: web.Request, namespace: str, flow_id: str) -> Flow:

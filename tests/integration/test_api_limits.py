@@ -187,3 +187,28 @@ def test_another_instances_flow_is_found_when_it_is_asked_for(tmp_path: Path) ->
 
         # then
         assert response.status_code == 200
+
+
+def test_a_stored_flow_that_does_not_read_any_more_is_shown_with_its_reason(
+    tmp_path: Path,
+) -> None:
+    with api_server(tmp_path) as api:
+        # given
+        api.save_flow(flow_source("good"))
+        api.append(*api.stored_elsewhere("id: [broken", "broken"))
+
+        # when
+        read = api.get("/flows/house.kitchen/broken?source=true").json()
+        found = api.get("/flows/search?sort=id:asc").json()
+        labelled = api.get("/flows/search?labels=a:b").json()
+        started = api.post("/executions/house.kitchen/broken")
+
+        # then
+        assert read["exception"].startswith("Illegal flow yaml: ")
+        assert read["source"] == "id: [broken"
+        assert [(f["id"], "exception" in f) for f in found["results"]] == [
+            ("broken", True),
+            ("good", False),
+        ]
+        assert labelled["total"] == 0
+        assert started.status_code == 409

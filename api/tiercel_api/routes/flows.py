@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import media_type, read_body
-from tiercel_api.documents import flow_document
+from tiercel_api.documents import flow_document, unreadable_flow
 from tiercel_api.errors import HttpError, UnsupportedMediaType
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
@@ -76,11 +76,7 @@ async def delete_flow(request: web.Request) -> web.Response:
 
 
 async def _newest(request: web.Request, key: FlowKey) -> FlowRevision:
-    flows = request.app[FLOWS]
-    entry = flows.catalog.entry(key)
-    if entry is None:
-        await asyncio.to_thread(flows.catalog.catch_up)
-        entry = flows.catalog.entry(key)
+    entry = await request.app[FLOWS].entry(key)
     if entry is None:
         raise NotFound("")
     return entry
@@ -122,23 +118,25 @@ async def _send(
 
 async def get_flow(request: web.Request) -> web.Response:
     """GET /flows/{namespace}/{id}."""
-    query, key = request.query, _key_of(request)
+    query = request.query
     revision = optional_number(query, "revision")
-    deleted = is_set(query, "allowDeleted")
-    flow = await find_flow(request, key.namespace, key.flow_id, revision, deleted)
-    if not is_set(query, "source"):
-        return json_response(flow_document(flow))
-    entry = request.app[SERVICES].catalog.entry(key, flow.revision, allow_deleted=True)
-    return json_response(flow_document(flow, entry.source if entry else ""))
+    entry = await request.app[FLOWS].entry(
+        _key_of(request), revision, is_set(query, "allowDeleted")
+    )
+    if entry is None:
+        raise NotFound("")
+    with_source = is_set(query, "source")
+    return json_response(await asyncio.to_thread(_document, request, entry, with_source))
 
 
 async def get_revisions(request: web.Request) -> web.Response:
     """GET /flows/{namespace}/{id}/revisions: every revision, oldest first."""
-    flows = request.app[FLOWS]
-    entries = flows.catalog.revisions(_key_of(request))
+    entries = request.app[FLOWS].catalog.revisions(_key_of(request))
     if not entries:
         raise NotFound("")
-    return json_response([flow_document(await flows.parsed(e), e.source) for e in entries])
+    return json_response(
+        await asyncio.to_thread(lambda: [_document(request, e, True) for e in entries])
+    )
 
 
 async def get_task(request: web.Request) -> web.Response:
@@ -180,7 +178,7 @@ def _matching(
     catalog = request.app[SERVICES].catalog
     found = [e for e in catalog.latest_all(tenant_of(request)) if where.matches(e)]
     if where.labels:
-        found = [e for e in found if where.labels <= set(_stored(request, e).labels)]
+        found = [e for e in found if where.labels <= _labels(request, e)]
     for field, ascending in reversed(tuple(sort)):
         found.sort(key=_sort_key(field), reverse=not ascending)
     return found
@@ -205,8 +203,20 @@ def _stored(request: web.Request, entry: FlowRevision) -> Flow:
     return flow
 
 
-def _document(request: web.Request, entry: FlowRevision) -> JsonObject:
-    return flow_document(_stored(request, entry))
+def _labels(request: web.Request, entry: FlowRevision) -> frozenset[tuple[str, str]]:
+    try:
+        return frozenset(_stored(request, entry).labels)
+    except InvalidFlow:
+        return frozenset()
+
+
+def _document(request: web.Request, entry: FlowRevision, with_source: bool = False) -> JsonObject:
+    """A stored flow as it is answered. Parses it when need be: runs in a thread."""
+    source = entry.source if with_source else None
+    try:
+        return flow_document(_stored(request, entry), source)
+    except InvalidFlow as error:
+        return unreadable_flow(entry, str(error), source)
 
 
 async def distinct_namespaces(request: web.Request) -> web.Response:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import EventLog, NewRecord, Record
 from tiercel_engine.eventlog.memory import MemoryLog
-from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.projector import Projector
 from tiercel_engine.indexer.service import Indexer
 from tiercel_engine.repository.base import Store
@@ -205,19 +204,12 @@ class Progress:
 
 
 class Running:
-    """An indexer in a thread; `failure` is what ended it."""
+    """An indexer in a thread."""
 
     def __init__(self, indexer: Indexer) -> None:
         self._indexer = indexer
-        self.failure: Exception | None = None
-        self.thread = threading.Thread(target=self._run)
+        self.thread = threading.Thread(target=indexer.run)
         self.thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._indexer.run()
-        except BrokenHistory as error:
-            self.failure = error
 
     def stop(self) -> None:
         self._indexer.stop()

@@ -80,8 +80,8 @@ class Recovery:
         try:
             execution = fold(execution, batch)
         except EventGap as error:
+            # Transactions leave no gaps, so this record is not ours: the execution stands without it.
             self._on_poison(record, str(error))
-            partition.executions.pop(batch.execution_id, None)
             return
         self._keep(partition, execution, batch)
 

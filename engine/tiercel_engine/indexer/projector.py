@@ -68,22 +68,28 @@ class Projector:
         Records below the next offset of their partition were indexed already and are ignored.
 
         Raises:
-            BrokenHistory: the log of an execution has a gap; nothing was written.
             OffsetsMoved, DatabaseUnavailable: nothing was written; call `open` before going on.
         """
         changes = Changes()
         batches = self._read(records, changes)
         self._load([batch for _, batch in batches])
         sequences: dict[str, int] = {}
+        broken: list[tuple[Record, str]] = []
         for record, batch in batches:
             try:
                 is_new = fold(self._rows, batch)
             except BrokenHistory as error:
-                place = f"{record.topic}[{record.partition}] at offset {record.offset}"
-                raise BrokenHistory(f"{error} ({place})") from error
+                # One damaged execution must not hide all others: its record is put aside.
+                broken.append((record, str(error)))
+                self._rows.drop(batch.execution_id)
+                sequences.pop(batch.execution_id, None)
+                changes.records = [r for r in changes.records if not _is_of(r, batch)]
+                self._load([batch])
+                continue
             if is_new:
                 sequences[batch.execution_id] = self._rows.executions[batch.execution_id].seq
                 changes.records.append(_position(record, batch))
+        self._bury(broken)
         self._collect(changes)
         if changes.offsets:
             self._store.write(changes)
@@ -188,6 +194,10 @@ def _trim(cache: dict[K, V]) -> None:
 
 def _is_long(columns: Row) -> bool:
     return len(columns["document"]) > CACHE_DOCUMENT_CHARS_MAX
+
+
+def _is_of(position: Row, batch: EventBatch) -> bool:
+    return bool(position["execution_id"] == batch.execution_id)
 
 
 def _position(record: Record, batch: EventBatch) -> Row:

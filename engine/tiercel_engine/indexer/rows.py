@@ -49,3 +49,15 @@ class Rows:
         self.removed_task_runs: list[tuple[str, int]] = []
         self.labels_removed: dict[tuple[str, str, str], None] = {}
         self.labels_added: dict[tuple[str, str, str], None] = {}
+
+    def drop(self, execution_id: str) -> None:
+        """Forget what this execution changed since the last write. Rare, so it may search."""
+        self.executions.pop(execution_id, None)
+        self.changed_executions.pop(execution_id, None)
+        for key in [key for key in self.task_runs if key[0] == execution_id]:
+            del self.task_runs[key]
+            self.changed_task_runs.pop(key, None)
+        self.removed_task_runs = [row for row in self.removed_task_runs if row[0] != execution_id]
+        for labels in (self.labels_removed, self.labels_added):
+            for label in [label for label in labels if label[2] == execution_id]:
+                del labels[label]

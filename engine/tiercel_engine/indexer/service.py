@@ -104,7 +104,6 @@ class Indexer:
         """Index until `stop`.
 
         Raises:
-            BrokenHistory: the log of an execution has a gap.
             DatabaseUnavailable: the database stayed away.
             OwnerFenced: a newer member of the same name joined.
         """
@@ -210,7 +209,6 @@ def rebuild(
         How many records were read.
 
     Raises:
-        BrokenHistory: the log of an execution has a gap.
         OffsetsMoved: an indexer ran meanwhile; stop it and rebuild again.
     """
     kinds = (topics.executions, topics.logs, topics.metrics)

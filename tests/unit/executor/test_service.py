@@ -17,6 +17,7 @@ from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import codec
 from tiercel_schemas import commands as c
+from tiercel_schemas import events as e
 from tiercel_schemas.common import PositionRange
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.state import State
@@ -331,3 +332,27 @@ def test_a_kill_revokes_what_runs(bench: Bench, executor: Executor) -> None:
     executor.turn()
 
     assert bench.folded()[execution_id].state == State.KILLED
+
+
+def test_a_foreign_record_among_the_events_is_put_aside(bench: Bench) -> None:
+    first = bench.executor()
+    first.open()
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+    first.turn()
+    first.close()
+    forged = e.EventBatch(execution_id, 99, 0, "Forged", (e.ExecutionStateChanged("KILLED"),))
+    name = TOPICS.executions.name
+    bench.appender.append(NewRecord(name, execution_id, codec.encode(forged)))
+    bench.appender.append(NewRecord(name, execution_id, b"garbage"))
+
+    second = bench.executor()
+    second.open()
+    drive(second, worker)
+
+    reasons = [r.headers["tiercel-reason"] for r in bench.records(TOPICS.dead_letters.name)]  # type: ignore[index]
+    assert len(reasons) == 2
+    assert any(b"Expected event" in reason for reason in reasons)
+    last = codec.decode([r for r in bench.records(name) if r.key == execution_id][-1].value)
+    assert last.events[-1] == e.ExecutionStateChanged(State.SUCCESS)
+    second.close()

@@ -11,6 +11,7 @@ from typing import Any
 
 from tiercel_engine.expression.faults import Fault, LimitFault, Missing
 from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX
+from tiercel_engine.expression.regex import split
 from tiercel_engine.expression.text import java_text, scalar_text
 from tiercel_engine.expression.values import (
     MapEntry,
@@ -160,6 +161,7 @@ _STRING: dict[str, Callable[..., Any]] = {
     "substring": _substring,
     "replace": _replaced,
     "repeat": _repeated,
+    "split": lambda s, pattern, limit=0: split(s, pattern, int(limit)),
     "concat": lambda s, other: s + _text(other),
     "charAt": lambda s, index: _substring(s, index, int(index) + 1),
     "equals": lambda s, other: s == other,

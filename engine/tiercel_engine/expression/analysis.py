@@ -7,7 +7,7 @@ elsewhere what needs I/O. The answer errs on the side of too much, never of too 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.expression import nodes
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.limits import CACHED_TEMPLATES_MAX, VALUE_DEPTH_MAX
+from tiercel_engine.expression.regex import is_quick
 from tiercel_engine.expression.render import syntax_error
 from tiercel_engine.expression.statements import parse_template
 from tiercel_engine.expression.table import TABLE, Kind
@@ -30,6 +31,14 @@ _LONG_JQ = re.compile(
     r"\b(?:def|repeat|while|until|range|recurse|limit|combinations|infinite|foreach|walk|test|"
     r"match|capture|scan|split|splits|sub|gsub)\b|\*|\.\.|\[\s*\d{5,}"
 )
+#: Filters that take a program or a pattern -> whether a given one ends soon.
+_QUICK: dict[str, Callable[[str], bool]] = {
+    "jq": lambda program: _LONG_JQ.search(program) is None,
+    "split": is_quick,
+    "regexMatch": is_quick,
+    "regexReplace": is_quick,
+    "regexExtract": is_quick,
+}
 
 
 #: Root variables that functions read by themselves.
@@ -170,10 +179,10 @@ class _Visitor:
             kind = "function"
         elif isinstance(node, nodes.Filter):
             kind = "filter"
-            self._jq(node.name, node.args)
+            self._programs(node.name, node.args)
         elif isinstance(node, nodes.FilterBlock):
             for name, args in node.filters:
-                self._jq(name, args)
+                self._programs(name, args)
             return
         else:
             return
@@ -184,13 +193,16 @@ class _Visitor:
         self.needs_io = self.needs_io or row.needs_io
         self.paths |= {(name,) for name in row.reads}
 
-    def _jq(self, name: str, args: nodes.Arguments) -> None:
-        if name != "jq":
-            return
-        for program in (*args.positional, *(arg for _, arg in args.named)):
-            plain = isinstance(program, nodes.Literal) and isinstance(program.value, str)
-            if not plain or _LONG_JQ.search(program.value):  # type: ignore[attr-defined]
-                self.needs_io = True
+    def _programs(self, name: str, args: nodes.Arguments) -> None:
+        """A program or pattern that is computed, or may run long, is not for who must not block."""
+        given = (*args.positional, *(arg for _, arg in args.named))
+        if name in _QUICK:
+            program = given[0] if given else None
+            known = program.value if isinstance(program, nodes.Literal) else None
+            quick = isinstance(known, str) and _QUICK[name](known)
+        else:
+            quick = name != "replace" or len(given) < 2
+        self.needs_io = self.needs_io or not quick
 
     def _chain(self, node: nodes.Node, local: frozenset[str]) -> None:
         """`a.b['c'][d].e`: the path up to the first computed key, and what the keys read."""

@@ -10,7 +10,7 @@ from tiercel_engine.expression import operators
 from tiercel_engine.expression.arguments import as_text, bounded_text, text, whole
 from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.frame import Frame
-from tiercel_engine.expression.limits import STEPS_MAX
+from tiercel_engine.expression.limits import EXPONENT_MAX, STEPS_MAX
 from tiercel_engine.expression.numbers import format_decimal
 from tiercel_engine.expression.table import filter_, parameter
 from tiercel_engine.expression.text import double_text
@@ -253,7 +253,7 @@ def _identity(value: Any) -> Any:
 def abs_(frame: Frame, value: Any) -> Any:
     """The number without its sign."""
     if value is None:
-        return None
+        raise Fault('Can not pass null value to "abs" filter.')
     if not is_number(value):
         raise Fault("The 'abs' filter does require as input a number.")
     return type(value)(abs(value))
@@ -324,7 +324,7 @@ def _smallest(string: str) -> Any:
     if digits[:-1].isdigit() and digits[-1] in "lL":
         return Long(_within(int(string[:-1]), LONG_MIN, LONG_MAX))
     exact = Decimal(string.rstrip("fFdD"))
-    if not exact.is_finite():
+    if not exact.is_finite() or abs(exact.adjusted()) > EXPONENT_MAX:
         raise ValueError(string)
     double = float(exact) if abs(exact) < Decimal("1.8e308") else 0.0
     if double or not exact:

@@ -44,7 +44,7 @@ def upper(frame: Frame, value: Any) -> Any:
 @filter_("lower")
 def lower(frame: Frame, value: Any) -> Any:
     """The text in lower case."""
-    return None if value is None else text(value, "The 'lower' filter").lower()
+    return None if value is None else as_text(value).lower()
 
 
 @filter_("capitalize")

@@ -44,6 +44,9 @@ class Budget:
 RenderInside = Callable[[Any, bool, "Frame"], Any]
 
 
+_NO_MACROS: Mapping[str, Callable[..., str]] = {}
+
+
 class Frame:
     """What the compiled code of one template runs in.
 
@@ -77,8 +80,8 @@ class Frame:
         self.budget = budget
         self.render_inside = render_inside
         self.scopes: list[dict[str, Any]] | None = None
-        self.macros: dict[str, Callable[..., str]] = {}
-        self.blocks: dict[str, Callable[..., None]] = {}
+        self.macros = _NO_MACROS
+        self.blocks: dict[str, Callable[..., None]] | None = None
 
     def lookup(self, name: str, line: int) -> Any:
         """A variable, local ones first.

@@ -231,7 +231,7 @@ def range_(frame: Frame, start: Any, end: Any, increment: Any) -> Any:
 @function("block", parameter("name"))
 def block(frame: Frame, name: Any) -> str:
     """What the named block of this template gives, again."""
-    body = frame.blocks.get(text(name, "name"))
+    body = (frame.blocks or {}).get(text(name, "name"))
     if body is None:
         return ""
     output = TextOutput(frame.context.dialect.json_null_entries)

@@ -14,7 +14,7 @@ from amazon.ion.core import Timestamp, TimestampPrecision
 from amazon.ion.exceptions import IonException
 
 from tiercel_engine.expression.faults import Fault, LimitFault
-from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, VALUE_DEPTH_MAX
+from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, PIECE_CHARS, VALUE_DEPTH_MAX
 from tiercel_engine.expression.text import (
     double_text,
     json_text,
@@ -62,7 +62,7 @@ def _write(value: Any, parts: list[str], depth: int, left: list[int]) -> None:
 
 
 def _add(text: str, parts: list[str], left: list[int]) -> None:
-    left[0] -= len(text) + 1
+    left[0] -= len(text) + PIECE_CHARS
     if left[0] < 0:
         raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")
     parts.append(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: Characters of one rendered text, of one string built on the way and of one JSON text.
 OUTPUT_CHARS_MAX = 10_000_000
+#: Characters that each piece of a text counts besides its own, so that many tiny ones end too.
+PIECE_CHARS = 8
 #: Loop iterations, range items and container nodes visited by one outermost render.
 STEPS_MAX = 1_000_000
 #: Renders inside renders, recursive passes of one `render()` and calls of macros inside macros.
@@ -14,6 +16,8 @@ NESTING_MAX = 120
 VALUE_DEPTH_MAX = 200
 #: Bits of an integer that arithmetic may give (about 1,200 decimal digits).
 INTEGER_BITS_MAX = 4_096
+#: The largest power of ten, up or down, that a decimal number may have.
+EXPONENT_MAX = 5_000
 #: Compiled templates kept, and the longest text that is worth keeping.
 CACHED_TEMPLATES_MAX = 4_096
 CACHED_TEMPLATE_CHARS_MAX = 65_536

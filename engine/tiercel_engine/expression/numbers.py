@@ -11,6 +11,7 @@ from babel import Locale, UnknownLocaleError
 from babel.numbers import get_currency_symbol, get_territory_currencies
 
 from tiercel_engine.expression.faults import Fault
+from tiercel_engine.expression.limits import EXPONENT_MAX
 from tiercel_engine.expression.text import double_text
 
 #: Characters of a pattern, and digits that one may ask for.
@@ -173,16 +174,18 @@ def format_decimal(value: Any, pattern: str | None, locale: str) -> str:
         if value in (float("inf"), float("-inf")):
             body = "∞"
             return _dressed(parsed, body, value < 0, symbols)
+        # The platform scales a double as a double, with the error that brings.
+        value *= 10**parsed.scale
         exact = Decimal(double_text(value))
     else:
-        exact = Decimal(value)
-    if exact and abs(exact.adjusted()) > 5_000:
+        exact = Decimal(value).scaleb(parsed.scale, _CONTEXT)
+    if exact and abs(exact.adjusted()) > EXPONENT_MAX:
         raise Fault("A number is too large to format")
     negative = exact.is_signed() and (bool(exact) or isinstance(value, float))
     # How the double lies to its shortest decimal: it settles what looks like a tie.
     lean = Decimal(value).compare(exact) if isinstance(value, float) else Decimal(0)
     lean = -lean if negative else lean
-    exact = abs(exact).scaleb(parsed.scale, _CONTEXT)
+    exact = abs(exact)
     if parsed.exponent_min:
         body = _scientific(exact, parsed)
     else:

@@ -367,8 +367,8 @@ def interval(start: Any, end: Any, increment: Any = 1) -> list[Any]:
 
 
 def loosely_true(text: Any) -> bool:
-    """The engine's own truth of `If.condition` and `runIf`: what is not blank, 0 or false."""
+    """The engine's own truth of `If.condition` and `runIf`: all but these five is true."""
     if isinstance(text, MapEntry):
         return True
     plain = scalar_text(text) if not isinstance(text, str) else text
-    return plain.strip().lower() not in ("", "0", "-0", "false", "null")
+    return plain not in ("", "0", "-0", "false")

@@ -1,7 +1,7 @@
 """Java's regular expressions on Python's engine, kept from running away.
 
-Python cannot stop a match that backtracks for ever, so patterns whose repeats nest (`(a+)+`) or
-follow one another too often are refused, and both pattern and text are bounded.
+Python cannot stop a match that backtracks for ever, so patterns that can (`(a+)+`, `(a|a)*`) are
+refused, and the more endless repeats a pattern has, the shorter the text it may search.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tiercel_engine.expression.limits import (
 )
 
 #: A repeat of more than this many rounds counts as one without end.
-_ROUNDS_MAX = 16
+_ROUNDS_MAX = 64
 #: Endless repeats of one pattern that may stand beside each other; each is a power of the text.
 _REPEATS_MAX = 12
-#: Above this many characters a pattern with several endless repeats is refused.
-_LONG_TEXT_CHARS = 20_000
+#: Characters that a pattern may search, by its number of endless repeats; the last holds for more.
+_TEXT_CHARS_MAX = (REGEX_TEXT_CHARS_MAX, 100_000, 5_000, 1_000)
 
 _CLASSES = {
     "Lower": "a-z",
@@ -93,14 +93,23 @@ def _endless(tree: Any, *, inside: bool) -> int:
     count = 0
     for code, value in tree:
         if code in (tree_codes.MAX_REPEAT, tree_codes.MIN_REPEAT, tree_codes.POSSESSIVE_REPEAT):
-            _, most, inner = value
+            least, most, inner = value
             endless = most > _ROUNDS_MAX
-            if endless and inside:
+            if inside and most != least:
                 raise LimitFault("A regular expression repeats what already repeats")
             count += endless + _endless(inner, inside=inside or endless)
         else:
+            if inside and code is tree_codes.BRANCH and not _distinct(value[1]):
+                raise LimitFault("A regular expression repeats alternatives that may overlap")
             count += sum(_endless(part, inside=inside) for part in _parts(value))
     return count
+
+
+def _distinct(alternatives: Any) -> bool:
+    """Whether each alternative begins with another character, so that only one can fit."""
+    firsts = [tuple(alternative[0]) if len(alternative) else None for alternative in alternatives]
+    literal = all(first is not None and first[0] is tree_codes.LITERAL for first in firsts)
+    return literal and len(set(firsts)) == len(firsts)
 
 
 def _parts(value: Any) -> list[Any]:
@@ -109,6 +118,14 @@ def _parts(value: Any) -> list[Any]:
     if isinstance(value, (tuple, list)):
         return [part for each in value for part in _parts(each)]
     return []
+
+
+def is_quick(pattern: str) -> bool:
+    """Whether a pattern searches any text in a time that grows with its length only."""
+    try:
+        return compiled_pattern(pattern)[1] <= 1
+    except Fault:
+        return True
 
 
 def pattern_for(pattern: Any, text: str) -> re.Pattern[str]:
@@ -120,10 +137,8 @@ def pattern_for(pattern: Any, text: str) -> re.Pattern[str]:
     if not isinstance(pattern, str):
         raise Fault("Expected a regular expression as text")
     compiled, repeats = compiled_pattern(pattern)
-    if len(text) > REGEX_TEXT_CHARS_MAX or (repeats > 1 and len(text) > _LONG_TEXT_CHARS):
-        raise LimitFault("A text is too long for a regular expression")
-    if repeats > 3 and len(text) > _LONG_TEXT_CHARS // 10:
-        raise LimitFault("A text is too long for a regular expression that repeats so often")
+    if len(text) > _TEXT_CHARS_MAX[min(repeats, len(_TEXT_CHARS_MAX) - 1)]:
+        raise LimitFault("A text is too long for so many repeats in a regular expression")
     return compiled
 
 

@@ -246,7 +246,7 @@ def _block_tag(node: nodes.Block) -> Statement:
     body, name = _block(node.body), node.name
 
     def run(frame: Frame, output: Output) -> None:
-        frame.blocks[name] = body
+        frame.blocks = {**(frame.blocks or {}), name: body}
         frame.budget.enter()
         try:
             body(frame, output)

@@ -16,7 +16,13 @@ from typing import Any
 import msgspec
 
 from tiercel_engine.expression.faults import Fault, LimitFault
-from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, STEPS_MAX, VALUE_DEPTH_MAX
+from tiercel_engine.expression.limits import (
+    EXPONENT_MAX,
+    OUTPUT_CHARS_MAX,
+    PIECE_CHARS,
+    STEPS_MAX,
+    VALUE_DEPTH_MAX,
+)
 from tiercel_engine.expression.values import (
     Float32,
     MapEntry,
@@ -112,7 +118,7 @@ def decimal_text(value: Decimal) -> str:
         LimitFault: it would take absurdly many digits.
     """
     exponent = value.as_tuple().exponent
-    if isinstance(exponent, int) and abs(exponent) > 5_000:
+    if isinstance(exponent, int) and abs(exponent) > EXPONENT_MAX:
         raise LimitFault("A number has too many digits")
     return f"{value:f}"
 
@@ -143,7 +149,7 @@ def scalar_text(value: Any) -> str:
         return duration_text(value)
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode("utf-8", "replace")
-    raise Fault(f"A value of type {type(value).__name__} has no text")
+    raise Fault("A value of this type has no text")
 
 
 class _Writer:
@@ -155,7 +161,7 @@ class _Writer:
         self._left = OUTPUT_CHARS_MAX
 
     def add(self, text: str) -> None:
-        self._left -= len(text) + 1
+        self._left -= len(text) + PIECE_CHARS
         if self._left < 0:
             raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")
         self.parts.append(text)

@@ -14,14 +14,15 @@ from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, STEPS_MAX, VALUE_
 from tiercel_engine.expression.text import json_text, offset_text, scalar_text, time_text
 from tiercel_engine.expression.values import MapEntry, is_sequence
 
-_LINE_CHARS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_LINE_CHARS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 #: Words that YAML 1.1 reads as something else than text.
 _RESERVED = frozenset(
     {"", "~", "null", "true", "false", "yes", "no", "on", "off", "y", "n"}
     | {".nan", ".inf", "-.inf", "+.inf"}
 )
-_DOUBLE_QUOTED = re.compile(r": |:$| #|^#|,\s|^[\[\]{}]")
-_SINGLE_QUOTED = re.compile(r"^[\s@`*&!|>%'\"]|\s$|^[-?:](?:\s|$)")
+_DOUBLE_QUOTED = re.compile(r": |:$| #|^#|[,\[\]{}]")
+_SINGLE_QUOTED = re.compile(r"^[\s@`*&!|>%'\"]|\s$|^[-?:](?:\s|$)|^(?:\.\.\.|---)")
+_NUMERIC = re.compile(r"[-+]?[0-9][0-9_.]*")
 
 
 class _Loader(yaml.SafeLoader):
@@ -81,7 +82,7 @@ def yaml_text(value: Any) -> str:
     elif value == "" and isinstance(value, str):
         return '--- ""\n'
     else:
-        writer.line(writer.inline(value, 0))
+        writer.line(writer.inline(value, 2))
     return "".join(writer.parts)
 
 
@@ -111,12 +112,14 @@ class _Writer:
             self.line(head)
             self.list(value, indent + (0 if head.endswith("-") else 1))
         else:
-            self.line(f"{head} {self.inline(value, indent)}")
+            # A literal block stands two columns behind its key, one behind its dash.
+            column = len(head) - len(head.lstrip()) + (1 if head.endswith("-") else 2)
+            self.line(f"{head} {self.inline(value, column)}")
 
     def map(self, value: Mapping[Any, Any], indent: int) -> None:
         for key, item in value.items():
-            name = quoted(scalar_text(key))
-            self._item(f"{' ' * indent}{name}:", item, indent + (1 if is_map(item) else 0))
+            name = _key(scalar_text(key))
+            self._item(f"{' ' * indent}{name}:", item, indent + (2 if is_map(item) else 0))
 
     def list(self, value: Any, indent: int) -> None:
         for item in value:
@@ -147,14 +150,20 @@ def is_map(value: Any) -> bool:
 
 
 def _literal(text: str, indent: int) -> str:
-    if _LINE_CHARS.search(text) or text.startswith(" "):
+    if _LINE_CHARS.search(text) or " \n" in text or text.endswith(" "):
         return json_text(text)
+    hint = str(indent) if text[0] in " \n" else ""
     chomp = "" if text.endswith("\n") and not text.endswith("\n\n") else "-"
     if text.endswith("\n\n"):
         chomp = "+"
     body = text[:-1] if text.endswith("\n") else text
-    pad = " " * (indent + 2)
-    return f"|{chomp}\n" + "\n".join(pad + line if line else "" for line in body.split("\n"))
+    pad = " " * indent
+    return f"|{hint}{chomp}\n" + "\n".join(pad + line if line else "" for line in body.split("\n"))
+
+
+def _key(text: str) -> str:
+    """A key; one that looks like a number is quoted to stay text."""
+    return json_text(text) if _NUMERIC.fullmatch(text) or "\n" in text else quoted(text)
 
 
 def quoted(text: str) -> str:

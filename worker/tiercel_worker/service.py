@@ -128,9 +128,8 @@ class Worker:
             LogError: the log is away, or another worker took this one's name.
         """
         WORKER_SLOTS.set(self._slots_count)
-        revocations = self._log.tail([self._topics.revocations.name], from_beginning=True)
+        revocations = self._catch_up()
         try:
-            self._catch_up(revocations)
             self._take_jobs(revocations)
             self._drain(revocations)
         finally:
@@ -160,19 +159,16 @@ class Worker:
 
     # ---- the loop
 
-    def _catch_up(self, revocations: Consumer) -> None:
-        """Read what was revoked before this worker was there."""
+    def _catch_up(self) -> Consumer:
+        """Read what was revoked before this worker was there; return a reader of what follows."""
         name = self._topics.revocations.name
         count = self._log.partition_count(name)
-        ends = {p: self._log.end_offset(name, p) for p in range(count)}
-        while any(ends.values()):
-            records = revocations.poll(REVOCATIONS_MAX, TICK_S)
-            if not records:
-                return
-            for record in records:
+        # Taken before reading: what comes in between is heard twice, which does no harm.
+        ends = {TopicPartition(name, p): self._log.end_offset(name, p) for p in range(count)}
+        for at in ends:
+            for record in self._log.read(name, at.partition, 0):
                 self._hear(record)
-                if record.offset + 1 >= ends[record.partition]:
-                    ends[record.partition] = 0
+        return self._log.tail_from(ends)
 
     def _take_jobs(self, revocations: Consumer) -> None:
         consumer = self._log.consumer(

@@ -159,6 +159,7 @@ class Runner:
             return Ending(State.KILLED, None, "The task was killed.")
         message = timeout_message(attempt)
         logger.log("ERROR", message)
+        logger.log("TRACE", f"The task was told to stop, and has stopped. {message}")
         return Ending(State.FAILED, None, message)
 
 

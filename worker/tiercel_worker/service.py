@@ -52,7 +52,7 @@ START_DELAY_S = 0.005
 #: The longest time between two ticks: the delay of log lines, revocations and timeouts.
 TICK_S = 0.1
 #: The window in which a rebalance delivers a job again that is running here.
-COMMIT_EVERY_S = 0.1
+COMMIT_EVERY_S = 0.2
 REVOCATIONS_MAX = 1_000
 #: How many jobs taken are remembered, to leave out a repeated one.
 RECENT_MAX = 10_000

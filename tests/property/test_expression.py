@@ -81,38 +81,13 @@ STATEMENTS = st.one_of(
 )
 TEMPLATES = st.lists(STATEMENTS, max_size=4).map("".join)
 NOISE = st.text(st.sampled_from("{}%#-|.'\"[]()?:~ ab1\n\\" + "é"), max_size=60)
-SOUP = st.lists(
-    st.sampled_from(
-        [
-            "{{",
-            "}}",
-            "{%",
-            "%}",
-            "{#",
-            "#}",
-            "a",
-            "if",
-            "endif",
-            "for",
-            "x",
-            "in",
-            "'",
-            '"',
-            "#{",
-            "??",
-            "|",
-            "raw",
-            "-",
-            "\n",
-        ]
-    ),
-    max_size=20,
-).map("".join)
+PIECES = "{{ }} {% %} {# #} a if endif for x in ' \" #{ ?? | raw -"
+SOUP = st.lists(st.sampled_from(PIECES.split()), max_size=20).map(" ".join)
 
 
-def _rendered(template: str) -> str:
+def _rendered(template: str, variables: dict[str, Any]) -> str:
     try:
-        return Renderer(still_context()).text(template, VARIABLES)
+        return Renderer(still_context()).text(template, variables)
     except InvalidExpression as e:
         return str(e).removesuffix(f"({template}:{e.line})").replace(template, "")
 
@@ -130,13 +105,13 @@ RELAXED = settings(
 @RELAXED
 @given(TEMPLATES)
 def test_a_well_formed_template_gives_text_or_a_refusal(template: str) -> None:
-    assert not _shows_python(_rendered(template))
+    assert not _shows_python(_rendered(template, VARIABLES))
 
 
 @RELAXED
 @given(st.one_of(NOISE, SOUP))
 def test_noise_gives_text_or_a_refusal(template: str) -> None:
-    assert not _shows_python(_rendered(template))
+    assert not _shows_python(_rendered(template, VARIABLES))
 
 
 @RELAXED
@@ -190,10 +165,7 @@ ODD: dict[str, Any] = {
 
 
 def _takes_anything(template: str) -> None:
-    try:
-        Renderer(still_context()).text(template, ODD)
-    except InvalidExpression as e:
-        assert not _shows_python(str(e))
+    assert not _shows_python(_rendered(template, ODD))
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(TABLE))
@@ -201,7 +173,7 @@ def test_every_name_takes_any_value_or_refuses_it(kind: str, name: str) -> None:
     names = list(ODD)
     most = min(len(TABLE[kind, name].parameters), 3)  # type: ignore[index]
     for index, first in enumerate(names):
-        for step in range(len(names) if most else 1):
+        for step in (0, 1, 7, 11) if most else (0,):
             given = [names[(index + step * k) % len(names)] for k in range(1, most + 1)]
             for args in (", ".join(given[:count]) for count in range(most + 1)):
                 if kind == "function":
@@ -215,10 +187,16 @@ def test_every_name_takes_any_value_or_refuses_it(kind: str, name: str) -> None:
 @pytest.mark.parametrize("operator", [op for op in BINARY if op not in ("|", "is", "is not")])
 def test_every_operator_takes_any_two_values_or_refuses_them(operator: str) -> None:
     for left in ODD:
-        _takes_anything(f"{{{{ {left}.k }}}}{{{{ {left}[0] }}}}")
         for right in ODD:
             _takes_anything(f"{{{{ {left} {operator} {right} }}}}")
-            _takes_anything(f"{{{{ {left}[{right}] }}}}")
+
+
+def test_every_value_takes_any_key_or_refuses_it() -> None:
+    for target in ODD:
+        _takes_anything(f"{{{{ {target}.k }}}}{{{{ -{target} }}}}{{{{ +{target} }}}}")
+        _takes_anything(f"{{% for x in {target} %}}{{{{ x }}}}{{% endfor %}}")
+        for key in ODD:
+            _takes_anything(f"{{{{ {target}[{key}] }}}}")
 
 
 @pytest.mark.parametrize("kind", sorted(METHODS))

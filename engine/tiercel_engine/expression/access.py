@@ -19,6 +19,7 @@ from tiercel_engine.expression.values import (
     entries,
     is_number,
     is_sequence,
+    whole_number,
 )
 
 
@@ -65,10 +66,10 @@ def subscript(target: Any, key: Any, line: int) -> Any:
     if is_sequence(target):
         if isinstance(key, str) and not (key.isascii() and key.isdigit() and len(key) < 10):
             return attribute(target, key, line)
-        if not isinstance(key, str) and (not is_number(key) or int(key) != key):
-            raise Missing(java_text(key), line)
         items = as_list(target)
-        index = int(key)
+        index = int(key) if isinstance(key, str) else whole_number(key)
+        if index is None:
+            raise Missing(java_text(key), line)
         if 0 <= index < len(items):
             return items[index]
         raise Missing(str(index), line)
@@ -105,7 +106,7 @@ def call_method(target: Any, name: str, args: list[Any], line: int) -> Any:
         raise Missing(name, line)
     try:
         return method(target, *args)
-    except (TypeError, ValueError, IndexError, AttributeError) as e:
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as e:
         raise Fault(f"The arguments of {name}() do not fit", line) from e
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX
-from tiercel_engine.expression.text import java_text, output_text
-from tiercel_engine.expression.values import class_name, is_number
+from tiercel_engine.expression.text import java_text
+from tiercel_engine.expression.values import class_name, whole_number
 
 
 def text(value: Any, what: str) -> str:
@@ -32,9 +32,10 @@ def whole(value: Any, what: str) -> int:
     Raises:
         Fault: it is not.
     """
-    if not is_number(value) or int(value) != value:
-        raise Fault(f"{what} expects a whole number, but was {output_text(value)[:100]}")
-    return int(value)
+    number = whole_number(value)
+    if number is None:
+        raise Fault(f"{what} expects a whole number, but was {class_name(value)}")
+    return number
 
 
 def bounded_text(value: str) -> str:

@@ -114,7 +114,7 @@ def urldecode(frame: Frame, value: Any) -> Any:
     string = as_text(value)
     if re.search(r"%(?![0-9a-fA-F]{2})", string):
         raise Fault("URLDecoder: Illegal hex characters in escape (%) pattern")
-    return unquote_to_bytes(string.replace("+", " ")).decode("utf-8", "replace")
+    return unquote_to_bytes(_utf8(string.replace("+", " "))).decode("utf-8", "replace")
 
 
 @filter_("base64encode")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from calendar import monthrange
+from datetime import UTC, date, datetime
 from typing import Any
 
 from tiercel_engine.expression.arguments import text
@@ -121,7 +122,7 @@ def is_day_week_in_month(frame: Frame, value: Any, day: Any, position: Any) -> b
     if moment.weekday() != _day_number(day):
         return False
     if wanted == "LAST":
-        return (moment.date() + timedelta(days=7)).month != moment.month
+        return moment.day + 7 > monthrange(moment.year, moment.month)[1]
     return (moment.day - 1) // 7 + 1 == _POSITIONS[wanted]
 
 
@@ -134,12 +135,8 @@ def is_last_working_day(frame: Frame, value: Any, working_days: Any) -> bool:
     working = {_day_number(day) for day in text(working_days, "workingDays").split(",")}
     if moment.weekday() not in working:
         return False
-    later = moment + timedelta(days=1)
-    while later.month == moment.month:
-        if later.weekday() in working:
-            return False
-        later += timedelta(days=1)
-    return True
+    days_left = monthrange(moment.year, moment.month)[1] - moment.day
+    return not any((moment.weekday() + ahead) % 7 in working for ahead in range(1, days_left + 1))
 
 
 def _instant(value: Any, name: str, *, offset: bool = False) -> datetime:

@@ -28,6 +28,7 @@ from tiercel_engine.expression.values import (
     is_number,
     is_sequence,
     narrow,
+    whole_number,
 )
 
 _DECIMAL = Context(prec=34, Emax=6_000, Emin=-6_000)
@@ -130,6 +131,9 @@ def compare(operator: str, left: Any, right: Any, *, texts: bool) -> bool:
     if pair is None:
         raise Fault(f"Could not perform {_COMPARISONS[operator]} comparison")
     one, other = pair
+    if one != one or other != other:
+        # Not a number: neither smaller nor larger than anything.
+        return False
     if operator == "<":
         return bool(one < other)
     if operator == "<=":
@@ -353,14 +357,14 @@ def interval(start: Any, end: Any, increment: Any = 1) -> list[Any]:
     """
     if isinstance(start, str) and isinstance(end, str) and len(start) == len(end) == 1:
         return [chr(code) for code in interval(ord(start), ord(end), increment)]
-    if not (is_number(start) and is_number(end)):
+    first, last, step = whole_number(start), whole_number(end), whole_number(increment)
+    if first is None or last is None:
         raise Fault(
             "Arguments of range function must be of type Number or String with a length of 1"
         )
-    if not is_number(increment) or int(increment) == 0:
+    if not step:
         raise Fault("The increment of range function must be a number other than 0")
-    step = int(increment)
-    items = range(int(start), int(end) + (1 if step > 0 else -1), step)
+    items = range(first, last + (1 if step > 0 else -1), step)
     if items and (items[-1] - items[0]) // step >= STEPS_MAX:
         raise LimitFault(f"Expected a list of at most {STEPS_MAX} items")
     return [Long(item) for item in items]

@@ -10,7 +10,7 @@ from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.filters_collections import is_blank
 from tiercel_engine.expression.frame import Frame
 from tiercel_engine.expression.table import predicate
-from tiercel_engine.expression.values import MapEntry, class_name, is_map, is_number, is_sequence
+from tiercel_engine.expression.values import MapEntry, class_name, is_map, is_sequence, whole_number
 
 
 @predicate("empty")
@@ -34,9 +34,10 @@ def defined(frame: Frame, value: Any) -> bool:
 def _parity(value: Any, name: str) -> int:
     if value is None:
         raise Fault(f'Can not pass null value to "{name}" test.')
-    if not is_number(value) or int(value) != value:
+    number = whole_number(value)
+    if number is None:
         raise Fault(f'The "{name}" test expects a whole number, but was {class_name(value)}')
-    return int(value) % 2
+    return number % 2
 
 
 @predicate("even")

@@ -15,6 +15,8 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, NamedTuple
 
+from tiercel_engine.expression.limits import EXPONENT_MAX
+
 LONG_MIN, LONG_MAX = -(2**63), 2**63 - 1
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 
@@ -61,6 +63,19 @@ def is_map(value: Any) -> bool:
 def is_number(value: Any) -> bool:
     """Whether it takes part in arithmetic; booleans do not."""
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def whole_number(value: Any) -> int | None:
+    """A number without fraction as an integer; None for every other value."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) <= EXPONENT_MAX:
+        return int(value) if value == value.to_integral_value() else None
+    return None
 
 
 def as_list(value: Any) -> list[Any]:

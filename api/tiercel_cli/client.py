@@ -134,6 +134,15 @@ class Client:
         page = self._object("GET", f"/metrics/{_path(execution_id)}", query)
         return list(page["results"])
 
+    def evaluate(
+        self, execution_id: str, expression: str, task_run_id: str | None = None
+    ) -> JsonObject:
+        """`result` or `error` of an expression in an execution, explained."""
+        path = f"/executions/{_path(execution_id)}/actions/eval"
+        if task_run_id is not None:
+            path += f"/{_path(task_run_id)}"
+        return self._object("POST", path, {"explain": "true"}, text=expression)
+
     def follow(self, execution_id: str) -> Iterator[JsonObject]:
         """The execution at each change, the last one ended."""
         for event_id, data in self._stream(f"/executions/{_path(execution_id)}/follow"):
@@ -172,6 +181,7 @@ class Client:
         path: str,
         query: Mapping[str, Any] | None = None,
         yaml: str | None = None,
+        text: str | None = None,
         parts: _Multipart | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> Any:
@@ -180,6 +190,9 @@ class Client:
         if yaml is not None:
             headers["Content-Type"] = "application/x-yaml"
             body = yaml.encode()
+        elif text is not None:
+            headers["Content-Type"] = "text/plain"
+            body = text.encode()
         elif parts is not None and parts:
             headers |= parts.headers()
             body = parts

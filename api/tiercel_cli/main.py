@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tiercel_cli import execution, flow
+from tiercel_cli import execution, expression, flow
 from tiercel_cli.client import ServerRefused, ServerUnreachable
 from tiercel_cli.kafka_broker import LocalBroker
 from tiercel_cli.options import examples
@@ -21,7 +21,8 @@ EXIT_CODES = """Exit codes:
 
   0  done, or the execution ended SUCCESS or WARNING
 
-  1  the execution ended FAILED, a flow does not hold, a server stopped on an error
+  1  the execution ended FAILED, a flow or an expression does not hold, a server stopped on an
+  error
 
   2  the command line, a local file or a setting does not hold
 
@@ -46,6 +47,7 @@ dev_app = typer.Typer(help="Tools for developers.", no_args_is_help=True)
 add_role_commands(app)
 app.add_typer(flow.app, name="flow")
 app.add_typer(execution.app, name="execution")
+app.add_typer(expression.app, name="expression")
 app.add_typer(index_app, name="index")
 app.add_typer(dev_app, name="dev")
 

@@ -32,6 +32,8 @@ from tiercel_engine.telemetry.metrics import ROLE_READY
 
 #: Seconds between two looks at whether the roles are ready.
 READY_POLL_S = 0.02
+#: Seconds between two lines that say which roles are not ready yet.
+READY_WARNING_S = 15.0
 #: Seconds that open requests get to end when the API stops.
 REQUESTS_END_S = 3.0
 #: Connections that may wait to be accepted.
@@ -124,7 +126,7 @@ class RoleProcess:
         loop.add_signal_handler(signal.SIGTERM, self._stopping.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupted)
         if stops_with_stdin:
-            loop.add_reader(sys.stdin.fileno(), self._read_stdin)
+            on_stdin_end(self._stopping.set)
 
     def _interrupted(self) -> None:
         if self._stopping.is_set():
@@ -132,11 +134,6 @@ class RoleProcess:
             log.warning("stopped_at_once")
             os._exit(1)
         self._stopping.set()
-
-    def _read_stdin(self) -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
-            self._stopping.set()
 
     async def _serve(
         self, app: web.Application, listener: socket.socket
@@ -151,7 +148,12 @@ class RoleProcess:
 
     async def _watch_ready(self, url: str | None, ready: Callable[[str | None], None]) -> None:
         waiting = list(self._roles)
+        loop = asyncio.get_running_loop()
+        warn_at = loop.time() + READY_WARNING_S
         while waiting:
+            if loop.time() >= warn_at:
+                log.warning("not_ready_yet", roles=[role.name for role in waiting])
+                warn_at += READY_WARNING_S
             for role in [r for r in waiting if r.is_ready()]:
                 ROLE_READY.labels(role.name).set(1)
                 waiting.remove(role)
@@ -190,3 +192,16 @@ class RoleProcess:
         if was_running and (error := end.exception()) is not None:
             log.error("role_failed", role=role.name, reason=str(error), exc_info=error)
         return False
+
+
+def on_stdin_end(callback: Callable[[], object]) -> None:
+    """Call once standard input ends: whoever started us has gone. In the event loop."""
+    loop = asyncio.get_running_loop()
+    descriptor = sys.stdin.fileno()
+
+    def read() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            callback()
+
+    loop.add_reader(descriptor, read)

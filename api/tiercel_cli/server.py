@@ -55,7 +55,7 @@ def run_server(settings: Settings, stops_with_stdin: bool = False) -> int:
     """
     configure_logging(settings.logging_level, settings.logging_format)
     if settings.kafka is not None:
-        return _supervise(settings)
+        return _supervise(settings, stops_with_stdin)
     with ExitStack() as stack:
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         parts = _Parts(settings, stack, "server")
@@ -187,14 +187,15 @@ class _Parts:
         )
 
 
-def _supervise(settings: Settings) -> int:
+def _supervise(settings: Settings, stops_with_stdin: bool) -> int:
     if settings.instance is not None:
         raise InvalidSettings("--instance names one role; `tiercel server` starts several.")
     # Topics and tables once, before several processes would make them at the same time.
     with ExitStack() as stack:
         _Parts(settings, stack, "server").store()
     children = plan_children(settings)
-    return asyncio.run(Supervisor(children, settings, _announcer("server")).run())
+    supervisor = Supervisor(children, settings, _announcer("server"))
+    return asyncio.run(supervisor.run(stops_with_stdin))
 
 
 async def _run(

@@ -18,6 +18,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tiercel_cli.process import on_stdin_end
 from tiercel_engine.config import Settings, is_setting_variable
 from tiercel_engine.telemetry.logging import get_logger
 
@@ -59,11 +60,13 @@ class Supervisor:
         """Stop every process, in an orderly way."""
         self._stopping.set()
 
-    async def run(self) -> int:
+    async def run(self, stops_with_stdin: bool = False) -> int:
         """Run until stopped; return the exit code: 0, or 1 when a process could not work."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.stop)
+        if stops_with_stdin:
+            on_stdin_end(self.stop)
         async with asyncio.TaskGroup() as tasks:
             for child in self._children:
                 tasks.create_task(self._keep_running(child))

@@ -34,57 +34,67 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    host: str = Field(default="127.0.0.1", description="Address that the API listens on.")
     port: int = Field(
-        8080, ge=0, le=65_535, description="Port of the API; 0 takes a free one and logs it."
+        default=8080,
+        ge=0,
+        le=65_535,
+        description="Port of the API; 0 takes a free one and logs it.",
     )
     data_dir: Path = Field(
-        Path(".tiercel"),
+        default=Path(".tiercel"),
         description="Folder of the embedded log, the SQLite read model and local storage.",
     )
     kafka: str | None = Field(
-        None, description="Bootstrap servers, host:port[,host:port]; none: the embedded log."
+        default=None,
+        description="Bootstrap servers, host:port[,host:port]; none: the embedded log.",
     )
     database: str | None = Field(
-        None, description="SQLAlchemy URL of the read model; none: index.db in the data folder."
+        default=None,
+        description="SQLAlchemy URL of the read model; none: index.db in the data folder.",
     )
     storage: str | None = Field(
-        None,
+        default=None,
         description="URL or folder of the internal storage; none: storage/ in the data folder.",
     )
     instance: str | None = Field(
-        None,
+        default=None,
         description="Name of this instance, unique among live ones; none: role-host-number, "
         "the lowest number that is free in the data folder.",
     )
-    topic_prefix: str = Field("tiercel.", description="Put in front of every topic's name.")
+    topic_prefix: str = Field(default="tiercel.", description="Put in front of every topic's name.")
     topic_partitions: int = Field(
-        8, ge=1, le=1024, description="Partitions of each topic; fixed when they are created."
+        default=8,
+        ge=1,
+        le=1024,
+        description="Partitions of each topic; fixed when they are created.",
     )
     log_durability: Literal["full", "normal"] = Field(
-        "normal",
+        default="normal",
         description="Embedded log: `full` survives a power cut, `normal` a killed process.",
     )
     executors: int = Field(
-        1, ge=1, le=64, description="Executor processes that `server --kafka` starts."
+        default=1, ge=1, le=64, description="Executor processes that `server --kafka` starts."
     )
     workers: int = Field(
-        1, ge=1, le=64, description="Worker processes that `server --kafka` starts."
+        default=1, ge=1, le=64, description="Worker processes that `server --kafka` starts."
     )
     worker_slots: int = Field(
-        16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
+        default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
     )
     worker_drain_s: float = Field(
-        20.0, ge=0, description="Seconds that running attempts get to end when a worker stops."
+        default=20.0,
+        ge=0,
+        description="Seconds that running attempts get to end when a worker stops.",
     )
     stop_timeout_s: float = Field(
-        30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
+        default=30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
     )
     logging_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe line that the server's own log shows."
+        default="info", description="Least severe line that the server's own log shows."
     )
     logging_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="`auto`: console on a terminal, else JSON lines."
+        default="auto", description="`auto`: console on a terminal, else JSON lines."
     )
 
     @property

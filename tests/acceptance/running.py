@@ -87,11 +87,16 @@ def clean_environment() -> dict[str, str]:
 
 def start_server(data: Path, *options: str) -> RunningServer:
     """Start one on a free port and wait until it is ready."""
-    command = [*TIERCEL, "server", "--port", "0", "--data", str(data), *options]
+    command = [*TIERCEL, "server", "--port", "0", "--data", str(data), "--stop-with-stdin"]
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("ab") as output:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=output, env=clean_environment()
+            [*command, *options],
+            # Ends with this test run, however that ends; then the server stops too.
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=output,
+            env=clean_environment(),
         )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -104,7 +109,8 @@ def start_server(data: Path, *options: str) -> RunningServer:
 def stop_server(server: RunningServer, number: int = signal.SIGTERM) -> int:
     """Stop it; return its exit code."""
     server.process.send_signal(number)
-    server.process.communicate(timeout=STOP_TIMEOUT_S)
+    server.process.wait(STOP_TIMEOUT_S)
+    server.process.communicate()
     return server.process.returncode
 
 

@@ -26,21 +26,6 @@ tasks:
   - id: no
     type: io.kestra.plugin.core.execution.Fail
 """
-COMMANDS = [
-    *(f"{role}" for role in ("server", "executor", "worker", "indexer", "api", "config")),
-    *(f"flow {verb}" for verb in ("validate", "create", "update", "list", "get")),
-    *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
-    "index rebuild",
-    "dev kafka",
-]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_examples(command: str) -> None:
-    shown = tiercel(*command.split(), "--help")
-
-    assert shown.returncode == 0
-    assert f"$ tiercel {command}" in shown.stdout
 
 
 def test_a_flow_is_validated_created_updated_listed_and_printed(
@@ -187,14 +172,6 @@ def test_a_failed_execution_is_restarted_and_its_log_printed(
     assert printed.stdout.splitlines() == ["ERROR no  Task failure"] * 2
 
 
-def test_without_a_server_it_says_what_to_do() -> None:
-    asked = tiercel("flow", "list", "--server", "http://127.0.0.1:1")
-
-    assert asked.returncode == 4
-    assert "tiercel server" in asked.stderr
-    assert "TIERCEL_SERVER" in asked.stderr
-
-
 def test_what_does_not_exist_is_refused_with_exit_code_5(embedded_server: RunningServer) -> None:
     for arguments in (
         ("flow", "get", "no.such", "flow"),
@@ -218,25 +195,12 @@ def test_a_missing_input_is_named(embedded_server: RunningServer, namespace: str
     assert "greeting" in asked.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("execution", "run", "a", "b", "--input", "no-separator"),
-        ("execution", "run", "a", "b", "--file", "x=/no/such/file"),
-        ("flow", "create", "/no/such/file.yaml"),
-        ("flow", "list", "--server", "ftp://here"),
-        ("executor",),
-        ("server", "--worker-slots", "0"),
-        ("server", "--config", "/no/such/file.yaml"),
-        ("no-such-command",),
-    ],
-)
-def test_bad_usage_ends_with_exit_code_2(arguments: tuple[str, ...]) -> None:
-    used = tiercel(*arguments)
+@pytest.mark.parametrize("arguments", [("executor",), ("server", "--config", "/no/such/file")])
+def test_a_server_that_cannot_start_says_why(arguments: tuple[str, ...]) -> None:
+    started = tiercel(*arguments)
 
-    assert used.returncode == 2
-    assert used.stdout == ""
-    assert used.stderr != ""
+    assert (started.returncode, started.stdout) == (2, "")
+    assert started.stderr.startswith("Error: ")
 
 
 def test_ctrl_c_stops_the_following_and_not_the_execution(

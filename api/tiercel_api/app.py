@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tiercel_api.answers import add_security_headers
 from tiercel_api.errors import INCIDENTS, BadRequest, Handler, HttpError, answer_errors
+from tiercel_api.evaluator import EVALUATOR, Evaluator
 from tiercel_api.files import FILES, Files
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
@@ -23,6 +24,7 @@ from tiercel_api.routes import (
     execution_files,
     execution_verbs,
     executions,
+    expressions,
     flows,
     logs,
     system,
@@ -49,6 +51,7 @@ ROUTES = (
     *execution_verbs.ROUTES,
     *execution_files.ROUTES,
     *executions.ROUTES,
+    *expressions.ROUTES,
     *flows.ROUTES,
     *logs.ROUTES,
 )
@@ -123,12 +126,14 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     app[FILES] = Files(services.storage, settings.file_threads)
     app[FOLLOWERS] = Followers(settings.followers_max)
     app[FLOWS] = Flows(services.catalog)
+    app[EVALUATOR] = Evaluator()
     await asyncio.to_thread(services.catalog.catch_up)
     refreshing = asyncio.create_task(app[FLOWS].refresh_forever())
     yield
     refreshing.cancel()
     await asyncio.wait({refreshing})
     await app[GATEWAY].close()
+    await asyncio.to_thread(app[EVALUATOR].close)
     await asyncio.to_thread(app[FILES].close)
     await asyncio.to_thread(app[READS].close)
 

@@ -1,0 +1,136 @@
+"""What an expression may read while somebody tries it out on the server.
+
+Less than a task may: whoever may look at an execution must learn no secret by it, and the server
+must not be made to call others. Files and task states can be seen anyway, so they can be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
+
+from tiercel_api.eval_variables import MASK, JsonObject
+from tiercel_engine.errors import UserError
+from tiercel_engine.storage.claims import redeem
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file
+from tiercel_schemas.common import ClaimCheck
+
+#: All files and stored values that one evaluation may load.
+LOADED_BYTES_MAX = 16 << 20
+SECRET_NOTE = f"secret() gives {MASK} here: an evaluation reads no secrets."
+
+
+class EvalLookups:
+    """The world as one evaluation sees it.
+
+    Args:
+        document: the execution.
+        error_logs: the lines of level ERROR of an execution.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        document: JsonObject,
+        error_logs: Callable[[str], list[JsonObject]],
+    ) -> None:
+        self._storage = storage
+        self._document = document
+        self._error_logs = error_logs
+        self._left_bytes = LOADED_BYTES_MAX
+        #: What the answer should say besides the value.
+        self.note = ""
+
+    def fetch(self, claim: JsonObject) -> Any:
+        """A value behind a claim check. Raises UserError: too much; NotFound: it is gone."""
+        self._take(claim["size_bytes"])
+        return redeem(ClaimCheck(**claim), self._storage)
+
+    def _take(self, size_bytes: int) -> None:
+        if size_bytes > self._left_bytes:
+            raise UserError(
+                f"Expected an expression to load at most {LOADED_BYTES_MAX} bytes, but it needs "
+                f"{size_bytes} more than the {LOADED_BYTES_MAX - self._left_bytes} it has."
+            )
+        self._left_bytes -= size_bytes
+
+    # ---- files
+
+    def read(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
+        uri = self._file(path)
+        self._take(self._storage.size(uri))
+        return self._storage.get(uri).decode("utf-8", "replace")
+
+    def file_uri(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
+        return namespace_file(self._document["namespace"], path)
+
+    def file_size(self, path: str, variables: Mapping[str, Any]) -> int:
+        return self._storage.size(self._file(path))
+
+    def file_exists(self, path: str, variables: Mapping[str, Any]) -> bool:
+        return self._storage.exists(self._file(path))
+
+    def is_file_empty(self, path: str, variables: Mapping[str, Any]) -> bool:
+        return self._storage.size(self._file(path)) == 0
+
+    def _file(self, path: str) -> str:
+        document = self._document
+        if not is_storage_uri(path):
+            return namespace_file(document["namespace"], path)
+        if not belongs_to(path, document["namespace"], document["flowId"], document["id"]):
+            raise UserError(
+                f"Unable to read the file '{path}' as it didn't belong to the current execution"
+            )
+        return path
+
+    # ---- the execution
+
+    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        found: list[Mapping[str, Any]] = []
+        for run in self._document.get("taskRunList") or ():
+            if run["state"]["current"] == state.upper():
+                row = {"taskId": run["taskId"], "state": run["state"]["current"]}
+                found.append(row if run.get("value") is None else {**row, "value": run["value"]})
+        return found
+
+    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        return list(self._error_logs(self._document["id"]))
+
+    # ---- what an evaluation never does
+
+    def secret(
+        self,
+        key: str,
+        namespace: str | None,
+        subkey: str | None,
+        full: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        # The secret itself must not come in: an expression could hide it from any later mask.
+        self.note = SECRET_NOTE
+        return MASK
+
+    def kv(
+        self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
+    ) -> Any:
+        _refuse("kv")
+
+    def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+        _refuse("http")
+
+    def subflow(self, call: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        _refuse("subflow")
+
+    def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
+        _refuse("isPublicHoliday")
+
+    def env(self, name: str) -> str | None:
+        _refuse("env")
+
+    def free_port(self) -> int:
+        _refuse("randomPort")
+
+
+def _refuse(function: str) -> NoReturn:
+    raise UserError(f"The function {function}() is for tasks: an evaluation does not call it.")

@@ -16,23 +16,21 @@ from tiercel_engine.expression.arguments import as_text, bounded_text, room_for,
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.frame import Frame
 from tiercel_engine.expression.table import filter_, parameter
-from tiercel_engine.expression.text import json_text
 from tiercel_engine.expression.values import class_name, is_map, is_number, is_sequence
 
 
 def _mapped(value: Any, change: Callable[[str], str]) -> Any:
-    """`change` applied to a text, and deep inside maps and lists to every leaf as text."""
+    """`change` applied to a text, and deep inside maps and lists to every leaf as text.
+
+    Keys stay as they are.
+    """
     if isinstance(value, str):
         return change(str(value))
     if is_map(value):
-        return {_key(key, change): _mapped(item, change) for key, item in value.items()}
+        return {key: _mapped(item, change) for key, item in value.items()}
     if is_sequence(value):
         return [_mapped(item, change) for item in value]
     return None if value is None else change(as_text(value))
-
-
-def _key(key: Any, change: Callable[[str], str]) -> Any:
-    return key if key is None else change(as_text(key))
 
 
 @filter_("upper")
@@ -298,12 +296,14 @@ _ESCAPES: dict[str, tuple[str, str]] = {
 @filter_("escapeChar", parameter("type"))
 def escape_char(frame: Frame, value: Any, kind: Any) -> Any:
     """Quotes of one kind escaped: `single`, `double` or `shell`; deep in containers."""
-    if not isinstance(kind, str) or kind not in _ESCAPES:
+    if value is None:
+        return None
+    if not isinstance(kind, str) or kind.lower() not in _ESCAPES:
         raise Fault(
             "The 'escapeChar' filter expects the value of 'type' to be either 'single', 'double', "
             "or 'shell'."
         )
-    old, new = _ESCAPES[kind]
+    old, new = _ESCAPES[kind.lower()]
     return _mapped(value, lambda string: bounded_text(string.replace(old, new)))
 
 
@@ -345,13 +345,14 @@ def condense(frame: Frame, value: Any) -> Any:
 
 @filter_("string", since="1.0")
 def string_(frame: Frame, value: Any) -> Any:
-    """A number, boolean, map or list as text."""
+    """A number, or a text that is one, as text; every other value is refused."""
     if value is None:
         return None
-    if isinstance(value, str):
-        raise Fault("The 'string' filter can only be applied to what is no string yet")
-    if is_number(value) or isinstance(value, bool):
+    if is_number(value):
         return as_text(value)
-    if is_map(value) or is_sequence(value):
-        return json_text(value)
-    raise Fault(f"The 'string' filter cannot be applied to {class_name(value)}")
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise Fault(f"The 'string' filter expects a number, but was {class_name(value)}")
+    return str(value)
+
+
+_DECIMAL = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)

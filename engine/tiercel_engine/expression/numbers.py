@@ -17,6 +17,8 @@ from tiercel_engine.expression.text import double_text
 #: Characters of a pattern, and digits that one may ask for.
 PATTERN_CHARS_MAX = 200
 _CONTEXT = Context(prec=6_000, rounding=ROUND_HALF_EVEN, Emax=10_000, Emin=-10_000)
+#: Whole digits of a plain number; there is no bound in the platform that matters.
+_INTEGERS_MAX = 400
 #: Without a pattern: what the platform's default instance does.
 DEFAULT_PATTERN = "#,##0.###"
 
@@ -39,9 +41,6 @@ class DecimalPattern:
     scale: int
 
 
-_SPECIAL = "0123456789#.,"
-
-
 @lru_cache(maxsize=512)
 def parse_pattern(pattern: str) -> DecimalPattern:
     """A pattern taken apart.
@@ -60,38 +59,31 @@ def parse_pattern(pattern: str) -> DecimalPattern:
         if (negative_prefix, negative_suffix) == (prefix, suffix):
             negative_prefix = "-" + prefix
     mantissa, found, exponent = number.partition("E")
+    whole, point, fraction = mantissa.partition(".")
+    bare = whole.replace(",", "")
     if found and (not exponent or exponent.strip("0")):
         raise Fault(f'Malformed exponential pattern "{pattern}"')
-    whole, point, fraction = mantissa.partition(".")
-    if "," in fraction or fraction != fraction.rstrip("#") + "#" * _trailing(fraction):
+    if "," in fraction or "0" in fraction.lstrip("0") or "#" in bare.lstrip("#"):
         raise Fault(f'Malformed pattern "{pattern}"')
-    bare = whole.replace(",", "")
-    if "#" in bare.lstrip("#"):
-        raise Fault(f'Unexpected "#" in pattern "{pattern}"')
-    zeros = bare.count("0")
-    fractions_min = fraction.count("0")
+    zeros, fractions_min = bare.count("0"), fraction.count("0")
     if point and not zeros and not fractions_min:
         # Without any zero, the digit beside the point counts as one.
         zeros, fractions_min = (1, 0) if bare else (0, min(1, len(fraction)))
     both = prefix + suffix
     return DecimalPattern(
-        prefix,
-        suffix,
-        negative_prefix,
-        negative_suffix,
-        zeros,
-        len(bare) if found else 400,
-        fractions_min,
-        len(fraction),
-        len(whole) - whole.rfind(",") - 1 if "," in whole else 0,
-        len(exponent) if found else 0,
-        bool(point) and not fraction,
-        2 if _PERCENT in both else 3 if _PERMILLE in both else 0,
+        prefix=prefix,
+        suffix=suffix,
+        negative_prefix=negative_prefix,
+        negative_suffix=negative_suffix,
+        integers_min=zeros,
+        integers_max=len(bare) if found else _INTEGERS_MAX,
+        fractions_min=fractions_min,
+        fractions_max=len(fraction),
+        grouping=len(whole) - whole.rfind(",") - 1 if "," in whole else 0,
+        exponent_min=len(exponent),
+        point_always=bool(point) and not fraction,
+        scale=2 if _PERCENT in both else 3 if _PERMILLE in both else 0,
     )
-
-
-def _trailing(fraction: str) -> int:
-    return len(fraction) - len(fraction.rstrip("#"))
 
 
 #: Private characters that stand for the marks a locale spells.

@@ -197,7 +197,7 @@ def is_in(left: Any, right: Any) -> bool:
     elif is_sequence(right):
         candidates = as_list(right)
     else:
-        raise Fault("The isIn operator can only be used on lists and maps")
+        return False
     return any(java_text(item) == text for item in candidates)
 
 

@@ -32,7 +32,9 @@ _END_VERBATIM = re.compile(r"\{%(-)?\s*endverbatim\s*(-)?%\}")
 _COMMENT_END = re.compile(r"(-)?#\}")
 _CLOSE = {"print": re.compile(r"\s*(-)?\}\}"), "execute": re.compile(r"\s*(-)?%\}")}
 _SPACE = re.compile(r"\s+")
-_WORD_OPERATOR = re.compile(r"(?:is\s+not|isIn|isNotIn|is|not|or|and|contains|equals)(?!\w)")
+_WORD_OPERATOR = re.compile(
+    r"(?:(?:is\s+)?not\s+(?:in|isIn)|is\s+not|isIn|isNotIn|is|not|or|and|contains|equals)(?!\w)"
+)
 _OPERATOR = re.compile(r"\?\?\?|\?\?|\.\.|==|!=|>=|<=|[><+\-*/%|~]")
 _NAME = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?L?")
@@ -148,7 +150,8 @@ class Lexer:
         after_dot = bool(out) and out[-1] == ("punct", ".", out[-1].line, ())
         found = None if after_dot else _WORD_OPERATOR.match(source, at)
         if found is not None:
-            out.append(Token("op", " ".join(found[0].split()), line))
+            word = " ".join(found[0].split())
+            out.append(Token("op", "isNotIn" if word.endswith(("in", "not isIn")) else word, line))
         elif (found := _NAME.match(source, at)) is not None:
             out.append(Token("name", found[0], line))
         elif (found := _NUMBER.match(source, at)) is not None:

@@ -6,7 +6,7 @@ TOOL   := $(BIN)/python -m
 SOURCES := schemas engine worker scheduler api deploy tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-kafka up test lint format generate bench clean
+.PHONY: help demo demo-kafka up test conformance lint format generate bench clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,11 @@ up: $(VENV)/.installed ## A server on http://127.0.0.1:8080 until Ctrl-C; data i
 
 test: $(VENV)/.installed-dev ## Every test, with a real broker and a real PostgreSQL
 	$(TOOL) pytest -q
+
+conformance: $(VENV)/.installed-dev ## Cases of the peer: CASES=flows.jsonl FLOWS=folder
+	@test -n "$(CASES)" -a -n "$(FLOWS)" || { echo "Expected CASES=<file> FLOWS=<folder>"; exit 2; }
+	$(TOOL) tests.conformance.run_flows "$(CASES)" "$(FLOWS)" \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(AT_ONCE),--at-once $(AT_ONCE))
 
 lint: $(VENV)/.installed-dev ## Style, types, import contracts, generated code
 	$(BIN)/ruff check $(SOURCES)

@@ -2,7 +2,8 @@
 
 Theory of operation. Everything an attempt says (StartAttempt, log lines, metrics, EndAttempt) goes
 through its own small buffer, in order. The buffer leaves when it is full, when the main loop says
-so (`flush`), or at the end; so that StartAttempt and EndAttempt of a short task leave together.
+so (`flush`), or at the end. An attempt that ends before anything has left says no StartAttempt: its
+EndAttempt tells who ran it since when, and one command costs the executor half of two.
 `end` and `drop` close the buffer: the first of them wins, and nothing is said after it.
 """
 
@@ -64,10 +65,8 @@ class Attempt:
         self._callbacks: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._closed = False
-        start = StartAttempt(
-            job.execution_id, job.task_run_id, job.attempt, job.epoch, worker_id, started_us
-        )
-        self._buffer = [Outgoing(self._record(topics.commands.name, start), answered)]
+        self._is_announced = False
+        self._buffer: list[Outgoing] = []
 
     # ---- saying
 
@@ -84,7 +83,7 @@ class Attempt:
     def flush(self) -> None:
         """Send what waits."""
         with self._lock:
-            if self._buffer:
+            if not self._closed and (self._buffer or not self._is_announced):
                 self._send_buffer()
 
     def end(self, state: str, ended_us: int, outputs: Payload | None, error: str | None) -> bool:
@@ -106,7 +105,10 @@ class Attempt:
             if self._closed:
                 return False
             self._closed = True
-            self._buffer.append(Outgoing(self._record(self.topics.commands.name, end)))
+            durable = None if self._is_announced else self._answered
+            self._is_announced = True
+            record = self._record(self.topics.commands.name, end)
+            self._buffer.append(Outgoing(record, durable))
             self._send_buffer()
         return True
 
@@ -128,7 +130,22 @@ class Attempt:
     def _send_buffer(self) -> None:
         batch = self._buffer
         self._buffer = []
+        if not self._is_announced:
+            self._is_announced = True
+            batch.insert(0, self._start())
         self._sender.send(batch)
+
+    def _start(self) -> Outgoing:
+        job = self.job
+        start = StartAttempt(
+            job.execution_id,
+            job.task_run_id,
+            job.attempt,
+            job.epoch,
+            self._worker_id,
+            self.started_us,
+        )
+        return Outgoing(self._record(self.topics.commands.name, start), self._answered)
 
     def _record(self, topic: str, record: AvroRecord) -> NewRecord:
         return NewRecord(topic, self.job.execution_id, encode(record))
@@ -145,7 +162,7 @@ class Attempt:
             self._cancelled.set()
             callbacks = tuple(self._callbacks)
         for callback in callbacks:
-            self._start(callback)
+            _call(callback)
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
         """Call this when the attempt is cancelled, in a thread of its own: it may block or fail."""
@@ -153,7 +170,7 @@ class Attempt:
             self._callbacks.append(callback)
             late = self.cancel_reason is not None
         if late:
-            self._start(callback)
+            _call(callback)
 
     def is_cancelled(self) -> bool:
         return self._cancelled.is_set()
@@ -161,6 +178,6 @@ class Attempt:
     def wait_cancelled(self, timeout_s: float) -> bool:
         return self._cancelled.wait(timeout_s)
 
-    @staticmethod
-    def _start(callback: Callable[[], None]) -> None:
-        threading.Thread(target=callback, name="cancel", daemon=True).start()
+
+def _call(callback: Callable[[], None]) -> None:
+    threading.Thread(target=callback, name="cancel", daemon=True).start()

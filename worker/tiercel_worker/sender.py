@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tiercel_engine.errors import LogBusy, LogUnavailable
-from tiercel_engine.eventlog.base import Appender, NewRecord
+from tiercel_engine.eventlog.base import Appender, Delivered, NewRecord
 
 #: How long a sender waits while the log's queue is full, and how often it looks, in seconds.
 BUSY_TIMEOUT_S = 30.0
@@ -68,15 +68,21 @@ class Sender:
             elif outgoing.durable is not None:
                 outgoing.durable()
 
+        try:
+            self._appender.append(outgoing.record, delivered)
+        except LogBusy:
+            self._append_patiently(outgoing.record, delivered)
+
+    def _append_patiently(self, record: NewRecord, delivered: Delivered) -> None:
         deadline_s = time.monotonic() + BUSY_TIMEOUT_S
         pause = threading.Event()
-        while True:
+        while time.monotonic() <= deadline_s:
+            pause.wait(BUSY_CHECK_S)
             try:
-                self._appender.append(outgoing.record, delivered)
+                self._appender.append(record, delivered)
                 return
             except LogBusy:
-                if time.monotonic() > deadline_s:
-                    raise LogUnavailable(
-                        f"Expected the log to take records, but it was busy for {BUSY_TIMEOUT_S} s."
-                    ) from None
-                pause.wait(BUSY_CHECK_S)
+                continue
+        raise LogUnavailable(
+            f"Expected the log to take records, but it was busy for {BUSY_TIMEOUT_S} s."
+        )

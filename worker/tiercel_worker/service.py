@@ -47,8 +47,8 @@ from tiercel_worker.sender import Outgoing, Sender
 from tiercel_worker.slots import Slots
 
 GROUP = "workers"
-#: How long a StartAttempt waits for the EndAttempt of a short task, to leave with it.
-START_DELAY_S = 0.005
+#: A task that ends within this time says so by its EndAttempt alone.
+START_DELAY_S = 0.02
 #: The longest time between two ticks: the delay of log lines, revocations and timeouts.
 TICK_S = 0.1
 #: The window in which a rebalance delivers a job again that is running here.

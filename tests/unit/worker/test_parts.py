@@ -7,6 +7,8 @@ import threading
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import LogBusy
 from tiercel_engine.eventlog.base import Delivered, NewRecord, TopicPartition
+from tiercel_schemas.codec import decode, decode_as
+from tiercel_schemas.commands import EndAttempt, StartAttempt
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.topics import Topics
@@ -57,7 +59,7 @@ def _short(records: list[NewRecord]) -> list[str]:
     return [record.topic.removeprefix("tiercel.") for record in records]
 
 
-def test_a_short_attempt_leaves_in_one_piece() -> None:
+def test_a_short_attempt_is_started_and_ended_by_one_command() -> None:
     notebook, answered = Notebook(), list[int]()
     attempt = _attempt(notebook, answered)
 
@@ -65,7 +67,21 @@ def test_a_short_attempt_leaves_in_one_piece() -> None:
     assert notebook.records == []
     attempt.end("SUCCESS", 9, None, None)
 
-    assert _short(notebook.records) == ["commands", "logs", "commands"]
+    assert _short(notebook.records) == ["logs", "commands"]
+    assert decode_as(EndAttempt, notebook.records[-1].value).started_us == 7
+    assert answered == [1]
+
+
+def test_a_longer_attempt_says_that_it_started() -> None:
+    notebook, answered = Notebook(), list[int]()
+    attempt = _attempt(notebook, answered)
+
+    attempt.flush()
+    attempt.flush()
+    attempt.end("SUCCESS", 9, None, None)
+
+    kinds = [type(decode(record.value)) for record in notebook.records]
+    assert kinds == [StartAttempt, EndAttempt]
     assert answered == [1]
 
 
@@ -78,7 +94,7 @@ def test_nothing_is_said_after_the_end() -> None:
     attempt.flush()
 
     assert not attempt.end("KILLED", 10, None, None)
-    assert _short(notebook.records) == ["commands", "commands"]
+    assert _short(notebook.records) == ["commands"]
 
 
 def test_a_dropped_attempt_says_nothing_and_its_job_is_answered() -> None:
@@ -101,7 +117,7 @@ def test_many_lines_leave_before_the_end() -> None:
     for n in range(BUFFERED_RECORDS_MAX):
         logger.log("INFO", str(n))
 
-    assert len(notebook.records) == BUFFERED_RECORDS_MAX
+    assert _short(notebook.records) == ["commands", *["logs"] * BUFFERED_RECORDS_MAX]
 
 
 def test_a_cancellation_calls_back_also_when_it_came_first() -> None:

@@ -4,7 +4,7 @@ import time
 
 from tests.unit.worker.harness import Bench, Gate
 
-from tiercel_schemas.commands import ReturnJob, StartAttempt
+from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
 from tiercel_schemas.jobs import WorkerHeartbeat
 
 SLEEP = {"type": "io.kestra.plugin.core.flow.Sleep", "duration": "PT1H"}
@@ -37,7 +37,8 @@ def test_a_job_killed_before_it_came_is_not_started(bench: Bench) -> None:
         bench.end("r2")
 
     starts = bench.of_kind(bench.topics.commands, StartAttempt)
-    assert [start.task_run_id for start in starts] == ["r2"]
+    ends = bench.of_kind(bench.topics.commands, EndAttempt)
+    assert [command.task_run_id for command in [*starts, *ends]] == ["r2"]
 
 
 def test_a_superseded_attempt_stops_and_says_nothing_more(bench: Bench) -> None:

@@ -112,10 +112,12 @@ def _gather(value: Any, found: list[References], depth: int) -> None:
 def _of_template(source: str) -> References:
     try:
         body = parse_template(RAW.sub("", source))
+        visitor = _Visitor()
+        visitor.statements(body, frozenset())
     except Fault:
         return NOTHING
-    visitor = _Visitor()
-    visitor.statements(body, frozenset())
+    except RecursionError:
+        return References(dynamic=True)
     return References(frozenset(visitor.paths), visitor.dynamic, visitor.needs_io)
 
 

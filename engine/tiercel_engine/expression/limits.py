@@ -8,6 +8,8 @@ OUTPUT_CHARS_MAX = 10_000_000
 PIECE_CHARS = 8
 #: Loop iterations, range items and container nodes visited by one outermost render.
 STEPS_MAX = 1_000_000
+#: Nodes of two values that one comparison walks.
+COMPARED_NODES_MAX = 200_000
 #: Renders inside renders, recursive passes of one `render()` and calls of macros inside macros.
 RENDER_DEPTH_MAX = 100
 #: Nesting of an expression or of statements; each level costs frames of the interpreter's stack.

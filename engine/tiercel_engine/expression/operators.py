@@ -10,6 +10,7 @@ from typing import Any
 
 from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.limits import (
+    COMPARED_NODES_MAX,
     INTEGER_BITS_MAX,
     OUTPUT_CHARS_MAX,
     STEPS_MAX,
@@ -64,7 +65,7 @@ def equal(left: Any, right: Any) -> bool:
     """`==`: numbers as doubles, enums by name, dates by instant, the rest by value and type."""
     if is_number(left) and is_number(right):
         return bool(left == right)
-    return _same(left, right, 0, [STEPS_MAX])
+    return _same(left, right, 0, [COMPARED_NODES_MAX])
 
 
 def _same(left: Any, right: Any, depth: int, left_steps: list[int]) -> bool:
@@ -184,7 +185,7 @@ def _is_key(mapping: Mapping[Any, Any], key: Any) -> bool:
 
 
 def _has(items: Any, wanted: Any) -> bool:
-    return any(_same(item, wanted, 0, [STEPS_MAX]) for item in items)
+    return any(_same(item, wanted, 0, [COMPARED_NODES_MAX]) for item in items)
 
 
 def is_in(left: Any, right: Any) -> bool:

@@ -213,6 +213,12 @@ def test_a_render_that_calls_itself_ends_with_the_peers_words() -> None:
         renderer.text("{{ render(a) }}", {"a": "{{ render(a) }}"})
 
 
+def test_renders_may_nest_ninety_deep() -> None:
+    variables = {f"v{n}": f"{{{{ renderOnce(v{n + 1}) }}}}." for n in range(90)} | {"v90": "end"}
+
+    assert renderer.text("{{ renderOnce(v0) }}", variables) == "end" + "." * 90
+
+
 def test_a_text_that_never_settles_ends_with_the_peers_words() -> None:
     flip = {"a": "{{ b }}", "b": "x{{ a }}"}
 

@@ -169,7 +169,7 @@ FLOODS = [
     "{% for a in 1..99999 %}{% for b in 1..99999 %}{% endfor %}{% endfor %}",
     "{{ 1..99999999999 }}",
     "{{ range(1, 9223372036854775807) }}",
-    "{% for a in 1..500 %}{{ 1..5000 }}{% endfor %}",
+    "{% for a in 1..500 %}{{ (1..5000) | length }}{% endfor %}",
     "{% set s = 'xxxxxxxxxx' %}{% for a in 1..60 %}{% set s = s ~ s %}{% endfor %}{{ s }}",
     "{% set s = 'xxxxxxxxxx' %}{% for a in 1..60 %}{% set s = s + s %}{% endfor %}{{ s }}",
     "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = l + l %}{% endfor %}{{ l }}",

@@ -133,12 +133,12 @@ def list_executions(
             e["namespace"],
             e["flowId"],
             state_text(e["state"]["current"]),
-            str(e["state"].get("startDate", "")),
+            str(e["state"].get("startDate", ""))[:19].replace("T", " "),
             duration_text(elapsed_s(e["state"], clock)),
         )
         for e in found["results"]
     ]
-    print_table(("EXECUTION", "NAMESPACE", "FLOW", "STATE", "STARTED", "DURATION"), rows)
+    print_table(("EXECUTION", "NAMESPACE", "FLOW", "STATE", "STARTED (UTC)", "DURATION"), rows)
     if found["total"] > page * size:
         print_note(f"{found['total']} in all; see --page and --size.")
 

@@ -84,8 +84,9 @@ def print_note(message: str) -> None:
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
     """Print a table; on a terminal it is as wide as that, in a pipe as wide as it needs."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for number, column in enumerate(columns):
+        # The first column names the row: a name in two pieces cannot be copied.
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False)

@@ -159,8 +159,10 @@ class LocalBroker:
 
     def _format(self, command: list[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # In one word: an id may begin with a dash.
+        options = [f"--cluster-id={cluster}", "--config", str(settings)]
         formatted = subprocess.run(
-            [*command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(settings)],
+            [*command, "kafka.tools.StorageTool", "format", *options],
             capture_output=True,
             text=True,
             timeout=START_TIMEOUT_S,

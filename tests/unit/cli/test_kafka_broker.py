@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import uuid
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,25 @@ def test_a_broker_that_ends_at_once_says_what_it_printed(
 
     # when, then
     with pytest.raises(LogUnavailable, match="no such thing as a broker"):
+        LocalBroker(tmp_path).start()
+
+
+def test_a_cluster_id_that_begins_with_a_dash_is_no_option(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: Java that reads options as the storage tool does
+    script = """import argparse, sys
+if sys.argv[1] == "kafka.Kafka":
+    sys.exit("storage was formatted")
+parser = argparse.ArgumentParser()
+parser.add_argument("-t", "--cluster-id", required=True)
+parser.parse_known_args()
+"""
+    monkeypatch.setattr(kafka_broker, "java_command", lambda: [sys.executable, "-c", script])
+    monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(bytes=b"\xf8" + bytes(15)))
+
+    # when, then
+    with pytest.raises(LogUnavailable, match="storage was formatted"):
         LocalBroker(tmp_path).start()
 
 

@@ -18,6 +18,10 @@ LINE_CHARS_MAX = 10_240
 MASK = "********"
 #: Different metrics (name and tags) of one attempt.
 METRICS_MAX = 1_000
+#: Tags of one metric. A longer name or tag is cut: a tag may hold any text of a flow, and a record
+#: that the log refuses for its size would stop the worker.
+TAGS_MAX = 50
+TAG_CHARS_MAX = 255
 METRIC_KINDS = ("counter", "timer", "gauge")
 
 MetricKey = tuple[str, str, tuple[tuple[str, str], ...]]
@@ -96,11 +100,14 @@ class Metrics:
         """Record one.
 
         Raises:
-            TaskError: the kind is unknown, or there are too many different ones.
+            TaskError: the kind is unknown, or there are too many tags or different metrics.
         """
         if kind not in METRIC_KINDS:
             raise TaskError(f"Expected a metric of type {METRIC_KINDS}, but it was {kind!r}.")
-        key = (kind, name, tuple(sorted((tags or {}).items())))
+        if tags and len(tags) > TAGS_MAX:
+            raise TaskError(f"Expected at most {TAGS_MAX} tags, but the metric had {len(tags)}.")
+        short = {tag[:TAG_CHARS_MAX]: text[:TAG_CHARS_MAX] for tag, text in (tags or {}).items()}
+        key = (kind, name[:TAG_CHARS_MAX], tuple(sorted(short.items())))
         with self._lock:
             known = self._values.get(key)
             if known is None and len(self._values) >= METRICS_MAX:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from tiercel_engine.clock import FakeClock
-from tiercel_engine.errors import LogBusy
+from tiercel_engine.errors import LogBusy, TaskError
 from tiercel_engine.eventlog.base import Delivered, NewRecord, TopicPartition
 from tiercel_schemas.codec import decode, decode_as
 from tiercel_schemas.commands import EndAttempt, StartAttempt
@@ -14,7 +16,7 @@ from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.topics import Topics
 from tiercel_worker import revocations
 from tiercel_worker.attempt import BUFFERED_RECORDS_MAX, Attempt, Cancel
-from tiercel_worker.logs import MASK, Metrics, TaskLogger
+from tiercel_worker.logs import MASK, TAGS_MAX, Metrics, TaskLogger
 from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
 from tiercel_worker.sender import Outgoing, Sender
@@ -176,6 +178,20 @@ def test_metrics_of_one_name_and_the_same_tags_are_summed() -> None:
     attempt.flush()
 
     assert _short(notebook.records).count("metrics") == 3
+
+
+def test_a_metric_stays_small_whatever_text_tags_it() -> None:
+    notebook = Notebook()
+    attempt = _attempt(notebook)
+    metrics = Metrics(attempt, FakeClock())
+
+    metrics.add("n" * 5_000_000, 1, "counter", {"k" * 5_000_000: "v" * 5_000_000})
+    with pytest.raises(TaskError, match="tags"):
+        metrics.add("n", 1, "counter", {str(i): "" for i in range(TAGS_MAX + 1)})
+    metrics.say_all()
+    attempt.flush()
+
+    assert all(len(record.value or b"") < 2_000 for record in notebook.records)
 
 
 def test_only_what_is_done_without_a_hole_is_committed() -> None:

@@ -80,7 +80,7 @@ class Recovery:
         try:
             execution = fold(execution, batch)
         except EventGap as error:
-            # Transactions leave no gaps, so this record is not ours: the execution stands without it.
+            # Transactions leave no gaps, so the record is not ours: the execution stands without.
             self._on_poison(record, str(error))
             return
         self._keep(partition, execution, batch)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiercel_engine.expression.faults import Fault, LimitFault, Missing
-from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX
+from tiercel_engine.expression.limits import COMPARED_NODES_MAX, OUTPUT_CHARS_MAX
+from tiercel_engine.expression.operators import has
 from tiercel_engine.expression.regex import split
 from tiercel_engine.expression.text import java_text, scalar_text
 from tiercel_engine.expression.values import (
@@ -142,8 +143,13 @@ def _item(value: Any, index: Any) -> Any:
     return as_list(value)[int(index)]
 
 
+def _contains(items: Any, item: Any) -> bool:
+    return has(items, item, [2 * COMPARED_NODES_MAX])
+
+
 def _index_of(items: list[Any], item: Any) -> int:
-    return items.index(item) if item in items else -1
+    steps = [2 * COMPARED_NODES_MAX]
+    return next((at for at, each in enumerate(items) if has([each], item, steps)), -1)
 
 
 _STRING: dict[str, Callable[..., Any]] = {
@@ -174,7 +180,7 @@ _LIST: dict[str, Callable[..., Any]] = {
     "length": len,
     "isEmpty": lambda items: not items,
     "get": _item,
-    "contains": lambda items, item: item in items,
+    "contains": _contains,
     "indexOf": lambda items, item: _index_of(as_list(items), item),
     "first": lambda items: _item(items, 0),
     "getFirst": lambda items: _item(items, 0),
@@ -187,7 +193,7 @@ _MAP: dict[str, Callable[..., Any]] = {
     "get": lambda m, key: m.get(key),
     "getOrDefault": lambda m, key, other: m.get(key, other),
     "containsKey": lambda m, key: key in m,
-    "containsValue": lambda m, item: item in list(m.values()),
+    "containsValue": lambda m, item: _contains(m.values(), item),
     "keySet": lambda m: list(m),
     "values": lambda m: list(m.values()),
     "entrySet": entries,

@@ -123,9 +123,11 @@ def _ordered(value: Any, name: str, *, down: bool) -> Any:
     if value is None:
         return None
     items = _sequence(value, f"Unsupported input type for {name} filter")
+    if any(is_map(item) or is_sequence(item) or isinstance(item, MapEntry) for item in items):
+        raise Fault(f"The items given to the '{name}' filter cannot be compared")
     try:
-        return sorted(items, key=lambda item: item, reverse=down)
-    except TypeError as e:
+        return sorted(items, reverse=down)
+    except (TypeError, InvalidOperation) as e:
         raise Fault(f"The items given to the '{name}' filter cannot be compared") from e
 
 

@@ -97,6 +97,8 @@ def _same(left: Any, right: Any, depth: int, left_steps: list[int]) -> bool:
             return bool(left == right)
         pairs = zip(left, right, strict=True)
         return all(_same(a, b, depth + 1, left_steps) for a, b in pairs)
+    if isinstance(left, MapEntry) and isinstance(right, MapEntry):
+        return _same(list(left), list(right), depth + 1, left_steps)
     if isinstance(left, datetime) != isinstance(right, datetime):
         return False
     return (type(left) is type(right) and bool(left == right)) or _same_text(left, right)
@@ -168,9 +170,10 @@ def contains(left: Any, right: Any) -> bool:
     if isinstance(left, Mapping):
         return _is_key(left, right)
     if is_sequence(left):
+        steps = [2 * COMPARED_NODES_MAX]
         if is_sequence(right):
-            return all(_has(left, item) for item in right)
-        return _has(left, right)
+            return all(has(left, item, steps) for item in right)
+        return has(left, right, steps)
     raise Fault(
         "Contains operator can only be used on Collections, Maps and arrays. "
         f"Actual type was: {_kind(left)}"
@@ -184,8 +187,9 @@ def _is_key(mapping: Mapping[Any, Any], key: Any) -> bool:
         return False
 
 
-def _has(items: Any, wanted: Any) -> bool:
-    return any(_same(item, wanted, 0, [COMPARED_NODES_MAX]) for item in items)
+def has(items: Any, wanted: Any, steps: list[int]) -> bool:
+    """Whether an item equals `wanted`. `steps[0]`: nodes that may still be compared."""
+    return any(_same(item, wanted, 0, steps) for item in items)
 
 
 def is_in(left: Any, right: Any) -> bool:
@@ -238,7 +242,8 @@ def subtract(left: Any, right: Any) -> Any:
     if is_sequence(left):
         gone = as_list(right) if is_sequence(right) else [right]
         if is_sequence(right):
-            return [item for item in left if not _has(gone, item)]
+            steps = [2 * COMPARED_NODES_MAX]
+            return [item for item in left if not has(gone, item, steps)]
         items = as_list(left)
         for index, item in enumerate(items):
             if equal(item, right):

@@ -177,8 +177,23 @@ FLOODS = [
     "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = [l, l] %}{% endfor %}{{ l ~ '' }}",
     "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = [l, l] %}{% endfor %}{{ l | yaml }}",
     "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = [l, l] %}{% endfor %}{{ l | toIon }}",
-    "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = [l, l] %}{% endfor %}"
-    "{% set k = [1, 1] %}{% for a in 1..60 %}{% set k = [k, k] %}{% endfor %}{{ l == k }}",
+    *(
+        "{% set l = [1, 1] %}{% for a in 1..60 %}{% set l = [l, l] %}{% endfor %}"
+        "{% set k = [1, 1] %}{% for a in 1..60 %}{% set k = [k, k] %}{% endfor %}"
+        f"{{{{ {expression} }}}}"
+        for expression in (
+            "l == k",
+            "[l] contains [k]",
+            "([l]).contains(k)",
+            "([l]).indexOf(k)",
+            "[l] - [k]",
+            "[l, k] | sort",
+            "[l, k] | distinct",
+            "l isIn [k]",
+            "({'a': l}).containsValue(k)",
+        )
+    ),
+    "{{ (1..2000) - (5001..7000) }}",
     "{% set s = 'x' %}{% for a in 1..40 %}"
     "{% set s = s | replace({'x': 'xxxxxxxxxx'}) %}{% endfor %}",
     "{% set s = 'x' %}{% for a in 1..40 %}"

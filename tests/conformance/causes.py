@@ -23,15 +23,25 @@ _NOISE = (
 def cause_of(outcome: Outcome) -> str:
     """A short text that failures of one cause share."""
     first = outcome.problems[0]
-    if "refused" in first or "HTTP" in first:
-        text = re.sub(r"^(flow|executions of) [\w-]+ refused", r"\1 refused", first)
+    missing = re.search(r"refused.*?Invalid type: (\S+)", first, re.DOTALL)
+    unsupported = [error for error in outcome.errors if "not supported" in error]
+    if unsupported:
+        text = unsupported[0]
+    elif missing:
+        text = f"missing type {missing[1]}"
+    elif match := re.match(r"([^:]+): expected HTTP \d+, got 40[45]", first):
+        text = f"no such call: {re.sub(r'[?].*', '', match[1])}"
+    elif match := re.search(r"(start|flow [\w-]+|\w+): expected HTTP .*?, got (.*)", first):
+        text = f"{match[1]} answers {match[2]}"
+    elif "refused" in first:
+        text = re.sub(r"^flow [\w-]+", "flow", first).split("\n")[0]
     elif first.startswith("hangs"):
         stuck = re.findall(r"([\w\-]+) (?:CREATED|RUNNING|PAUSED|RETRYING)", first)
         text = f"hangs at task {stuck[-1]}" if stuck else re.sub(r" after .*", "", first)
     elif outcome.errors and re.search(r"got (FAILED|\d+ \[.*FAILED)", first):
         text = f"fails with: {outcome.errors[0]}"
     else:
-        text = re.sub(r"(expected) .*?, (got) .*", r"\1 other than got", first)
+        text = first
     return _plain(text)
 
 

@@ -29,7 +29,7 @@ class Refused(Exception):
     """The server refused to store a flow or to start it. `answer` says why."""
 
     def __init__(self, what: str, answer: Answer) -> None:
-        super().__init__(f"{what} refused, {answer.status}: {answer.text[:300]}")
+        super().__init__(f"{what} refused, {answer.status}: {answer.message[:300]}")
         self.answer = answer
 
 

@@ -12,7 +12,7 @@ import json
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +22,7 @@ from tiercel_engine.expression.context import Dialect, RenderContext
 from tiercel_engine.expression.moments import parse_iso
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.values import narrow
+from tiercel_engine.flow.duration import parse_duration_s
 
 JsonObject = dict[str, Any]
 
@@ -46,6 +47,7 @@ MARKS: dict[str, Callable[[Any], Any]] = {
     "$date_epoch_ms": lambda ms: datetime.fromtimestamp(ms / 1000, UTC),
     "$float": lambda text: narrow(float(text)),
     "$dec": Decimal,
+    "$dur": lambda text: timedelta(seconds=parse_duration_s(text)),
 }
 
 

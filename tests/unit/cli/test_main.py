@@ -17,6 +17,7 @@ COMMANDS = [
     *(f"{role}" for role in ("server", "executor", "worker", "indexer", "api", "config")),
     *(f"flow {verb}" for verb in ("validate", "create", "update", "list", "get")),
     *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
+    *(f"expression {verb}" for verb in ("eval", "list")),
     "index rebuild",
     "dev kafka",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.eventlog.base import NewRecord, Record
+from tiercel_engine.telemetry.metrics import DEAD_LETTERS
 
 #: Headers of a dead letter; the key, the value and the other headers are those received.
 REASON = "tiercel-reason"
@@ -15,7 +16,11 @@ REASON_BYTES_MAX = 2_000
 
 
 def dead_letter(record: Record, reason: str, topic: str) -> NewRecord:
-    """The record to append to `topic` (`Topics.dead_letters`) so that nobody loses `record`."""
+    """The record to append to `topic` (`Topics.dead_letters`) so that nobody loses `record`.
+
+    It is counted, so that somebody hears of it.
+    """
+    DEAD_LETTERS.labels(record.topic).inc()
     headers = {
         **(record.headers or {}),
         REASON: reason.encode()[:REASON_BYTES_MAX],

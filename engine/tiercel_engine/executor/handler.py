@@ -14,6 +14,7 @@ from tiercel_engine.execution.step import Step
 from tiercel_engine.executor.outbox import Outbox
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.recovery import Recovery
+from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
@@ -26,7 +27,8 @@ log = structlog.get_logger(__name__)
 class Handler:
     """Runs commands through `process` and keeps what comes out."""
 
-    def __init__(self, world: ExecutorWorld, recovery: Recovery) -> None:
+    def __init__(self, world: ExecutorWorld, recovery: Recovery, tally: Tally) -> None:
+        self._tally = tally
         self._world = world
         self._recovery = recovery
 
@@ -64,6 +66,7 @@ class Handler:
     def _keep(self, partition: Partition, command: Any, step: Step, outbox: Outbox) -> None:
         if isinstance(command, c.CreateExecution) and command.execution_id in partition.ended:
             return
+        self._tally.decided(_name(command), step)
         if step.stale is not None:
             log.debug(
                 "command_stale",
@@ -86,6 +89,7 @@ class Handler:
     def _reject(
         self, partition: Partition, command: Any, rejection: Rejected, outbox: Outbox
     ) -> None:
+        self._tally.refused(_name(command))
         command_id = getattr(command, "command_id", None)
         subject = self._subject(command)
         log.info(
@@ -121,6 +125,7 @@ class Handler:
         outbox: Outbox,
     ) -> str:
         """A command that breaks the engine ends its own execution, and nothing else."""
+        self._tally.refused(_name(command))
         reason = f"{type(error).__name__}: {error}"
         if execution.exists and not execution.is_ended and execution.state != State.KILLING:
             step = Step(execution, self._world.now_us())

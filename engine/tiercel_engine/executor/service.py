@@ -31,9 +31,11 @@ from tiercel_engine.executor.outbox import Outbox
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.recovery import Recovery
 from tiercel_engine.executor.settings import ExecutorSettings
+from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
 from tiercel_schemas.jobs import WorkerHeartbeat
 from tiercel_schemas.topics import Topics
@@ -85,7 +87,8 @@ class Executor:
             self._checkpoints.load,
             lambda record, reason: self._poison.append(self._dead_letter(record, reason)),
         )
-        self._handler = Handler(self._world, self._recovery)
+        self._tally = Tally()
+        self._handler = Handler(self._world, self._recovery, self._tally)
         self._liveness_due_s = 0.0
 
     def run(self) -> None:
@@ -143,7 +146,8 @@ class Executor:
         """Read the state of partitions won back from the log, before their first command."""
         self._catalog.catch_up()
         for where in partitions:
-            self._partitions[where.partition] = self._recovery.partition(where.partition)
+            with EXECUTOR_RECOVERY_S.time():
+                self._partitions[where.partition] = self._recovery.partition(where.partition)
         self.ready.set()
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -156,6 +160,7 @@ class Executor:
         self._transactions.close()
         self._transactions = self._log.transactions(self._owner)
         self._world.dropped()
+        self._tally.dropped()
         self._consumer.close()
         self._partitions.clear()
         self._consumer = self._join()
@@ -181,7 +186,7 @@ class Executor:
             self._fire_timers(partition, outbox)
         self._lose_workers(outbox)
         if outbox.records or consumed:
-            self._commit(outbox, consumed)
+            self._commit(outbox, consumed, len(records))
         self._checkpoints.take_due(self._partitions.values(), self._settings)
 
     def _wait_s(self) -> float:
@@ -237,7 +242,8 @@ class Executor:
                 for command in partition.lost_leases(worker_id):
                     self._handler.handle(partition, command, outbox)
 
-    def _commit(self, outbox: Outbox, consumed: dict[TopicPartition, int]) -> None:
+    def _commit(self, outbox: Outbox, consumed: dict[TopicPartition, int], commands: int) -> None:
+        begin_s = time.monotonic()
         try:
             self._transactions.commit(outbox.records, consumed, self._consumer)
         except (CommitUncertain, OwnerFenced, PartitionsLost) as error:
@@ -248,6 +254,8 @@ class Executor:
             self._rebuild()
         else:
             self._world.committed()
+            took_s = time.monotonic() - begin_s
+            self._tally.committed(commands, took_s, self._partitions.values())
 
     def _dead_letter(self, record: Record, reason: str) -> Any:
         log.error(

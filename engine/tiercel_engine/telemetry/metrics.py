@@ -59,6 +59,6 @@ API_REQUEST_S = Histogram(
 
 # -- every role --------------------------------------------------------------------------------
 DEAD_LETTERS = Counter(
-    "tiercel_dead_letters_total", "Records that could not be read.", ["topic", "reason"]
+    "tiercel_dead_letters_total", "Records that could not be read or accepted.", ["topic"]
 )
 ROLE_READY = Gauge("tiercel_role_ready", "1 when the role takes work.", ["role"])

@@ -11,9 +11,11 @@ from tiercel_api.reads import IndexedHook
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.eventlog.base import EventLog
+from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import ReadModels
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_schemas.topics import Topics
 
 MIB = 1_048_576
@@ -68,6 +70,7 @@ class Services:
     Attributes:
         indexed: `Indexer.on_indexed` when the indexer runs in this process; none: the read model
             is looked at again and again.
+        sealer: seals SECRET inputs; none: they are refused.
         is_ready: whether the process that this API runs in takes work.
     """
 
@@ -80,7 +83,13 @@ class Services:
     clock: Clock
     settings: ApiSettings = field(default_factory=ApiSettings)
     indexed: IndexedHook | None = None
+    sealer: Sealer | None = None
     is_ready: Callable[[], bool] = lambda: True
+
+
+def encryption(services: Services) -> Encrypt | None:
+    """Seals the text of a SECRET input; None when the server has no key."""
+    return None if services.sealer is None else services.sealer.seal
 
 
 SERVICES = web.AppKey("services", Services)

@@ -38,6 +38,7 @@ from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import Store
 from tiercel_engine.repository.store import open_store
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
 from tiercel_schemas.topics import Topics
 from tiercel_worker.service import Worker
@@ -129,6 +130,8 @@ class _Parts:
         self.log.create_topics(self.topics.all())
         self.registry = PluginRegistry.load()
         self.storage = Storage(settings.storage_url)
+        key = settings.encryption_key
+        self.sealer = None if key is None else Sealer(key.get_secret_value())
         self.catalog = stack.enter_context(
             closing(FlowCatalog(self.log, self.topics, self.registry, self.clock))
         )
@@ -157,6 +160,7 @@ class _Parts:
             worker_id,
             slots=self._settings.worker_slots,
             grace_s=self._settings.worker_drain_s,
+            sealer=self.sealer,
         )
 
     def indexer(self) -> Indexer:
@@ -180,7 +184,10 @@ class _Parts:
                 storage=self.storage,
                 registry=self.registry,
                 clock=self.clock,
-                settings=ApiSettings(hosts=_allowed_hosts(self._settings.host)),
+                settings=ApiSettings(
+                    url=self._settings.url, hosts=_allowed_hosts(self._settings.host)
+                ),
+                sealer=self.sealer,
                 indexed=None if indexer is None else indexer.on_indexed,
                 is_ready=process.is_ready,
             )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from tiercel_engine.errors import InvalidSettings
 
@@ -90,6 +90,14 @@ class Settings(BaseModel):
     stop_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
     )
+    url: str | None = Field(
+        None, description="Address at which users reach the server, for links; none: as called."
+    )
+    encryption_key: SecretStr | None = Field(
+        None,
+        description="Key of 128, 192 or 256 bits in base 64 that seals SECRET inputs; none: flows "
+        "with such inputs are not started.",
+    )
     logging_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line that the server's own log shows."
     )
@@ -110,6 +118,8 @@ class Settings(BaseModel):
     def to_environment(self) -> dict[str, str]:
         """Every setting that differs from its default, as environment variables."""
         changed = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
+        if self.encryption_key is not None:
+            changed["encryption_key"] = self.encryption_key.get_secret_value()
         return {ENVIRONMENT_PREFIX + name.upper(): str(value) for name, value in changed.items()}
 
 

@@ -24,6 +24,7 @@ from tiercel_engine.plugin.base import RunnableTask, TaskResult
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.storage.claims import pack
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import task_file
 from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
 from tiercel_schemas.common import Payload
@@ -32,7 +33,7 @@ from tiercel_worker.attempt import Attempt, Cancel
 from tiercel_worker.context import AttemptContext
 from tiercel_worker.logs import TaskLogger
 from tiercel_worker.lookups import WorkerLookups
-from tiercel_worker.variables import variables_of
+from tiercel_worker.variables import Vault, variables_of
 
 #: How many task models are kept, by their JSON text.
 MODELS_MAX = 1_000
@@ -52,12 +53,18 @@ class Runner:
     """Runs attempts, each in the thread that calls. Thread-safe."""
 
     def __init__(
-        self, registry: PluginRegistry, storage: Storage, clock: Clock, dialect: str
+        self,
+        registry: PluginRegistry,
+        storage: Storage,
+        clock: Clock,
+        dialect: str,
+        sealer: Sealer | None = None,
     ) -> None:
         self._registry = registry
         self._storage = storage
         self._clock = clock
         self._dialect = dialect
+        self._sealer = sealer
         self._rng = random.SystemRandom()
         self._task = lru_cache(maxsize=MODELS_MAX)(self._build)
 
@@ -75,7 +82,8 @@ class Runner:
     def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
         task = self._task(attempt.job.task_json)
         logger.set_level(task.log_level)
-        variables = variables_of(attempt.job.variables, self._storage)
+        vault = None if self._sealer is None else Vault(self._sealer, logger.mask)
+        variables = variables_of(attempt.job.variables, self._storage, vault)
         renderer = Renderer(
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),

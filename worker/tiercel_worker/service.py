@@ -31,6 +31,7 @@ from tiercel_engine.eventlog.base import (
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_engine.telemetry.metrics import WORKER_SLOTS, WORKER_SLOTS_BUSY
 from tiercel_schemas.codec import UnreadableRecord, decode_as, encode
@@ -76,6 +77,7 @@ class Worker:
         heartbeat_s: how often it says that it lives.
         grace_s: how long running attempts may take to end once it is stopped.
         dialect: version of the flow language where a flow does not tell, such as "1.3".
+        sealer: opens SECRET inputs; without it tasks see them sealed.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Worker:
         heartbeat_s: float = 1.0,
         grace_s: float = 30.0,
         dialect: str = "1.3",
+        sealer: Sealer | None = None,
     ) -> None:
         #: Set while it takes jobs.
         self.ready = threading.Event()
@@ -103,7 +106,7 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._jobs_topic = f"{topics.jobs.name}.{group}" if group else topics.jobs.name
-        self._runner = Runner(registry, storage, clock, dialect)
+        self._runner = Runner(registry, storage, clock, dialect, sealer)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
         self._revoked = Revocations(worker_id)

@@ -38,9 +38,9 @@ from tiercel_api.paging import (
     sort_of,
 )
 from tiercel_api.reads import READS
-from tiercel_api.services import SERVICES
+from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import Render, examine, resolve_inputs
+from tiercel_engine.flow.inputs import Encrypt, Render, examine, resolve_inputs
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas.commands import CreateExecution
@@ -68,7 +68,7 @@ async def create_execution(request: web.Request) -> web.Response:
     kind = _kind(request)
     form = await read_form(request, flow, execution_id)
     try:
-        inputs = _resolved(flow, form)
+        inputs = _resolved(flow, form, encryption(services))
         payload = await request.app[FILES].payload(flow, execution_id, "inputs", inputs or None)
     except BaseException:
         await form.discard(request)
@@ -138,10 +138,10 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _resolved(flow: Flow, form: Form) -> JsonObject:
+def _resolved(flow: Flow, form: Form, encrypt: Encrypt | None) -> JsonObject:
     if not flow.inputs:
         return {}
-    return resolve_inputs(flow, form.values, render=renderer_of(flow))
+    return resolve_inputs(flow, form.values, render=renderer_of(flow), encrypt=encrypt)
 
 
 def renderer_of(flow: Flow) -> Render:
@@ -199,6 +199,7 @@ async def validate_inputs(request: web.Request) -> web.Response:
     """POST /executions/{namespace}/{id}/validate: what the inputs would give. Starts nothing."""
     flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
     form = await read_form(request, flow, None)
+    encrypt = encryption(request.app[SERVICES])
     rows = [
         {
             "input": _definition(flow, outcome.input.id),
@@ -206,7 +207,7 @@ async def validate_inputs(request: web.Request) -> web.Response:
             "enabled": outcome.enabled,
             "errors": [{"message": outcome.problem}] if outcome.problem else [],
         }
-        for outcome in examine(flow.inputs, form.values, render=renderer_of(flow))
+        for outcome in examine(flow.inputs, form.values, render=renderer_of(flow), encrypt=encrypt)
     ]
     return json_response({"id": flow.id, "namespace": flow.namespace, "inputs": rows})
 

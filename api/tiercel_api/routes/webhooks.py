@@ -24,10 +24,10 @@ from tiercel_api.routes.executions import (
     start,
     with_correlation,
 )
-from tiercel_api.services import SERVICES
+from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import InvalidExpression, NotFound
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import resolve
+from tiercel_engine.flow.inputs import Encrypt, resolve
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.plugin.conditions import condition_type
 from tiercel_engine.plugin.triggers import Webhook
@@ -52,7 +52,9 @@ async def call_webhook(request: web.Request) -> web.Response:
         return web.Response(status=204)
     created_us = services.clock.now_us()
     execution_id = make_id(created_us, gateway.random_bits())
-    inputs = await asyncio.to_thread(_inputs, flow, webhook, variables, request.query)
+    inputs = await asyncio.to_thread(
+        _inputs, flow, webhook, variables, request.query, encryption(services)
+    )
     trigger = {"id": webhook.id, "type": webhook.type, "variables": variables}
     files = request.app[FILES]
     command = CreateExecution(
@@ -145,7 +147,11 @@ def _lists(values: MultiMapping[str]) -> dict[str, list[str]]:
 
 
 def _inputs(
-    flow: Flow, webhook: Webhook, variables: JsonObject, query: MultiMapping[str]
+    flow: Flow,
+    webhook: Webhook,
+    variables: JsonObject,
+    query: MultiMapping[str],
+    encrypt: Encrypt | None,
 ) -> JsonObject:
     """Inputs of the trigger, then those of the query, then defaults.
 
@@ -168,7 +174,7 @@ def _inputs(
         for definition in flow.inputs
         if definition.id in given or definition.defaults is not None or not definition.required
     ]
-    return resolve(asked, given, render=renderer_of(flow))
+    return resolve(asked, given, render=renderer_of(flow), encrypt=encrypt)
 
 
 def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:

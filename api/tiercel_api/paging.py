@@ -27,6 +27,7 @@ PAGE_SIZE = 10
 PAGE_SIZE_MAX = 10_000
 #: The deepest row that a search may start at.
 ROWS_MAX = 10_000_000
+NUMBER_CHARS_MAX = 9
 LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 
 Query = MultiMapping[str]
@@ -50,7 +51,8 @@ def whole_number(query: Query, name: str, default: int) -> int:
     text = query.get(name)
     if text is None:
         return default
-    if not text.isdecimal() or len(text) > 9:
+    is_number = text.removeprefix("-").isdecimal() and len(text) <= NUMBER_CHARS_MAX
+    if not is_number:
         raise HttpError(
             400, "Bad Request", f"Expected a whole number for {name}, but it was {text!r}."
         )
@@ -64,7 +66,7 @@ def optional_number(query: Query, name: str) -> int | None:
     text = query.get(name)
     if text is None or text == "":
         return None
-    if not text.isdecimal() or len(text) > 9:
+    if not text.isdecimal() or len(text) > NUMBER_CHARS_MAX:
         raise HttpError(
             400, "Bad Request", f"Expected a whole number for {name}, but it was {text!r}."
         )

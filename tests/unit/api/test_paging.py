@@ -8,7 +8,7 @@ import pytest
 from multidict import MultiDict
 
 from tiercel_api import paging
-from tiercel_engine.errors import UserError
+from tiercel_engine.errors import InvalidInput, UserError
 from tiercel_engine.repository.base import ExecutionFilter, LogFilter
 from tiercel_schemas.flows import FlowRevision
 
@@ -89,6 +89,10 @@ def test_a_page_has_defaults_and_bounds() -> None:
             paging.page_of(query(wrong))
     with pytest.raises(UserError):
         paging.page_of(query(("page", "999999999"), ("size", "10000")))
+    # Out of bounds is the client's wrong value; only what is no number is a bad request.
+    for wrong in (("page", "0"), ("page", "-1"), ("size", "-1")):
+        with pytest.raises(InvalidInput):
+            paging.page_of(query(wrong))
 
 
 def test_several_sorts_keep_their_order() -> None:

@@ -94,6 +94,7 @@ class Engine:
         self.execution = Execution(EXECUTION)
         self.events: list[e.Event] = []
         self.jobs: list[Any] = []
+        self.follow_ups: list[Any] = []
         self.last: Step | None = None
 
     def do(self, command: Any) -> Step:
@@ -111,6 +112,7 @@ class Engine:
         self.execution = step.execution
         self.events += step.events
         self.jobs += step.jobs
+        self.follow_ups += step.follow_ups
         self.last = step
         return step
 
@@ -188,6 +190,15 @@ class Engine:
 
     def kill(self) -> Step:
         return self.do(c.KillExecution(command_id="kill", execution_id=EXECUTION))
+
+    def pause(self) -> Step:
+        return self.do(c.PauseExecution(command_id="pause", execution_id=EXECUTION))
+
+    def resume(self, task_id: str | None = None, outputs: str | None = None) -> Step:
+        """Resume the paused run of a task, or the first one that there is."""
+        run_id = self.run_of(task_id).id if task_id is not None else None
+        payload = Payload(json=outputs)
+        return self.do(c.ResumeExecution("resume", EXECUTION, payload, run_id))
 
     def restart(self) -> Step:
         return self.do(c.RestartExecution(command_id="restart", execution_id=EXECUTION))

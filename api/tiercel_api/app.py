@@ -22,6 +22,7 @@ from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
     execution_files,
+    execution_pauses,
     execution_verbs,
     executions,
     expressions,
@@ -49,6 +50,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 ROUTES = (
     *webhooks.ROUTES,
     *execution_verbs.ROUTES,
+    *execution_pauses.ROUTES,
     *execution_files.ROUTES,
     *executions.ROUTES,
     *expressions.ROUTES,

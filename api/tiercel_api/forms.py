@@ -7,6 +7,7 @@ input id, `kestrapy` sends both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from typing import Any
@@ -43,10 +44,16 @@ class Form:
             await request.app[FILES].delete(uri)
 
 
-async def read_form(request: web.Request, flow: Flow, execution_id: str | None) -> Form:
+async def read_form(
+    request: web.Request,
+    flow: Flow,
+    execution_id: str | None,
+    inputs: Sequence[Input] | None = None,
+) -> Form:
     """Read the body.
 
     Args:
+        inputs: the definitions that it gives values for; None: those of the flow.
         execution_id: the execution that files are stored for; None: they are read past, and
             their input is given a made-up address.
 
@@ -61,7 +68,8 @@ async def read_form(request: web.Request, flow: Flow, execution_id: str | None) 
     kind = media_type(request)
     try:
         if kind == MULTIPART:
-            await _FormReader(request, flow, execution_id, form).read()
+            definitions = flow.inputs if inputs is None else inputs
+            await _FormReader(request, flow, execution_id, form, definitions).read()
         elif kind == URLENCODED:
             await _read_urlencoded(request, form)
         else:
@@ -91,14 +99,19 @@ class _FormReader:
     """Reads one multipart body, part by part."""
 
     def __init__(
-        self, request: web.Request, flow: Flow, execution_id: str | None, form: Form
+        self,
+        request: web.Request,
+        flow: Flow,
+        execution_id: str | None,
+        form: Form,
+        definitions: Sequence[Input],
     ) -> None:
         self._request = request
         self._flow = flow
         self._execution_id = execution_id
         self._form = form
         self._settings: ApiSettings = request.app[SERVICES].settings
-        self._inputs: dict[str, Input] = {definition.id: definition for definition in flow.inputs}
+        self._inputs: dict[str, Input] = {definition.id: definition for definition in definitions}
         self._text_bytes = 0
         self._file_bytes = 0
 

@@ -153,3 +153,9 @@ async def execution_at(
         timeout_s = request.app[SERVICES].settings.index_timeout_s
     document = await request.app[READS].execution_at(execution_id, max(1, sequence), timeout_s)
     return None if document is None else await request.app[FILES].redeemed(document)
+
+
+async def document_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject:
+    """The execution once the read model holds this event of it, else as it stands there."""
+    document = await execution_at(request, execution_id, sequence)
+    return await execution_of(request) if document is None else document

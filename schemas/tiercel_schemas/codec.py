@@ -42,23 +42,11 @@ class UnreadableRecord(Exception):
 
 
 #: Every record that travels in a topic on its own.
-ROOTS: tuple[Any, ...] = (
-    events.EventBatch,
-    events.CommandRejected,
-    commands.CreateExecution,
-    commands.StartAttempt,
-    commands.EndAttempt,
-    commands.ReturnJob,
-    commands.KillExecution,
-    commands.RestartExecution,
-    commands.SaveFlow,
-    jobs.TaskJob,
-    jobs.Revocation,
-    jobs.WorkerHeartbeat,
-    logs.LogEntry,
-    logs.MetricEntry,
-    flows.FlowRevision,
-    triggers.TriggerMessage,
+ROOTS: tuple[Any, ...] = tuple(
+    record
+    for module in (events, commands, jobs, logs, flows, triggers)
+    for record in vars(module).values()
+    if hasattr(record, "FINGERPRINT")
 )
 
 

@@ -273,6 +273,71 @@ class KillExecution(msgspec.Struct, frozen=True):
         )
 
 
+class PauseExecution(msgspec.Struct, frozen=True):
+    """Start nothing more of an execution until it is resumed; what runs may end.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.PauseExecution"
+    FINGERPRINT: ClassVar[str] = "4663cd8423be3ad2"
+
+    command_id: str
+    execution_id: str
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "command_id": self.command_id,
+            "execution_id": self.execution_id,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> PauseExecution:
+        return cls(
+            command_id=data["command_id"],
+            execution_id=data["execution_id"],
+        )
+
+
+class ResumeExecution(msgspec.Struct, frozen=True):
+    """Let a paused execution go on.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        outputs: Outputs of the task run: a JSON object with the typed values under `onResume`;
+            empty: none.
+        task_run_id: Which paused task run; none: the first.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.ResumeExecution"
+    FINGERPRINT: ClassVar[str] = "7bb2047327e97ea5"
+
+    command_id: str
+    execution_id: str
+    outputs: Payload
+    task_run_id: str | None = None
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "command_id": self.command_id,
+            "execution_id": self.execution_id,
+            "outputs": self.outputs.to_avro(),
+            "task_run_id": self.task_run_id,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> ResumeExecution:
+        return cls(
+            command_id=data["command_id"],
+            execution_id=data["execution_id"],
+            outputs=Payload.from_avro(data["outputs"]),
+            task_run_id=data["task_run_id"],
+        )
+
+
 class RestartExecution(msgspec.Struct, frozen=True):
     """Run a finished execution again from its failed tasks.
 

@@ -86,17 +86,21 @@ class ExecutionStateChanged(msgspec.Struct, frozen=True):
     Attributes:
         state: New state.
         reason: Why, when it is not the flow's own course.
+        by_request: PAUSED because somebody asked for it: until a resume nothing starts, even what
+            is due.
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.ExecutionStateChanged"
 
     state: str
     reason: str | None = None
+    by_request: bool = False
 
     def to_avro(self) -> dict[str, Any]:
         return {
             "state": self.state,
             "reason": self.reason,
+            "by_request": self.by_request,
         }
 
     @classmethod
@@ -104,6 +108,7 @@ class ExecutionStateChanged(msgspec.Struct, frozen=True):
         return cls(
             state=data["state"],
             reason=data["reason"],
+            by_request=data["by_request"],
         )
 
 
@@ -256,6 +261,69 @@ class TaskRunStateChanged(msgspec.Struct, frozen=True):
             state=data["state"],
             outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
             reason=data["reason"],
+        )
+
+
+class TaskRunPaused(msgspec.Struct, frozen=True):
+    """A task run waits to be resumed.
+
+    Attributes:
+        task_run_id: The task run.
+        due_us: When it goes on by itself; none: never.
+        due_state: What it becomes then: RUNNING goes on with its tasks, others end it.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunPaused"
+
+    task_run_id: str
+    due_us: int | None = None
+    due_state: str = "RUNNING"
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "due_us": self.due_us,
+            "due_state": self.due_state,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> TaskRunPaused:
+        return cls(
+            task_run_id=data["task_run_id"],
+            due_us=data["due_us"],
+            due_state=data["due_state"],
+        )
+
+
+class TaskRunResumed(msgspec.Struct, frozen=True):
+    """A paused task run goes on.
+
+    Attributes:
+        task_run_id: The task run.
+        state: RUNNING: its tasks come next; others: what it ends with after its errors and
+            finally.
+        outputs: What it was resumed with.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunResumed"
+
+    task_run_id: str
+    state: str = "RUNNING"
+    outputs: Payload | None = None
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "state": self.state,
+            "outputs": None if self.outputs is None else self.outputs.to_avro(),
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> TaskRunResumed:
+        return cls(
+            task_run_id=data["task_run_id"],
+            state=data["state"],
+            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
         )
 
 
@@ -516,6 +584,8 @@ Event = (
     | LabelsSet
     | TaskRunCreated
     | TaskRunStateChanged
+    | TaskRunPaused
+    | TaskRunResumed
     | TaskRunRemoved
     | AttemptSubmitted
     | AttemptStarted
@@ -532,6 +602,8 @@ EVENTS: dict[str, Any] = {
     LabelsSet.AVRO_NAME: LabelsSet,
     TaskRunCreated.AVRO_NAME: TaskRunCreated,
     TaskRunStateChanged.AVRO_NAME: TaskRunStateChanged,
+    TaskRunPaused.AVRO_NAME: TaskRunPaused,
+    TaskRunResumed.AVRO_NAME: TaskRunResumed,
     TaskRunRemoved.AVRO_NAME: TaskRunRemoved,
     AttemptSubmitted.AVRO_NAME: AttemptSubmitted,
     AttemptStarted.AVRO_NAME: AttemptStarted,
@@ -556,7 +628,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
-    FINGERPRINT: ClassVar[str] = "23bd516ea3dd2c44"
+    FINGERPRINT: ClassVar[str] = "557e729117ce4afe"
 
     execution_id: str
     first_seq: int

@@ -13,9 +13,10 @@ from tests.engine_harness import EXECUTION, Engine
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import fold
 from tiercel_engine.execution.model import Execution
-from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_engine.execution.timers import LeaseLost, PauseDue, RetryDue, StartOverdue
 from tiercel_schemas import events as e
-from tiercel_schemas.commands import EndAttempt, StartAttempt
+from tiercel_schemas.commands import EndAttempt, ResumeExecution, StartAttempt
+from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State, is_terminated
 
 #: A run that takes more steps than this hangs.
@@ -25,12 +26,23 @@ STEPS_MAX = 1_500
 FLOW = "io.kestra.plugin.core.flow."
 BRANCHES = ("tasks", "then", "else", "errors", "finally")
 
+KINDS = ("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause")
+#: What a pause may end as; `delay` and `timeout` alike fall due when the test says so.
+PAUSES: list[dict[str, Any]] = [
+    {},
+    {"timeout": "PT1S"},
+    {"pauseDuration": "nonsense"},
+    *({"pauseDuration": "PT1S", "behavior": b} for b in ("RESUME", "WARN", "FAIL", "CANCEL")),
+]
+
 
 @st.composite
 def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
     """A flowable with tasks inside."""
     inside = draw(task_lists(depth + 1))
-    kind = draw(st.sampled_from(["Sequential", "AllowFailure", "Parallel", "If", "ForEach"]))
+    kind = draw(
+        st.sampled_from(["Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause"])
+    )
     task: dict[str, Any] = {"type": FLOW + kind}
     if kind == "If":
         task |= {"condition": draw(st.sampled_from(["true", "", "{{ nowhere }}"])), "then": inside}
@@ -38,6 +50,8 @@ def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
             task["else"] = draw(task_lists(depth + 1))
     else:
         task["tasks"] = inside
+    if kind == "Pause":
+        task |= draw(st.sampled_from(PAUSES))
     if kind == "Parallel":
         task["concurrent"] = draw(st.integers(0, 2))
     if kind == "ForEach":
@@ -109,6 +123,10 @@ def check(engine: Engine) -> None:
     if x.is_ended:
         assert not x.leased
         assert all(is_terminated(r.state) for r in x.task_runs.values())
+    assert set(x.paused) == {r.id for r in x.task_runs.values() if r.state == State.PAUSED}
+    if x.state == State.PAUSED and not x.is_held:
+        assert x.paused
+        assert x.is_idle
     for run_id in x.leased:
         assert not is_terminated(x.task_runs[run_id].state)
 
@@ -118,11 +136,17 @@ def trouble(engine: Engine, draw: Any) -> None:
     x = engine.execution
     run_id = draw(st.sampled_from(sorted(x.task_runs)))
     run = x.task_runs[run_id]
-    kind = draw(st.sampled_from(["late", "lost", "overdue", "retry", "double"]))
+    kind = draw(st.sampled_from(["late", "lost", "overdue", "retry", "double", "pause", "due"]))
     if kind == "lost" and run.worker_id:
         engine.do(LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id))
     elif kind == "overdue":
         engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
+    elif kind == "pause" and x.state in (State.RUNNING, State.RETRYING):
+        engine.pause()
+    elif kind == "due":
+        before = engine.execution
+        engine.do(PauseDue(EXECUTION, run.id, (run.due_us or 0) + 1))
+        assert engine.execution == before
     elif kind == "retry":
         engine.do(RetryDue(EXECUTION, run.id, run.attempt - 1))
     else:
@@ -152,10 +176,20 @@ def _end(run: Any, state: str) -> Any:
 def work(engine: Engine, draw: Any) -> None:
     """Let something that is due happen."""
     x = engine.execution
-    due = sorted([*x.leased, *x.retrying])
+    if engine.follow_ups:
+        engine.do(engine.follow_ups.pop(0))
+        return
+    due = sorted(x.leased if x.is_held else [*x.leased, *x.retrying, *x.paused])
+    if x.is_held and (not due or draw(st.booleans())):
+        engine.resume()
+        return
     assert due, f"Expected an execution that is {x.state} to have work, but nothing is out."
     run = x.task_runs[draw(st.sampled_from(due))]
-    if run.state == State.RETRYING:
+    if run.state == State.PAUSED and run.due_us is not None and draw(st.booleans()):
+        engine.do(PauseDue(EXECUTION, run.id, run.due_us))
+    elif run.state == State.PAUSED:
+        engine.do(ResumeExecution("resume", EXECUTION, Payload(), run.id))
+    elif run.state == State.RETRYING:
         engine.do(RetryDue(EXECUTION, run.id, run.attempt))
     elif run.worker_id is None and draw(st.booleans()):
         engine.do(StartAttempt(EXECUTION, run.id, run.attempt, run.epoch, "w1", 1))

@@ -12,7 +12,7 @@ import pytest
 from tests.engine_harness import EXECUTION, Engine
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
+from tiercel_engine.execution.timers import Continue, LeaseLost, PauseDue, RetryDue, StartOverdue
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 
@@ -33,6 +33,11 @@ def describe(engine: Engine, event: e.Event) -> str:
     for field in ("attempt", "epoch"):
         if hasattr(event, field):
             words.append(f"{field}={getattr(event, field)}")
+    if isinstance(event, e.TaskRunPaused) and event.due_us is not None:
+        words.append(f"until {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s later")
+        words.append(f"then {event.due_state}")
+    if getattr(event, "by_request", False):
+        words.append("by request")
     for field in ("state", "task_run_state", "worker_id"):
         if getattr(event, field, None) is not None:
             words.append(getattr(event, field))
@@ -55,6 +60,15 @@ def act(engine: Engine, line: str) -> None:
             engine.kill()
         case "restart", []:
             engine.restart()
+        case "pause", []:
+            engine.pause()
+        case "resume", [*task]:
+            engine.resume(*task)
+        case "due", [task]:
+            run = engine.run_of(task)
+            engine.do(PauseDue(EXECUTION, run.id, run.due_us or 0))
+        case "continue", [task]:
+            engine.do(Continue(EXECUTION, engine.run_of(task).id))
         case "wait", [seconds]:
             engine.clock.advance(float(seconds))
         case "retry", [task]:
@@ -86,6 +100,7 @@ def outcome(engine: Engine, command: str) -> str:
     lines = [describe(engine, event) for event in engine.events[before:]]
     lines += [f"job {j.task_id} attempt={j.attempt} epoch={j.epoch}" for j in engine.jobs[jobs:]]
     if engine.last is not None:
+        lines += [f"follow up {type(t).__name__}" for t in engine.last.follow_ups]
         for r in engine.last.revocations:
             who = f" for {r.worker_id}" if r.worker_id else ""
             lines.append(f"revoke attempt={r.attempt} epoch={r.epoch} {r.reason}{who}")

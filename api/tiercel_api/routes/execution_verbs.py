@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tiercel_api.answers import execution_response
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.lookup import execution_at, execution_of
+from tiercel_api.lookup import document_at, execution_of
 from tiercel_api.paging import is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
@@ -61,7 +61,7 @@ async def _kill(request: web.Request) -> JsonObject:
             left_s = deadline - time.monotonic()
             if left_s <= 0 or not await watch.changed(left_s):
                 raise LogUnavailable("Expected the executor to decide in time, but it did not.")
-    return await _document_at(request, execution_id, watch.last_seq)
+    return await document_at(request, execution_id, watch.last_seq)
 
 
 async def restart_execution(request: web.Request) -> web.Response:
@@ -79,7 +79,7 @@ async def restart_execution(request: web.Request) -> web.Response:
         position_ranges(offsets),
     )
     watch = await gateway.ask(execution_id, command)
-    return await execution_response(await _document_at(request, execution_id, watch.last_seq))
+    return await execution_response(await document_at(request, execution_id, watch.last_seq))
 
 
 def position_ranges(offsets: Sequence[int]) -> tuple[PositionRange, ...]:
@@ -95,11 +95,6 @@ def position_ranges(offsets: Sequence[int]) -> tuple[PositionRange, ...]:
         if len(ranges) <= RANGES_MAX:
             return tuple(ranges)
         gap *= 4
-
-
-async def _document_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject:
-    document = await execution_at(request, execution_id, sequence)
-    return await execution_of(request) if document is None else document
 
 
 ROUTES = (

@@ -24,6 +24,9 @@ from tiercel_engine.execution.model import (
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
 
+#: While an execution is in one of these states, no task run starts.
+NOTHING_STARTS = frozenset({State.PAUSED, State.KILLING})
+
 
 class EventGap(AssertionError):
     """The log lacks events of an execution: a torn write. Its partition must not go on."""
@@ -82,7 +85,14 @@ def _created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
 
 def _state_changed(x: Execution, event: e.ExecutionStateChanged, at_us: int) -> Execution:
     transitions.check(transitions.EXECUTION, x.state, event.state, f"execution {x.id}")
-    return replace(x, sequence=x.sequence + 1, state=event.state)
+    goes_on = event.state == State.RUNNING
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        state=event.state,
+        is_held=event.by_request,
+        unasked=Map() if goes_on else x.unasked,
+    )
 
 
 def _restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Execution:
@@ -155,10 +165,33 @@ def _counted_in(x: Execution, run: TaskRun) -> Map[BlockKey, Block]:
 def _task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
     outputs = run.outputs if event.outputs is None else event.outputs
-    x = _with_run(x, run, replace(run, state=event.state, outputs=outputs))
+    after_pause = run.after_pause
+    if run.state == State.PAUSED or (is_terminated(run.state) and after_pause != State.RUNNING):
+        # Nobody resumed it: should it run again, it pauses again.
+        after_pause = None
+    changed = replace(run, state=event.state, outputs=outputs, after_pause=after_pause)
+    x = _with_run(x, run, changed)
     if is_terminated(event.state):
-        return _without_lease(x, run.id)
+        return _without_waits(x, run.id)
     return x
+
+
+def _task_run_paused(x: Execution, event: e.TaskRunPaused, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    paused = replace(run, state=State.PAUSED, due_us=event.due_us, after_pause=event.due_state)
+    return replace(_with_run(x, run, paused), paused=x.paused.set(run.id, None))
+
+
+def _task_run_resumed(x: Execution, event: e.TaskRunResumed, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    resumed = replace(
+        run,
+        state=State.RUNNING,
+        due_us=None,
+        after_pause=event.state,
+        outputs=run.outputs if event.outputs is None else event.outputs,
+    )
+    return replace(_with_run(x, run, resumed), paused=x.paused.delete(run.id))
 
 
 def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Execution:
@@ -201,7 +234,7 @@ def _attempt_submitted(x: Execution, event: e.AttemptSubmitted, at_us: int) -> E
         epoch=event.epoch,
         worker_id=None,
         submitted_us=at_us,
-        retry_due_us=None,
+        due_us=None,
     )
     x = _with_run(x, run, submitted)
     return replace(x, leased=x.leased.set(run.id, None), retrying=_dropped(x.retrying, run.id))
@@ -227,25 +260,31 @@ def _attempt_ended(x: Execution, event: e.AttemptEnded, at_us: int) -> Execution
             event.started_us if run.first_started_us is None else run.first_started_us
         ),
     )
-    return _without_lease(_with_run(x, run, ended), run.id)
+    return _without_waits(_with_run(x, run, ended), run.id)
 
 
 def _retry_scheduled(x: Execution, event: e.RetryScheduled, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
-    waiting = replace(run, state=State.RETRYING, retry_due_us=event.due_us)
+    waiting = replace(run, state=State.RETRYING, due_us=event.due_us)
     x = _with_run(x, run, waiting)
     return replace(x, retrying=x.retrying.set(run.id, None))
 
 
 def _with_run(x: Execution, old: TaskRun, new: TaskRun) -> Execution:
     """Exchange a task run, keep its block's counters true, take the next number."""
-    blocks = x.blocks
+    blocks, unasked = x.blocks, x.unasked
     if old.state != new.state:
         transitions.check(transitions.TASK_RUN, old.state, new.state, f"task run {old.id}")
         for key in old.block_keys():
             blocks = blocks.set(key, _counted(x.block(*key), old.state, new.state))
+        if x.state in NOTHING_STARTS and is_terminated(new.state):
+            unasked = unasked.set((new.parent_id, new.branch), None)
     return replace(
-        x, sequence=x.sequence + 1, task_runs=x.task_runs.set(new.id, new), blocks=blocks
+        x,
+        sequence=x.sequence + 1,
+        task_runs=x.task_runs.set(new.id, new),
+        blocks=blocks,
+        unasked=unasked,
     )
 
 
@@ -260,17 +299,19 @@ def _counted(block: Block, old: str, new: str | None) -> Block:
     return replace(block, **changes)
 
 
-def _without_lease(x: Execution, task_run_id: str) -> Execution:
-    if task_run_id not in x.leased and task_run_id not in x.retrying:
-        return x
+def _without_waits(x: Execution, task_run_id: str) -> Execution:
+    """The state once a run that ended waits for nothing any more."""
     run = x.task_runs[task_run_id]
     if run.submitted_us:
         run = replace(run, submitted_us=0, worker_id=None)
+        x = replace(x, task_runs=x.task_runs.set(run.id, run))
+    if not any(task_run_id in waits for waits in (x.leased, x.retrying, x.paused)):
+        return x
     return replace(
         x,
-        task_runs=x.task_runs.set(run.id, run),
         leased=_dropped(x.leased, task_run_id),
         retrying=_dropped(x.retrying, task_run_id),
+        paused=_dropped(x.paused, task_run_id),
     )
 
 
@@ -287,6 +328,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.LabelsSet: _labels_set,
     e.TaskRunCreated: _task_run_created,
     e.TaskRunStateChanged: _task_run_state_changed,
+    e.TaskRunPaused: _task_run_paused,
+    e.TaskRunResumed: _task_run_resumed,
     e.TaskRunRemoved: _task_run_removed,
     e.AttemptSubmitted: _attempt_submitted,
     e.AttemptStarted: _attempt_started,

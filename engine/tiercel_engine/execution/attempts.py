@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from tiercel_engine.execution.advance import advance, allowed, resubmit, submit
+from tiercel_engine.execution.abort import abort
+from tiercel_engine.execution.advance import advance, allowed
 from tiercel_engine.execution.kill import finish_kill
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.retry import next_attempt_us
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.timers import Continue, LeaseLost, RetryDue, StartOverdue
+from tiercel_engine.execution.submit import resubmit, submit
+from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
@@ -63,7 +65,7 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     if run.worker_id is None:
         # A task shorter than the worker's sending interval is started and ended by one command.
         _start(step, run, command.worker_id, command.started_us)
-    plan = _plan(step, world)
+    plan = plan_of(step, world)
     retry_us, state = _judge(step.execution, run, command, plan, world)
     step.emit(
         e.AttemptEnded(
@@ -120,20 +122,28 @@ def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:
     if x.state == State.KILLING:
         finish_kill(step)
     elif plan is None:
-        message = "Its flow's revision is gone: restore the flow, then restart the execution."
-        step.log("ERROR", message)
-        step.emit(e.ExecutionStateChanged(State.FAILED, reason=message))
+        abandon(step)
     else:
         advance(step, plan, world, (run.parent_id, run.branch))
+
+
+def abandon(step: Step) -> None:
+    """End an execution whose flow's revision is gone."""
+    abort(step, "Its flow's revision is gone: restore the flow, then restart the execution.")
 
 
 def retry_due(step: Step, command: RetryDue, world: World) -> None:
     """Send the next attempt."""
     run = step.execution.task_runs.get(command.task_run_id)
-    if run is None or run.state != State.RETRYING or run.attempt != command.attempt:
+    if (
+        run is None
+        or run.state != State.RETRYING
+        or run.attempt != command.attempt
+        or step.execution.is_held
+    ):
         step.stale = "the task run does not wait for this retry any more"
         return
-    plan = _plan(step, world)
+    plan = plan_of(step, world)
     task = plan.task(run.task_id) if plan is not None else None
     if plan is None or task is None:
         go_on(step, None, world, run)
@@ -185,7 +195,7 @@ def return_job(step: Step, command: ReturnJob, world: World) -> None:
 
 
 def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
-    plan = _plan(step, world)
+    plan = plan_of(step, world)
     task = plan.task(run.task_id) if plan is not None else None
     if step.execution.state == State.KILLING:
         step.emit(e.TaskRunStateChanged(run.id, State.KILLED, reason=reason))
@@ -199,17 +209,7 @@ def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
             advance(step, plan, world, (run.parent_id, run.branch))
 
 
-def continue_flowable(step: Step, command: Continue, world: World) -> None:
-    """Start the next children of a flowable that has many."""
-    run = step.execution.task_runs.get(command.task_run_id)
-    if run is None or run.state != State.RUNNING:
-        step.stale = "the flowable has ended"
-        return
-    plan = _plan(step, world)
-    if plan is not None:
-        advance(step, plan, world, (run.id, ""))
-
-
-def _plan(step: Step, world: World) -> Plan | None:
+def plan_of(step: Step, world: World) -> Plan | None:
+    """The flow's revision that the execution runs, prepared; None when it is gone."""
     x = step.execution
     return world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)

@@ -37,7 +37,10 @@ class TaskRun(msgspec.Struct, frozen=True):
         submitted_us: when the newest job was sent.
         first_started_us: start of the first attempt.
         ended_us: end of the newest attempt.
-        retry_due_us: when the next attempt is due, while RETRYING.
+        due_us: while RETRYING, when the next attempt is due; while PAUSED, when it goes on by
+            itself.
+        after_pause: while PAUSED, what it becomes at `due_us`; once resumed, what it goes on as:
+            RUNNING, or the state that it ends with. None: it never paused.
     """
 
     id: str
@@ -55,7 +58,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     submitted_us: int = 0
     first_started_us: int | None = None
     ended_us: int | None = None
-    retry_due_us: int | None = None
+    due_us: int | None = None
+    after_pause: str | None = None
     outputs: Payload | None = None
 
     def block_keys(self) -> tuple[BlockKey, ...]:
@@ -77,7 +81,7 @@ class Block(msgspec.Struct, frozen=True):
     Attributes:
         created: task runs made.
         live: those that have not ended.
-        failed, killed, warned, paused: those in these states now.
+        failed, killed, cancelled, warned: those in these states now.
         iterations: times through the list that have begun, when it is gone through many times.
         last_id: the newest task run.
     """
@@ -86,21 +90,26 @@ class Block(msgspec.Struct, frozen=True):
     live: int = 0
     failed: int = 0
     killed: int = 0
+    cancelled: int = 0
     warned: int = 0
-    paused: int = 0
     iterations: int = 0
     last_id: str = ""
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether nothing new of the list starts any more."""
+        return bool(self.failed or self.killed or self.cancelled)
 
     def worst(self) -> str:
         """What the list ends with: its worst member (features.md, Final state)."""
         if self.killed:
             return State.KILLED
+        if self.cancelled:
+            return State.CANCELLED
         if self.failed:
             return State.FAILED
         if self.warned:
             return State.WARNING
-        if self.paused:
-            return State.PAUSED
         return State.SUCCESS
 
 
@@ -110,9 +119,8 @@ EMPTY_BLOCK = Block()
 COUNTERS = {
     State.FAILED: "failed",
     State.KILLED: "killed",
-    State.CANCELLED: "killed",
+    State.CANCELLED: "cancelled",
     State.WARNING: "warned",
-    State.PAUSED: "paused",
 }
 
 
@@ -127,6 +135,10 @@ class Execution(msgspec.Struct, frozen=True):
         values: flowable's task run id -> the values that it goes through.
         leased: task runs with a job out.
         retrying: task runs that wait for their next attempt.
+        paused: task runs that wait to be resumed.
+        is_held: somebody paused the execution: nothing starts, even what is due.
+        unasked: lists a member of which ended while nothing could start; they are asked when the
+            execution goes on.
     """
 
     id: str
@@ -154,6 +166,9 @@ class Execution(msgspec.Struct, frozen=True):
     values: Map[str, tuple[str, ...]] = Map()
     leased: Map[str, None] = Map()
     retrying: Map[str, None] = Map()
+    paused: Map[str, None] = Map()
+    unasked: Map[BlockKey, None] = Map()
+    is_held: bool = False
 
     @property
     def exists(self) -> bool:
@@ -162,6 +177,11 @@ class Execution(msgspec.Struct, frozen=True):
     @property
     def is_ended(self) -> bool:
         return is_terminated(self.state)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it would go on by itself, but for paused task runs."""
+        return not (self.leased or self.retrying)
 
     def runs_in_order(self) -> list[TaskRun]:
         """Every task run in the order of creation, which persistent maps do not keep."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution import attempts, create, kill, restart, timers
+from tiercel_engine.execution import attempts, create, kill, pause, restart, timers
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
@@ -20,11 +20,14 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.EndAttempt: attempts.end_attempt,
     c.ReturnJob: attempts.return_job,
     c.KillExecution: kill.kill,
+    c.PauseExecution: pause.pause,
+    c.ResumeExecution: pause.resume,
     c.RestartExecution: restart.restart,
     timers.BeginScheduled: create.begin_scheduled,
     timers.RetryDue: attempts.retry_due,
     timers.StartOverdue: attempts.start_overdue,
-    timers.Continue: attempts.continue_flowable,
+    timers.PauseDue: pause.pause_due,
+    timers.Continue: pause.continue_flowable,
     timers.LeaseLost: attempts.lease_lost,
 }
 

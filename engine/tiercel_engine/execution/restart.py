@@ -6,11 +6,13 @@ Facts: features.md §1, Restart. Unlike the peer since 2.0, a killed execution c
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.advance import advance, submit
+from tiercel_engine.execution.advance import advance, open_flowable
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.submit import submit
 from tiercel_engine.execution.world import World
+from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import FlowableTask
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import RestartExecution
@@ -23,7 +25,7 @@ RESTARTABLE = frozenset({State.FAILED, State.KILLED, State.PAUSED})
 
 
 def restart(step: Step, command: RestartExecution, world: World) -> None:
-    """Take the error handlers out, then send every failed task again."""
+    """Take the error handlers out, then run every failed task again."""
     x = step.execution
     if not x.is_ended:
         raise Rejected("Execution must be terminated to be restarted", "CONFLICT")
@@ -31,31 +33,51 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
     if plan is None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
-    failed = [run for run in x.runs_in_order() if _is_to_run_again(x, run, plan)]
-    if not failed:
+    innermost = _innermost(x, plan)
+    if not innermost:
         raise Rejected("No task found to restart execution from!", "INVALID")
+    asked = sorted(x.unasked)
     step.emit(e.ExecutionRestarted(attempt_number=x.attempt_number + 1, flow_revision=revision))
     for run in _handlers(x):
         step.emit(e.TaskRunRemoved(run.id))
-    for run in failed:
-        step.emit(e.TaskRunStateChanged(run.id, State.RESTARTED))
+    for run, task in innermost:
+        if not isinstance(task, FlowableTask):
+            step.emit(e.TaskRunStateChanged(run.id, State.RESTARTED))
         _reopen_ancestors(step, run.parent_id)
     step.emit(e.ExecutionStateChanged(State.RUNNING))
-    for run in failed:
+    for run, task in innermost:
+        asked += _run_again(step, plan, world, run, task)
+    advance(step, plan, world, (ROOT, ""), *asked)
+
+
+def _innermost(x: Execution, plan: Plan) -> list[tuple[TaskRun, Task]]:
+    """What is to run again: failed task runs with no failed ones inside, oldest first."""
+    failed: list[tuple[TaskRun, Task]] = []
+    around: set[str] = set()
+    for run in x.runs_in_order():
         task = plan.task(run.task_id)
-        assert task is not None, f"Expected task {run.task_id}, found when it was chosen."
+        if task is None or run.state not in RESTARTABLE or _is_handler(x, run):
+            continue
+        failed.append((run, task))
+        parent_id = run.parent_id
+        while parent_id and parent_id not in around:
+            around.add(parent_id)
+            parent_id = x.task_runs[parent_id].parent_id
+    return [(run, task) for run, task in failed if run.id not in around]
+
+
+def _run_again(
+    step: Step, plan: Plan, world: World, run: TaskRun, task: Task
+) -> list[tuple[str, str]]:
+    """Send a task's next attempt, or go on with a flowable; returns whom to ask."""
+    if not isinstance(task, FlowableTask):
         submit(step, plan, world, run.id, task)
-    advance(step, plan, world, (ROOT, ""))
-
-
-def _is_to_run_again(x: Execution, run: TaskRun, plan: Plan) -> bool:
-    task = plan.task(run.task_id)
-    return (
-        task is not None
-        and not isinstance(task, FlowableTask)
-        and run.state in RESTARTABLE
-        and not _is_handler(x, run)
-    )
+        has_ended = run.id not in step.execution.leased
+        return [(run.parent_id, run.branch)] if has_ended else []
+    if any(step.execution.block(run.id, branch).created for branch in task.child_lists()):
+        step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))
+        return [(run.id, "")]
+    return [open_flowable(step, plan, world, run.id, task)]
 
 
 def _is_handler(x: Execution, run: TaskRun) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import apply
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.timers import Timer
 from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.jobs import Revocation, TaskJob
@@ -21,7 +22,8 @@ class Step:
         execution: the state, all emitted events applied.
         first_sequence: number of the first event that this step emits.
         events, jobs, revocations, flows, logs: what its transaction writes.
-        unfinished: flowables with more children to start than one command may create.
+        follow_ups: what to process next, at once: a flowable with more children to start than one
+            command may create, what was due while the execution was held.
         stale: why the command did nothing, when it came too late or twice.
     """
 
@@ -31,11 +33,11 @@ class Step:
         "execution",
         "first_sequence",
         "flows",
+        "follow_ups",
         "jobs",
         "logs",
         "revocations",
         "stale",
-        "unfinished",
     )
 
     def __init__(self, execution: Execution, at_us: int) -> None:
@@ -47,7 +49,7 @@ class Step:
         self.revocations: list[Revocation] = []
         self.flows: list[FlowRevision] = []
         self.logs: list[LogEntry] = []
-        self.unfinished: list[str] = []
+        self.follow_ups: list[Timer] = []
         self.stale: str | None = None
 
     def emit(self, event: Event) -> Execution:

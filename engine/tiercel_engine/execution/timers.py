@@ -30,6 +30,14 @@ class RetryDue(msgspec.Struct, frozen=True):
     attempt: int
 
 
+class PauseDue(msgspec.Struct, frozen=True):
+    """A paused task run was not resumed in time: it goes on by itself."""
+
+    execution_id: str
+    task_run_id: str
+    due_us: int
+
+
 class StartOverdue(msgspec.Struct, frozen=True):
     """No worker said in time that it started this attempt."""
 
@@ -56,7 +64,7 @@ class Continue(msgspec.Struct, frozen=True):
     task_run_id: str
 
 
-Timer = BeginScheduled | RetryDue | StartOverdue | Continue
+Timer = BeginScheduled | RetryDue | PauseDue | StartOverdue | Continue
 InternalCommand = Timer | LeaseLost
 
 
@@ -64,13 +72,20 @@ def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer
     """Every timer that this state asks for, each with its instant (microseconds)."""
     if x.state == State.CREATED and x.scheduled_us is not None:
         yield x.scheduled_us, BeginScheduled(x.id)
-    for run_id in x.values:
-        if x.task_runs[run_id].state == State.RUNNING:
-            yield 0, Continue(x.id, run_id)
-    for run_id in x.retrying:
-        yield from _retry(x, run_id)
+    yield from holdable_timers(x)
     for run_id in x.leased:
         yield from _start(x, run_id, start_timeout_us)
+
+
+def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
+    """The timers that come to nothing while the execution is held; due again when it goes on."""
+    for run_id in sorted(x.values):
+        if x.task_runs[run_id].state == State.RUNNING:
+            yield 0, Continue(x.id, run_id)
+    for run_id in sorted(x.retrying):
+        yield from _retry(x, run_id)
+    for run_id in sorted(x.paused):
+        yield from _pause(x, run_id)
 
 
 def new_timers(
@@ -83,14 +98,22 @@ def new_timers(
                 yield due_us, BeginScheduled(x.id)
             case e.RetryScheduled(task_run_id=run_id) if run_id in x.retrying:
                 yield from _retry(x, run_id)
+            case e.TaskRunPaused(task_run_id=run_id) if run_id in x.paused:
+                yield from _pause(x, run_id)
             case e.AttemptSubmitted(task_run_id=run_id) if run_id in x.leased:
                 yield from _start(x, run_id, start_timeout_us)
 
 
 def _retry(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
     run = x.task_runs[run_id]
-    if run.retry_due_us is not None:
-        yield run.retry_due_us, RetryDue(x.id, run_id, run.attempt)
+    if run.due_us is not None:
+        yield run.due_us, RetryDue(x.id, run_id, run.attempt)
+
+
+def _pause(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
+    due_us = x.task_runs[run_id].due_us
+    if due_us is not None:
+        yield due_us, PauseDue(x.id, run_id, due_us)
 
 
 def _start(x: Execution, run_id: str, start_timeout_us: int) -> Iterator[tuple[int, Timer]]:

@@ -21,7 +21,7 @@ EXECUTION: Mapping[str, frozenset[State]] = {
     S.QUEUED: frozenset({S.RUNNING, S.KILLING, S.CANCELLED, S.KILLED}),
     S.RUNNING: frozenset({S.PAUSED, S.RETRYING, S.KILLING} | _ENDED),
     S.PAUSED: frozenset({S.RESTARTED, S.RUNNING, S.KILLING} | _ENDED),
-    S.RETRYING: frozenset({S.RUNNING, S.KILLING} | _ENDED),
+    S.RETRYING: frozenset({S.RUNNING, S.PAUSED, S.KILLING} | _ENDED),
     S.RESTARTED: frozenset({S.RUNNING, S.KILLING} | _ENDED),
     S.KILLING: frozenset({S.KILLED}),
     S.SUCCESS: frozenset({S.RESTARTED} | _ENDED),

@@ -12,11 +12,11 @@ import msgspec
 from immutables import Map
 from msgspec.structs import asdict, replace
 
-from tiercel_engine.execution.model import Block, Execution, TaskRun
+from tiercel_engine.execution.model import Block, BlockKey, Execution, TaskRun
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 2
+VERSION = 3
 
 _MAPS = (
     "task_runs",
@@ -26,6 +26,8 @@ _MAPS = (
     "values",
     "leased",
     "retrying",
+    "paused",
+    "unasked",
 )
 
 
@@ -40,6 +42,8 @@ class SavedExecution(msgspec.Struct):
     values: dict[str, tuple[str, ...]]
     leased: list[str]
     retrying: list[str]
+    paused: list[str]
+    unasked: list[BlockKey]
 
 
 class Checkpoint(msgspec.Struct):
@@ -102,6 +106,8 @@ def _save(x: Execution) -> SavedExecution:
         values=dict(x.values),
         leased=list(x.leased),
         retrying=list(x.retrying),
+        paused=list(x.paused),
+        unasked=list(x.unasked),
     )
 
 
@@ -117,6 +123,8 @@ def _load(saved: SavedExecution) -> Execution:
         values=Map(saved.values),
         leased=Map(dict.fromkeys(saved.leased)),
         retrying=Map(dict.fromkeys(saved.retrying)),
+        paused=Map(dict.fromkeys(saved.paused)),
+        unasked=Map(dict.fromkeys(saved.unasked)),
     )
 
 

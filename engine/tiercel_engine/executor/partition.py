@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.timers import Continue, LeaseLost, Timer, all_timers, new_timers
+from tiercel_engine.execution.timers import LeaseLost, Timer, all_timers, new_timers
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
 
@@ -101,8 +101,8 @@ class Partition:
     def accept(self, step: Step) -> None:
         """Take over the outcome of a step."""
         execution, events = step.execution, step.events
-        for run_id in step.unfinished:
-            self.add_timer(step.at_us, Continue(execution.id, run_id))
+        for timer in step.follow_ups:
+            self.add_timer(step.at_us, timer)
         for due_us, timer in new_timers(execution, events, self._start_timeout_us):
             self.add_timer(due_us, timer)
         for event in events:

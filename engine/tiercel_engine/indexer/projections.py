@@ -34,6 +34,7 @@ from tiercel_schemas.state import State, is_terminated
 # Plain text: an enum's value costs more to reach than the rest of a history's entry.
 CREATED: str = State.CREATED.value
 RUNNING: str = State.RUNNING.value
+PAUSED: str = State.PAUSED.value
 RESTARTED: str = State.RESTARTED.value
 RETRYING: str = State.RETRYING.value
 
@@ -262,6 +263,18 @@ def _task_run_state_changed(
         _enter(row, event.state, batch.at_us, batch.at_us)
 
 
+def _task_run_paused(rows: Rows, batch: e.EventBatch, event: e.TaskRunPaused, number: int) -> None:
+    _enter(_task_run(rows, batch, event.task_run_id), PAUSED, batch.at_us, batch.at_us)
+
+
+def _task_run_resumed(
+    rows: Rows, batch: e.EventBatch, event: e.TaskRunResumed, number: int
+) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    _set_outputs(row, event.outputs)
+    _enter(row, RUNNING, batch.at_us, batch.at_us)
+
+
 def _task_run_removed(
     rows: Rows, batch: e.EventBatch, event: e.TaskRunRemoved, number: int
 ) -> None:
@@ -361,6 +374,8 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.LabelsSet: _labels_set,
     e.TaskRunCreated: _task_run_created,
     e.TaskRunStateChanged: _task_run_state_changed,
+    e.TaskRunPaused: _task_run_paused,
+    e.TaskRunResumed: _task_run_resumed,
     e.TaskRunRemoved: _task_run_removed,
     e.AttemptSubmitted: _attempt_submitted,
     e.AttemptStarted: _attempt_started,

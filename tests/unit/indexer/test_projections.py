@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.read_model_harness import MS, START_US, created, ended, started, state
 
@@ -221,3 +222,15 @@ def test_the_execution_that_started_this_one_stands_in_the_trigger(
     fold(rows, batch(1, created(trigger=trigger)))
 
     assert rows.executions["one"].trigger_execution_id == parent
+
+
+def test_a_pause_shows_in_the_history_and_leaves_what_it_was_resumed_with(rows: Rows) -> None:
+    # when
+    fold(rows, batch(5, started("run", 10), e.TaskRunPaused("run", START_US), at_ms=20))
+    outputs = Payload(json='{"onResume":{"ok":true}}')
+    fold(rows, batch(7, e.TaskRunResumed("run", "RUNNING", outputs), at_ms=30))
+
+    # then
+    run = rows.task_runs["one", "run"].document
+    assert states(run.state) == ["CREATED", "RUNNING", "PAUSED", "RUNNING"]
+    assert run.outputs == msgspec.Raw(outputs.json.encode() if outputs.json else b"")

@@ -8,6 +8,7 @@ from tiercel_engine.execution.flowable.base import Resolver
 from tiercel_engine.execution.flowable.choice import If, Switch
 from tiercel_engine.execution.flowable.foreach import EachParallel, EachSequential, ForEach
 from tiercel_engine.execution.flowable.parallel import Dag, Parallel
+from tiercel_engine.execution.flowable.pause import Pause
 from tiercel_engine.execution.flowable.sequential import AllowFailure, Sequential
 from tiercel_engine.plugin import flowables
 
@@ -20,6 +21,7 @@ RESOLVERS: Mapping[str, Resolver] = {
     flowables.ForEach.TYPE: ForEach(),
     flowables.If.TYPE: If(),
     flowables.Parallel.TYPE: Parallel(),
+    flowables.Pause.TYPE: Pause(),
     flowables.Sequential.TYPE: Sequential(),
     flowables.Switch.TYPE: Switch(),
 }

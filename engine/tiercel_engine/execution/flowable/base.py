@@ -1,7 +1,7 @@
 """The questions to a flowable: what does it begin with, what starts next, how has it ended.
 
-A resolver is a pure function of counters (`Block`) and of the flow's lists of tasks. It never
-looks at single task runs, so its cost does not grow with their number.
+A resolver is a function of counters (`Block`), of the flow's lists of tasks and of templates that
+it has rendered. It never looks at single task runs, so its cost does not grow with their number.
 """
 
 from __future__ import annotations
@@ -42,7 +42,19 @@ class End(msgspec.Struct, frozen=True):
     state: str
 
 
-Decision = Start | Wait | End
+class Suspend(msgspec.Struct, frozen=True):
+    """It is PAUSED until somebody resumes it.
+
+    Attributes:
+        after_s: seconds until it goes on by itself; None: never.
+        state: what it becomes then: RUNNING goes on, others end it.
+    """
+
+    after_s: float | None = None
+    state: str = State.RUNNING
+
+
+Decision = Start | Wait | End | Suspend
 WAIT = Wait()
 
 
@@ -57,6 +69,9 @@ class Scope(msgspec.Struct, frozen=True):
         outputs: what `open` gave.
         values: the values that it goes through.
         changed: branch of the child that has ended last; "" when it is asked for the first time.
+        after_pause: what it went on as after its pause; None when it has not paused.
+        rendering: templates, rendered when asked with the variables of the flowable's task
+            run; None for the flow itself.
     """
 
     task: Task | None
@@ -67,6 +82,8 @@ class Scope(msgspec.Struct, frozen=True):
     outputs: Mapping[str, Any]
     values: tuple[str, ...]
     changed: str
+    after_pause: str | None
+    rendering: Rendering | None
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -95,7 +112,8 @@ class Resolver(Protocol):
     def open(self, task: Any, rendering: Rendering) -> Opening:
         """What it begins with. Raises InvalidExpression or TaskError: it ends FAILED."""
 
-    def decide(self, scope: Scope) -> Decision: ...
+    def decide(self, scope: Scope) -> Decision:
+        """How it goes on. Raises InvalidExpression or TaskError: it ends FAILED."""
 
 
 class Plain:
@@ -111,7 +129,7 @@ def in_order(scope: Scope, branch: str) -> Decision:
     if block.live:
         return WAIT
     tasks = scope.tasks(branch)
-    if block.failed or block.killed or block.created >= len(tasks):
+    if block.is_broken or block.created >= len(tasks):
         return End(block.worst())
     return Start((Child(tasks[block.created], branch),))
 

@@ -82,7 +82,7 @@ class ForEach:
             return following
         block = scope.block(BRANCH)
         tasks = scope.tasks(BRANCH)
-        if tasks and not (block.failed or block.killed):
+        if tasks and not block.is_broken:
             # Inside one value one task runs at a time, so what runs counts values.
             free = room(block, self.limit(scope))
             left = len(scope.values) - block.iterations
@@ -103,7 +103,7 @@ class ForEach:
             return None
         block = scope.block(scope.changed)
         tasks = scope.tasks(BRANCH)
-        if block.live or block.failed or block.killed or block.created >= len(tasks):
+        if block.live or block.is_broken or block.created >= len(tasks):
             return None
         return Start((_child(scope, tasks[block.created], int(number)),))
 
@@ -131,7 +131,7 @@ class EachParallel:
         assert isinstance(scope.task, flowables.EachParallel)
         block = scope.block(BRANCH)
         tasks = scope.tasks(BRANCH)
-        if not (block.failed or block.killed):
+        if not block.is_broken:
             free = room(block, scope.task.concurrent)
             left = len(scope.values) * len(tasks) - block.created
             count = min(left, CHUNK if free is None else min(free, CHUNK))

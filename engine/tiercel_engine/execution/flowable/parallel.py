@@ -36,7 +36,7 @@ class Parallel(Plain):
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Parallel)
         block = scope.block(BRANCH)
-        if not (block.failed or block.killed):
+        if not block.is_broken:
             free = room(block, scope.task.concurrent)
             end = None if free is None else block.created + free
             ready = scope.tasks(BRANCH)[block.created : end]
@@ -54,7 +54,7 @@ class Dag(Plain):
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Dag)
         block = scope.block(BRANCH)
-        if not (block.failed or block.killed):
+        if not block.is_broken:
             ready = self._ready(scope, scope.task)[: room(block, scope.task.concurrent)]
             if ready:
                 return Start(tuple(Child(task, BRANCH) for task in ready))

@@ -83,6 +83,18 @@ def variables_of(
         NotFound: the execution has no such task run.
     """
     runs = {run["id"]: run for run in document.get("taskRunList") or ()}
+    variables = _of_execution(document, flow, tenant)
+    if runs:
+        variables["outputs"] = _outputs(runs)
+        variables["tasks"] = {r["taskId"]: {"state": r["state"]["current"]} for r in runs.values()}
+    if task_run_id is not None:
+        if task_run_id not in runs:
+            raise NotFound(f"Expected a task run of this execution, but it was {task_run_id!r}.")
+        variables |= _of_task_run(runs, runs[task_run_id], flow, fetch)
+    return LazyMap(variables, fetch)
+
+
+def _of_execution(document: JsonObject, flow: Flow, tenant: str) -> JsonObject:
     variables: JsonObject = {
         "flow": {
             "id": document["flowId"],
@@ -106,14 +118,7 @@ def variables_of(
         variables["vars"] = flow.variables
     if document.get("labels"):
         variables["labels"] = _labels(document["labels"])
-    if runs:
-        variables["outputs"] = _outputs(runs)
-        variables["tasks"] = {r["taskId"]: {"state": r["state"]["current"]} for r in runs.values()}
-    if task_run_id is not None:
-        if task_run_id not in runs:
-            raise NotFound(f"Expected a task run of this execution, but it was {task_run_id!r}.")
-        variables |= _of_task_run(runs, runs[task_run_id], flow, fetch)
-    return LazyMap(variables, fetch)
+    return variables
 
 
 def _inputs(inputs: Any, secrets: tuple[str, ...]) -> Any:

@@ -33,6 +33,27 @@ RENDER_S = 30.0
 #: What is shown of a text that differs.
 SHOWN_CHARS_MAX = 2_000
 
+Expression = Annotated[
+    str | None,
+    typer.Argument(metavar="EXPRESSION", help="The expression; - reads standard input."),
+]
+Execution = Annotated[
+    str | None, typer.Option(help="Id of an execution on the server: with its variables.")
+]
+TaskRun = Annotated[
+    str | None, typer.Option(help="Id of a task run of it: as that task sees them.")
+]
+Variables = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="JSON file of variables, without a server."),
+]
+Batch = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, dir_okay=False, help="File of expressions with known answers, to check."
+    ),
+]
+
 
 @app.command(
     "eval",
@@ -44,26 +65,11 @@ SHOWN_CHARS_MAX = 2_000
     ),
 )
 def evaluate(
-    expression: Annotated[
-        str | None,
-        typer.Argument(metavar="EXPRESSION", help="The expression; - reads standard input."),
-    ] = None,
-    execution: Annotated[
-        str | None, typer.Option(help="Id of an execution on the server: with its variables.")
-    ] = None,
-    task_run: Annotated[
-        str | None, typer.Option(help="Id of a task run of it: as that task sees them.")
-    ] = None,
-    variables: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON file of variables, without a server."),
-    ] = None,
-    batch: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, help="File of expressions with known answers, to check."
-        ),
-    ] = None,
+    expression: Expression = None,
+    execution: Execution = None,
+    task_run: TaskRun = None,
+    variables: Variables = None,
+    batch: Batch = None,
     server: Server = SERVER_DEFAULT,
     as_json: Json = False,
 ) -> None:

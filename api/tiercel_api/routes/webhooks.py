@@ -14,6 +14,7 @@ from multidict import MultiMapping
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
+from tiercel_api.eval_lookups import EvalLookups
 from tiercel_api.files import FILES
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import runnable_flow, tenant_of
@@ -25,13 +26,16 @@ from tiercel_api.routes.executions import (
     with_correlation,
 )
 from tiercel_api.services import SERVICES, encryption
-from tiercel_engine.errors import InvalidExpression, NotFound
+from tiercel_engine.errors import NotFound, UserError
+from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.inputs import Encrypt, resolve
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.plugin.conditions import condition_type
 from tiercel_engine.plugin.triggers import Webhook
 from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.secrets import environment_secret
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.ids import make_id
 
@@ -46,7 +50,7 @@ async def call_webhook(request: web.Request) -> web.Response:
         flow = await runnable_flow(request, info["namespace"], info["id"])
     except NotFound:
         raise NotFound("Flow not found") from None
-    webhook = await asyncio.to_thread(_find, flow, info["key"])
+    webhook = await asyncio.to_thread(_find, flow, info["key"], services.storage)
     variables = await _trigger_variables(request)
     if not await asyncio.to_thread(_is_wanted, flow, webhook, variables):
         return web.Response(status=204)
@@ -75,16 +79,17 @@ async def call_webhook(request: web.Request) -> web.Response:
     return json_response(document)
 
 
-def _find(flow: Flow, key: str) -> Webhook:
+def _find(flow: Flow, key: str, storage: Storage) -> Webhook:
     """The webhook with this key. Every key is compared, in constant time.
 
     Raises:
         NotFound: no webhook has it.
     """
     found = None
+    context = RenderContext(lookups=_KeyLookups(storage, {"namespace": flow.namespace}, _no_logs))
     for trigger in flow.triggers:
         if isinstance(trigger, Webhook) and not trigger.disabled:
-            expected = _rendered_key(flow, trigger)
+            expected = _rendered_key(flow, trigger, context)
             if expected and hmac.compare_digest(expected.encode(), key.encode()):
                 found = trigger
     if found is None:
@@ -92,12 +97,30 @@ def _find(flow: Flow, key: str) -> Webhook:
     return found
 
 
-def _rendered_key(flow: Flow, webhook: Webhook) -> str:
+def _rendered_key(flow: Flow, webhook: Webhook, context: RenderContext) -> str:
     """The key that callers must know; empty: none does, because it does not render."""
     try:
-        return Renderer().text(webhook.key, _flow_variables(flow)).strip()
-    except InvalidExpression:
+        return Renderer(context).text(webhook.key, _flow_variables(flow)).strip()
+    except UserError:
         return ""
+
+
+def _no_logs(execution_id: str) -> list[JsonObject]:
+    return []
+
+
+class _KeyLookups(EvalLookups):
+    """What the key of a webhook may read: secrets too, since nobody is told what it gave."""
+
+    def secret(
+        self,
+        key: str,
+        namespace: str | None,
+        subkey: str | None,
+        full: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        return environment_secret(key, subkey)
 
 
 def _flow_variables(flow: Flow) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,22 @@ def test_a_secret_is_decoded_and_will_be_masked(
     assert secrets == ["open sesame"]
     with pytest.raises(NotFound, match="Cannot find secret for key 'nope'"):
         lookups.secret("nope", None, None, False, VARIABLES)
+
+
+def test_a_sub_key_is_a_member_of_a_secret_object(
+    lookups: WorkerLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = base64.b64encode(b'{"user": "ali", "port": 80}').decode()
+    monkeypatch.setenv("SECRET_DOOR", f"{coded[:8]}\n{coded[8:]}\n")
+    monkeypatch.setenv("SECRET_PLAIN", "b3BlbiBzZXNhbWU=")
+
+    assert lookups.secret("door", None, "user", False, VARIABLES) == "ali"
+    assert lookups.secret("door", None, "port", False, VARIABLES) == "80"
+    assert secrets == ["ali", "80"]
+    with pytest.raises(NotFound, match="sub-key 'pin'"):
+        lookups.secret("door", None, "pin", False, VARIABLES)
+    with pytest.raises(UserError, match="JSON object"):
+        lookups.secret("plain", None, "pin", False, VARIABLES)
 
 
 def test_templates_reach_the_lookups(lookups: WorkerLookups) -> None:

@@ -33,7 +33,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 def test_a_new_execution_is_answered_as_created(api: ApiServer) -> None:
     # when
-    response = api.post("/executions/house.kitchen/hello?labels=k1:v1:w&labels=k2:")
+    response = api.post("/executions/house.kitchen/hello?labels=k1:v1:w&labels=k2:v2")
 
     # then
     document = response.json()
@@ -51,7 +51,7 @@ def test_a_new_execution_is_answered_as_created(api: ApiServer) -> None:
         "labels": [
             {"key": "room", "value": "kitchen"},
             {"key": "k1", "value": "v1:w"},
-            {"key": "k2", "value": ""},
+            {"key": "k2", "value": "v2"},
             {"key": "system.correlationId", "value": execution_id},
         ],
         "state": {
@@ -64,6 +64,11 @@ def test_a_new_execution_is_answered_as_created(api: ApiServer) -> None:
         "metadata": {"attemptNumber": 1, "originalCreatedDate": created},
         "url": f"{api.url}/ui/executions/house.kitchen/hello/{execution_id}",
     }
+
+
+@pytest.mark.parametrize("label", [":value", "key:", "key", "system.mine:1"])
+def test_a_label_needs_a_key_and_a_value_of_its_user(api: ApiServer, label: str) -> None:
+    assert api.post(f"/executions/house.kitchen/hello?labels={label}").status_code == 422
 
 
 def test_an_execution_can_be_read_right_after_it_was_created(api: ApiServer) -> None:

@@ -167,6 +167,8 @@ def _given_labels(request: web.Request) -> tuple[Label, ...]:
         raise HttpError(422, "Illegal argument", f"Expected at most {LABELS_MAX} labels.")
     labels = tuple(Label(*label_of(text)) for text in texts)
     for label in labels:
+        if not label.value:
+            raise HttpError(422, "Illegal argument", f"Expected a value of label {label.key!r}.")
         if label.key.startswith("system.") and label.key != CORRELATION_LABEL:
             raise HttpError(
                 422, "Illegal argument", f"System labels can only be set by the system: {label.key}"

@@ -17,6 +17,8 @@ from tiercel_engine.storage.sealing import SEALED_TYPE, Sealer, is_sealed
 from tiercel_schemas.common import ClaimCheck, Payload
 
 CLAIM = "$claim"
+#: Beside a claim: only this member of the value behind it is meant.
+MEMBER = "$member"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class LazyMap(Mapping[str, Any]):
         return len(self._data)
 
     def _resolved(self, value: dict[str, Any]) -> Any:
-        if len(value) == 1 and CLAIM in value:
+        if CLAIM in value and value.keys() <= {CLAIM, MEMBER}:
+            member = value.get(MEMBER)
             value = redeem(msgspec.convert(value[CLAIM], ClaimCheck), self._storage)
+            value = value if member is None else value.get(member)
         if self._vault is not None and is_sealed(value):
             return self._vault.open(value)
         return LazyMap(value, self._storage, self._vault) if type(value) is dict else value

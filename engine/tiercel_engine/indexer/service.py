@@ -35,9 +35,10 @@ GROUP = "indexer"
 #: Records per SQL transaction at most.
 BATCH_RECORDS_MAX = 2_000
 
-#: Transactions are at least this far apart: under load many records share one, at rest a record
-#: does not wait.
+#: How far apart transactions are under load, so that many records share one. After a smaller batch
+#: than this the next may come sooner, in proportion: at rest a record does not wait.
 BATCH_INTERVAL_S = 0.01
+BATCH_LOADED_RECORDS = 40
 
 #: How long a poll waits for the first record, and how often ownership is looked at.
 POLL_TIMEOUT_S = 0.2
@@ -82,6 +83,7 @@ class Indexer:
         self._reader: Consumer | None = None
         self._owned: frozenset[TopicPartition] = frozenset()
         self._looked_s = self._written_s = self._reported_s = float("-inf")
+        self._interval_s = 0.0
         self._failures = 0
         self._lag_us = 0
 
@@ -135,6 +137,7 @@ class Indexer:
         with INDEXER_BATCH_S.time():
             sequences = projector.index(records)
         self._written_s = time.monotonic()
+        self._interval_s = BATCH_INTERVAL_S * min(1.0, len(records) / BATCH_LOADED_RECORDS)
         self._lag_us = max(0, self._clock.now_us() - records[-1].timestamp_ms * 1_000)
         if sequences:
             for listener in self._listeners:
@@ -167,7 +170,7 @@ class Indexer:
     def _poll(self, reader: Consumer) -> list[Record]:
         """The next batch: what is there, and what comes until the next transaction is due."""
         records = reader.poll(BATCH_RECORDS_MAX, POLL_TIMEOUT_S)
-        due_s = self._written_s + BATCH_INTERVAL_S
+        due_s = self._written_s + self._interval_s
         while records and len(records) < BATCH_RECORDS_MAX and not self._stopped.is_set():
             wait_s = due_s - time.monotonic()
             if wait_s <= 0:

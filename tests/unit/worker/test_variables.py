@@ -6,6 +6,9 @@ import base64
 import json
 from pathlib import Path
 
+import msgspec
+
+from tiercel_engine.storage.claims import INLINE_BYTES_MAX, pack
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_schemas.common import Payload
@@ -34,3 +37,16 @@ def test_without_a_key_a_sealed_input_stays_sealed(tmp_path: Path) -> None:
     variables = variables_of(payload, Storage(str(tmp_path)))
 
     assert variables["inputs"]["pin"] == sealed
+
+
+def test_one_member_of_a_value_behind_a_claim_check_is_given(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path))
+    trigger = {"id": "hook", "variables": {"body": "x" * INLINE_BYTES_MAX}}
+    packed = pack(trigger, storage, "kestra:///trigger.json")
+    assert packed.claim is not None
+    claim = {"$claim": msgspec.to_builtins(packed.claim), "$member": "variables"}
+    payload = Payload(json=json.dumps({"trigger": claim}))
+
+    variables = variables_of(payload, storage)
+
+    assert variables["trigger"]["body"] == trigger["variables"]["body"]

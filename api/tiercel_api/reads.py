@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
@@ -28,6 +29,8 @@ PAUSE_S_MAX = 0.25
 PAUSE_TOLD_S = 1.0
 #: Requests that may wait for the read model at a time.
 WAITING_MAX = 2_000
+#: Executions whose newest indexed event is remembered, where the indexer tells of it.
+REMEMBERED_MAX = 50_000
 
 #: Takes execution id -> number of its newest event in the read model. Called in any thread.
 Indexed = Callable[[Mapping[str, int]], None]
@@ -46,6 +49,8 @@ class Reads:
         self._waiting: dict[str, set[asyncio.Future[None]]] = {}
         self._count = 0
         self._is_told = hook is not None
+        #: What the indexer told last, oldest first: execution id -> number of its newest event.
+        self._told: OrderedDict[str, int] = OrderedDict()
         if hook is not None:
             hook(self._indexed)
 
@@ -66,6 +71,8 @@ class Reads:
             LogBusy: too many are waiting already.
         """
         deadline = time.monotonic() + timeout_s
+        if self._is_told and sequence > 1:
+            await self._until_told(execution_id, sequence, min(PAUSE_TOLD_S, timeout_s))
         pause_s = PAUSE_TOLD_S if self._is_told else PAUSE_S_MIN
         while True:
             woken = self._wait_for(execution_id)
@@ -79,6 +86,21 @@ class Reads:
                 self._forget(execution_id, woken)
             if not self._is_told:
                 pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
+    async def _until_told(self, execution_id: str, sequence: int, timeout_s: float) -> None:
+        """Wait for the indexer's word, so that the first look finds what it looks for."""
+        deadline = time.monotonic() + timeout_s
+        while self._told.get(execution_id, 0) < sequence:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return
+            woken = self._wait_for(execution_id)
+            try:
+                # It may have been told of between the look and the registration.
+                if self._told.get(execution_id, 0) < sequence:
+                    await asyncio.wait({woken}, timeout=left_s)
+            finally:
+                self._forget(execution_id, woken)
 
     async def indexed_up_to(
         self, topic: str, partition: int, offset: int, timeout_s: float
@@ -95,7 +117,12 @@ class Reads:
 
     def _look(self, execution_id: str, sequence: int) -> JsonObject | None:
         """The document if it holds the event. Runs in a reading thread."""
-        if sequence > 1 and self._models.execution_sequence(execution_id) < sequence:
+        is_told = self._told.get(execution_id, 0) >= sequence
+        if (
+            sequence > 1
+            and not is_told
+            and self._models.execution_sequence(execution_id) < sequence
+        ):
             return None
         return self._models.execution(execution_id)
 
@@ -115,7 +142,12 @@ class Reads:
             del self._waiting[execution_id]
 
     def _indexed(self, sequences: Mapping[str, int]) -> None:
-        """These rows were written. Runs in the indexer's thread."""
+        """These rows were written. Runs in the indexer's thread, which alone changes `_told`."""
+        for execution_id, sequence in sequences.items():
+            self._told[execution_id] = sequence
+            self._told.move_to_end(execution_id)
+        while len(self._told) > REMEMBERED_MAX:
+            self._told.popitem(last=False)
         if self._waiting and not self._loop.is_closed():
             wanted = [name for name in tuple(self._waiting) if name in sequences]
             if wanted:

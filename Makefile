@@ -24,9 +24,12 @@ test: $(VENV)/.installed-dev ## Every test, with a real broker and a real Postgr
 	$(TOOL) pytest -q
 
 conformance: $(VENV)/.installed-dev ## Cases of the peer: CASES=flows.jsonl FLOWS=folder
-	@test -n "$(CASES)" -a -n "$(FLOWS)" || { echo "Expected CASES=<file> FLOWS=<folder>"; exit 2; }
-	$(TOOL) tests.conformance.run_flows "$(CASES)" "$(FLOWS)" \
-	  $(if $(ONLY),--only "$(ONLY)") $(if $(AT_ONCE),--at-once $(AT_ONCE))
+	@test -n "$(CASES)$(RESULTS)" -a -n "$(FLOWS)" || \
+	  { echo "Expected CASES=<file> FLOWS=<folder>, or RESULTS=<file> FLOWS=<folder>"; exit 2; }
+	$(if $(CASES),$(TOOL) tests.conformance.run_flows "$(CASES)" "$(FLOWS)" \
+	  $(if $(ONLY),--only "$(ONLY)") $(if $(AT_ONCE),--at-once $(AT_ONCE)))
+	$(if $(RESULTS),$(TOOL) tests.conformance.run_results "$(RESULTS)" "$(FLOWS)" \
+	  $(if $(ONLY),--only "$(ONLY)"))
 
 lint: $(VENV)/.installed-dev ## Style, types, import contracts, generated code
 	$(BIN)/ruff check $(SOURCES)

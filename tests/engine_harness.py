@@ -85,16 +85,21 @@ class StillWorld:
 
 
 class Engine:
-    """One execution of one flow. Every step is checked: folding its events gives its state."""
+    """One execution of one flow. Every step is checked: folding its events gives its state.
+
+    Args:
+        source: the flow; others that it starts executions of follow, divided by `---`.
+    """
 
     def __init__(self, source: str) -> None:
         self.clock = FakeClock()
-        self.flow = load_flow(source, registry())
-        self.world = StillWorld(self.clock, [self.flow])
+        self.flow, *others = [load_flow(text, registry()) for text in source.split("\n---\n")]
+        self.world = StillWorld(self.clock, [self.flow, *others])
         self.execution = Execution(EXECUTION)
         self.events: list[e.Event] = []
         self.jobs: list[Any] = []
         self.follow_ups: list[Any] = []
+        self.commands: list[Any] = []
         self.last: Step | None = None
 
     def do(self, command: Any) -> Step:
@@ -113,6 +118,7 @@ class Engine:
         self.events += step.events
         self.jobs += step.jobs
         self.follow_ups += step.follow_ups
+        self.commands += [command for _, command in step.commands]
         self.last = step
         return step
 
@@ -190,6 +196,19 @@ class Engine:
 
     def kill(self) -> Step:
         return self.do(c.KillExecution(command_id="kill", execution_id=EXECUTION))
+
+    def child(
+        self,
+        task_id: str,
+        state: str = "SUCCESS",
+        outputs: str | None = None,
+        child_id: str | None = None,
+    ) -> Step:
+        """The execution that a task started has ended."""
+        run = self.run_of(task_id)
+        payload = None if outputs is None else Payload(json=outputs)
+        to = child_id or run.child_id
+        return self.do(c.ChildEnded(EXECUTION, run.id, to, state, payload))
 
     def pause(self) -> Step:
         return self.do(c.PauseExecution(command_id="pause", execution_id=EXECUTION))

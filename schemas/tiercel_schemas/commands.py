@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, Payload, PositionRange
+from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
 
 
 class CreateExecution(msgspec.Struct, frozen=True):
@@ -29,10 +29,12 @@ class CreateExecution(msgspec.Struct, frozen=True):
         kind: NORMAL, TEST, PLAYGROUND or LOOP.
         deduplicate: The id was given from outside and may come twice.
         trace_parent: W3C trace context.
+        reply_to: The task run that waits for its end.
+        depth: How many executions are around it, each started by a task of the next.
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.CreateExecution"
-    FINGERPRINT: ClassVar[str] = "c3034596d871fcce"
+    FINGERPRINT: ClassVar[str] = "178f799541e740aa"
 
     command_id: str
     execution_id: str
@@ -50,6 +52,8 @@ class CreateExecution(msgspec.Struct, frozen=True):
     kind: str = "NORMAL"
     deduplicate: bool = False
     trace_parent: str | None = None
+    reply_to: ReplyTo | None = None
+    depth: int = 0
 
     def to_avro(self) -> dict[str, Any]:
         return {
@@ -69,6 +73,8 @@ class CreateExecution(msgspec.Struct, frozen=True):
             "created_us": self.created_us,
             "deduplicate": self.deduplicate,
             "trace_parent": self.trace_parent,
+            "reply_to": None if self.reply_to is None else self.reply_to.to_avro(),
+            "depth": self.depth,
         }
 
     @classmethod
@@ -90,6 +96,8 @@ class CreateExecution(msgspec.Struct, frozen=True):
             created_us=data["created_us"],
             deduplicate=data["deduplicate"],
             trace_parent=data["trace_parent"],
+            reply_to=None if data["reply_to"] is None else ReplyTo.from_avro(data["reply_to"]),
+            depth=data["depth"],
         )
 
 
@@ -371,6 +379,50 @@ class RestartExecution(msgspec.Struct, frozen=True):
             execution_id=data["execution_id"],
             flow_revision=data["flow_revision"],
             positions=tuple(PositionRange.from_avro(x) for x in data["positions"]),
+        )
+
+
+class ChildEnded(msgspec.Struct, frozen=True):
+    """An execution that a task run started has ended.
+
+    Attributes:
+        execution_id: The execution that waits.
+        task_run_id: Its task run.
+        child_id: The execution that has ended.
+        state: Its state.
+        outputs: Its outputs, a JSON object.
+        error: What went wrong with the outputs that were asked for, or with its start.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.ChildEnded"
+    FINGERPRINT: ClassVar[str] = "2c95ecab22267bbe"
+
+    execution_id: str
+    task_run_id: str
+    child_id: str
+    state: str
+    outputs: Payload | None = None
+    error: str | None = None
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "execution_id": self.execution_id,
+            "task_run_id": self.task_run_id,
+            "child_id": self.child_id,
+            "state": self.state,
+            "outputs": None if self.outputs is None else self.outputs.to_avro(),
+            "error": self.error,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> ChildEnded:
+        return cls(
+            execution_id=data["execution_id"],
+            task_run_id=data["task_run_id"],
+            child_id=data["child_id"],
+            state=data["state"],
+            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
+            error=data["error"],
         )
 
 

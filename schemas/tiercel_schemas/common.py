@@ -117,3 +117,35 @@ class PositionRange(msgspec.Struct, frozen=True):
             first=data["first"],
             last=data["last"],
         )
+
+
+class ReplyTo(msgspec.Struct, frozen=True):
+    """Whom an execution tells of its end: the task run that started it.
+
+    Attributes:
+        execution_id: The execution of that task run.
+        task_run_id: The task run.
+        outputs_json: Templates of what it asks for when the flow has no outputs of its own, a
+            JSON object.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.ReplyTo"
+
+    execution_id: str
+    task_run_id: str
+    outputs_json: str | None = None
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "execution_id": self.execution_id,
+            "task_run_id": self.task_run_id,
+            "outputs_json": self.outputs_json,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> ReplyTo:
+        return cls(
+            execution_id=data["execution_id"],
+            task_run_id=data["task_run_id"],
+            outputs_json=data["outputs_json"],
+        )

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, Payload, PositionRange
+from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
 
 
 class ExecutionCreated(msgspec.Struct, frozen=True):
@@ -26,6 +26,8 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
         kind: NORMAL, TEST, PLAYGROUND or LOOP.
         trace_parent: W3C trace context.
         deduplicate: Its id was given from outside and stays known for a while after its end.
+        reply_to: The task run that waits for its end.
+        depth: How many executions are around it, each started by a task of the next.
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.ExecutionCreated"
@@ -43,6 +45,8 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
     kind: str = "NORMAL"
     trace_parent: str | None = None
     deduplicate: bool = False
+    reply_to: ReplyTo | None = None
+    depth: int = 0
 
     def to_avro(self) -> dict[str, Any]:
         return {
@@ -59,6 +63,8 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
             "kind": self.kind,
             "trace_parent": self.trace_parent,
             "deduplicate": self.deduplicate,
+            "reply_to": None if self.reply_to is None else self.reply_to.to_avro(),
+            "depth": self.depth,
         }
 
     @classmethod
@@ -77,6 +83,8 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
             kind=data["kind"],
             trace_parent=data["trace_parent"],
             deduplicate=data["deduplicate"],
+            reply_to=None if data["reply_to"] is None else ReplyTo.from_avro(data["reply_to"]),
+            depth=data["depth"],
         )
 
 
@@ -477,6 +485,37 @@ class AttemptEnded(msgspec.Struct, frozen=True):
         )
 
 
+class ChildStarted(msgspec.Struct, frozen=True):
+    """A task run started an execution as its attempt.
+
+    Attributes:
+        task_run_id: The task run.
+        attempt: Which attempt, from 1.
+        child_id: The execution that was started.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.ChildStarted"
+
+    task_run_id: str
+    attempt: int
+    child_id: str
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "attempt": self.attempt,
+            "child_id": self.child_id,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> ChildStarted:
+        return cls(
+            task_run_id=data["task_run_id"],
+            attempt=data["attempt"],
+            child_id=data["child_id"],
+        )
+
+
 class RetryScheduled(msgspec.Struct, frozen=True):
     """A failed task run will be tried again.
 
@@ -590,6 +629,7 @@ Event = (
     | AttemptSubmitted
     | AttemptStarted
     | AttemptEnded
+    | ChildStarted
     | RetryScheduled
     | ValuesResolved
 )
@@ -608,6 +648,7 @@ EVENTS: dict[str, Any] = {
     AttemptSubmitted.AVRO_NAME: AttemptSubmitted,
     AttemptStarted.AVRO_NAME: AttemptStarted,
     AttemptEnded.AVRO_NAME: AttemptEnded,
+    ChildStarted.AVRO_NAME: ChildStarted,
     RetryScheduled.AVRO_NAME: RetryScheduled,
     ValuesResolved.AVRO_NAME: ValuesResolved,
 }
@@ -628,7 +669,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
-    FINGERPRINT: ClassVar[str] = "557e729117ce4afe"
+    FINGERPRINT: ClassVar[str] = "2e5f35685a11a4fc"
 
     execution_id: str
     first_seq: int

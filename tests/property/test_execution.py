@@ -15,7 +15,7 @@ from tiercel_engine.execution.apply import fold
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import LeaseLost, PauseDue, RetryDue, StartOverdue
 from tiercel_schemas import events as e
-from tiercel_schemas.commands import EndAttempt, ResumeExecution, StartAttempt
+from tiercel_schemas.commands import ChildEnded, EndAttempt, ResumeExecution, StartAttempt
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State, is_terminated
 
@@ -26,6 +26,13 @@ STEPS_MAX = 1_500
 FLOW = "io.kestra.plugin.core.flow."
 BRANCHES = ("tasks", "then", "else", "errors", "finally")
 
+TROUBLES = ("late", "lost", "overdue", "retry", "double", "pause", "due", "ghost")
+CHILD = """
+---
+id: child
+namespace: tests
+tasks: [{id: inner, type: test.Work}]
+"""
 KINDS = ("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause")
 #: What a pause may end as; `delay` and `timeout` alike fall due when the test says so.
 PAUSES: list[dict[str, Any]] = [
@@ -69,6 +76,9 @@ def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
     for _ in range(draw(st.integers(1, 3 if depth == 0 else 2))):
         if depth < 2 and draw(st.booleans()):
             task = draw(flowables(depth))
+        elif draw(st.integers(0, 3)) == 0:
+            task = {"type": FLOW + "Subflow", "namespace": "tests", "flowId": "child"}
+            task["wait"] = draw(st.sampled_from([True, True, False]))
         else:
             task = {"type": "test.Work"}
             if draw(st.booleans()):
@@ -91,7 +101,7 @@ def flows(draw: st.DrawFn) -> str:
     if draw(st.booleans()):
         flow["finally"] = draw(task_lists(1))
     number(flow)
-    return msgspec.json.encode(flow).decode()
+    return msgspec.json.encode(flow).decode() + CHILD
 
 
 def number(value: Any, counter: Counter[str] | None = None) -> None:
@@ -123,6 +133,7 @@ def check(engine: Engine) -> None:
     if x.is_ended:
         assert not x.leased
         assert all(is_terminated(r.state) for r in x.task_runs.values())
+    assert all(x.task_runs[run_id].state == State.RUNNING for run_id in x.waiting)
     assert set(x.paused) == {r.id for r in x.task_runs.values() if r.state == State.PAUSED}
     if x.state == State.PAUSED and not x.is_held:
         assert x.paused
@@ -136,13 +147,17 @@ def trouble(engine: Engine, draw: Any) -> None:
     x = engine.execution
     run_id = draw(st.sampled_from(sorted(x.task_runs)))
     run = x.task_runs[run_id]
-    kind = draw(st.sampled_from(["late", "lost", "overdue", "retry", "double", "pause", "due"]))
+    kind = draw(st.sampled_from(TROUBLES))
     if kind == "lost" and run.worker_id:
         engine.do(LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id))
     elif kind == "overdue":
         engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
     elif kind == "pause" and x.state in (State.RUNNING, State.RETRYING):
         engine.pause()
+    elif kind == "ghost":
+        before = engine.execution
+        engine.do(ChildEnded(EXECUTION, run.id, "another", "SUCCESS"))
+        assert engine.execution == before
     elif kind == "due":
         before = engine.execution
         engine.do(PauseDue(EXECUTION, run.id, (run.due_us or 0) + 1))
@@ -179,7 +194,9 @@ def work(engine: Engine, draw: Any) -> None:
     if engine.follow_ups:
         engine.do(engine.follow_ups.pop(0))
         return
-    due = sorted(x.leased if x.is_held else [*x.leased, *x.retrying, *x.paused])
+    due = sorted([*x.leased, *x.waiting])
+    if not x.is_held:
+        due = sorted([*due, *x.retrying, *x.paused])
     if x.is_held and (not due or draw(st.booleans())):
         engine.resume()
         return
@@ -187,6 +204,9 @@ def work(engine: Engine, draw: Any) -> None:
     run = x.task_runs[draw(st.sampled_from(due))]
     if run.state == State.PAUSED and run.due_us is not None and draw(st.booleans()):
         engine.do(PauseDue(EXECUTION, run.id, run.due_us))
+    elif run.id in x.waiting:
+        state = draw(st.sampled_from(["SUCCESS", "WARNING", "FAILED", "KILLED"]))
+        engine.do(ChildEnded(EXECUTION, run.id, run.child_id or "", state))
     elif run.state == State.PAUSED:
         engine.do(ResumeExecution("resume", EXECUTION, Payload(), run.id))
     elif run.state == State.RETRYING:

@@ -15,6 +15,7 @@ from tests.executor_harness import SETTINGS, Bench, PlayedWorker
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import LogError
 from tiercel_engine.eventlog.memory import Faults, MemoryLog, SimulatedCrash
+from tiercel_engine.execution.model import Execution
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
@@ -28,6 +29,15 @@ tasks:
     retry: {type: constant, interval: PT1S, maxAttempts: 3}
   - id: b
     type: test.Work
+"""
+FAMILY = """id: family
+namespace: tests
+tasks:
+  - id: both
+    type: io.kestra.plugin.core.flow.Parallel
+    tasks:
+      - {id: one, type: io.kestra.plugin.core.flow.Subflow, namespace: tests, flowId: two}
+      - {id: other, type: io.kestra.plugin.core.flow.Subflow, namespace: tests, flowId: two}
 """
 EXECUTIONS = 40
 TURNS_MAX = 3_000
@@ -70,11 +80,32 @@ class Simulation:
                 self.worker = None
         self.clock.advance(0.2)
 
-    def create(self, number: int) -> str:
+    def weather(self, flow_id: str, count: int) -> set[str]:
+        """Ask for executions in the middle of a storm; returns their ids."""
+        self.log.faults = STORM
+        ids = set()
+        for number in range(count):
+            ids.add(self.create(number, flow_id))
+            self.turn()
+        for _ in range(300):
+            self.turn()
+        self.log.faults = Faults()
+        return ids
+
+    def settle(self, count: int) -> dict[str, Execution]:
+        """Go on in calm weather until that many executions are there and have ended."""
+        for _ in range(TURNS_MAX):
+            self.turn()
+            states = self.bench.folded()
+            if len(states) == count and all(x.is_ended for x in states.values()):
+                break
+        return self.bench.folded()
+
+    def create(self, number: int, flow_id: str) -> str:
         """Ask for an execution as a client does: again, until the log has taken it."""
         while True:
             try:
-                return self.bench.create(number, "two")
+                return self.bench.create(number, flow_id)
             except SimulatedCrash:
                 continue
 
@@ -89,26 +120,42 @@ class Simulation:
 @pytest.mark.parametrize("seed", range(12))
 def test_after_any_storm_every_execution_has_ended_once(seed: int, tmp_path: Path) -> None:
     simulation = Simulation(seed, tmp_path)
-    bench = simulation.bench
-    bench.save(FLOW, "two")
-    ids = set()
-    simulation.log.faults = STORM
-    for number in range(EXECUTIONS):
-        ids.add(simulation.create(number))
-        simulation.turn()
-    for _ in range(300):
-        simulation.turn()
+    simulation.bench.save(FLOW, "two")
+    ids = simulation.weather("two", EXECUTIONS)
 
-    simulation.log.faults = Faults()
-    for _ in range(TURNS_MAX):
-        simulation.turn()
-        states = bench.folded()
-        if set(states) == ids and all(x.is_ended for x in states.values()):
-            break
+    folded = simulation.settle(len(ids))
 
-    folded = bench.folded()
     assert set(folded) == ids
     assert {x.state for x in folded.values()} <= {State.SUCCESS, State.FAILED}
+    check_once(simulation.bench)
+    simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_storm_every_child_has_ended_and_told_its_parent(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(FLOW, "two")
+    bench.save(FAMILY, "family")
+    parents = simulation.weather("family", EXECUTIONS // 4)
+
+    folded = simulation.settle(3 * len(parents))
+
+    children = {x.id: x for x in folded.values() if x.reply_to is not None}
+    assert set(folded) == parents | set(children)
+    for parent_id in parents:
+        runs = folded[parent_id].runs_in_order()
+        own = [children[run.child_id] for run in runs if run.child_id is not None]
+        assert len(own) == 2
+        assert [run.state for run in runs if run.child_id] == [child.state for child in own]
+    check_once(bench)
+    simulation.close()
+
+
+def check_once(bench: Bench) -> None:
+    """Nothing happened twice."""
     for batches in bench.batches().values():
         events = [event for batch in batches for event in batch.events]
         assert sum(isinstance(event, e.ExecutionCreated) for event in events) == 1
@@ -118,4 +165,3 @@ def test_after_any_storm_every_execution_has_ended_once(seed: int, tmp_path: Pat
             if isinstance(event, e.AttemptEnded)
         ]
         assert len(ended) == len(set(ended)), "an attempt ended twice"
-    simulation.close()

@@ -1,12 +1,14 @@
 """Runs every *.txt beside this file: commands in, events out.
 
-A transcript opens with a flow, then has blocks of one command, `----`, and what came of it. Run
-pytest with --rewrite to write the outcomes anew, and read the diff.
+A transcript opens with a flow (after `---` stand those that it starts executions of), then has
+blocks of one command, `----`, and what came of it. Run pytest with --rewrite to write the outcomes
+anew, and read the diff.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engine_harness import EXECUTION, Engine
@@ -44,6 +46,16 @@ def describe(engine: Engine, event: e.Event) -> str:
     return " ".join(words)
 
 
+def told(command: Any) -> str:
+    """A command to another execution as one line."""
+    words = ["send", type(command).__name__]
+    if isinstance(command, c.CreateExecution):
+        words += [f"{command.flow_id}/{command.flow_revision}", command.inputs.json or ""]
+        words += [f"{label.key}={label.value}" for label in command.labels]
+        words.append("and wait" if command.reply_to else "and go on")
+    return " ".join(words)
+
+
 def act(engine: Engine, line: str) -> None:
     """Run one command line."""
     verb, *words = line.split()
@@ -51,15 +63,21 @@ def act(engine: Engine, line: str) -> None:
         case "create", []:
             engine.create()
         case "start", [task, *worker]:
-            engine.start(task, *worker)
+            engine.start(task, worker[0] if worker else "w1")
         case "end", [task, state, *worker]:
-            engine.end(task, state, *worker)
+            engine.end(task, state, worker[0] if worker else "w1")
         case "run", [task, state]:
             engine.run(task, state)
         case "kill", []:
             engine.kill()
+        case "kill-alone", []:
+            engine.do(c.KillExecution("kill", EXECUTION, cascade=False))
         case "restart", []:
             engine.restart()
+        case "child", [task, state, *outputs]:
+            engine.child(task, state, *outputs)
+        case "ghost", [task]:
+            engine.child(task, child_id="another")
         case "pause", []:
             engine.pause()
         case "resume", [*task]:
@@ -100,6 +118,7 @@ def outcome(engine: Engine, command: str) -> str:
     lines = [describe(engine, event) for event in engine.events[before:]]
     lines += [f"job {j.task_id} attempt={j.attempt} epoch={j.epoch}" for j in engine.jobs[jobs:]]
     if engine.last is not None:
+        lines += [told(command) for _, command in engine.last.commands]
         lines += [f"follow up {type(t).__name__}" for t in engine.last.follow_ups]
         for r in engine.last.revocations:
             who = f" for {r.worker_id}" if r.worker_id else ""

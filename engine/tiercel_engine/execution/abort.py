@@ -14,6 +14,10 @@ def abort(step: Step, reason: str) -> None:
     for run_id in sorted(x.leased):
         run = x.task_runs[run_id]
         step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+    for run_id in sorted(x.waiting):
+        child_id = x.task_runs[run_id].child_id
+        if child_id is not None:
+            step.kill_child(child_id)
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.FAILED, reason=reason))

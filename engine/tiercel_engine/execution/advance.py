@@ -25,15 +25,16 @@ from tiercel_engine.execution.flowable.base import (
 )
 from tiercel_engine.execution.flowable.sequential import Sequential
 from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
-from tiercel_engine.execution.rendering import TaskRendering
+from tiercel_engine.execution.rendering import TaskRendering, json_payload
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.submit import submit
+from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.timers import Continue
 from tiercel_engine.execution.variables import decoded, flow_variables
 from tiercel_engine.execution.world import World
+from tiercel_engine.expression.analysis import analyse
 from tiercel_engine.flow.task import Task
-from tiercel_engine.plugin.base import FlowableTask
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State, is_terminated
@@ -68,7 +69,7 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
             continue
         pending += _ask(step, plan, world, parent_id, changed)
     x = step.execution
-    if x.state == State.RETRYING and x.leased:
+    if x.state == State.RETRYING and x.is_active:
         step.emit(e.ExecutionStateChanged(State.RUNNING))
     elif x.state == State.RUNNING and x.paused and x.is_idle and not step.follow_ups:
         step.emit(e.ExecutionStateChanged(State.PAUSED))
@@ -167,12 +168,12 @@ def _start(
         )
         if not _may_run(step, plan, world, run_id, child.task):
             ask.append((parent_id, child.branch))
-        elif isinstance(child.task, FlowableTask):
-            ask.append(open_flowable(step, plan, world, run_id, child.task))
-        else:
+        elif has_attempts(child.task):
             submit(step, plan, world, run_id, child.task)
-            if run_id not in step.execution.leased:
+            if is_terminated(step.execution.task_runs[run_id].state):
                 ask.append((parent_id, child.branch))
+        else:
+            ask.append(open_flowable(step, plan, world, run_id, child.task))
     return ask
 
 
@@ -233,28 +234,31 @@ def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> li
     return [(run.parent_id, run.branch)]
 
 
-def allowed(task: Task, state: str) -> str:
-    """The final state after `allowFailure` and `allowWarning` (features.md, Final state)."""
-    if state == State.FAILED and task.allow_failure:
-        state = State.WARNING
-    if state == State.WARNING and task.allow_warning:
-        state = State.SUCCESS
-    return state
-
-
 def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
     """End the execution: render the flow's outputs, take the final state."""
     outputs = plan.flow.outputs
+    reply_to = step.execution.reply_to
     if outputs:
-        refers = plan.output_references()
-        variables = decoded(flow_variables(step.execution, plan, refers))
+        variables = decoded(flow_variables(step.execution, plan, plan.output_references()))
         try:
             values = {o.id: world.renderer.value(o.value, variables) for o in outputs}
+            payload = json_payload(values)
         except InvalidExpression as error:
             if state != State.FAILED:
                 step.log("ERROR", f"Failed to render output values: {error}")
                 state = State.FAILED
         else:
-            text = msgspec.json.encode(values).decode()
-            step.emit(e.ExecutionOutputsSet(Payload(json=text)))
+            step.emit(e.ExecutionOutputsSet(payload))
+    elif reply_to is not None and reply_to.outputs_json is not None:
+        _render_reply(step, plan, world, reply_to.outputs_json)
     step.emit(e.ExecutionStateChanged(state))
+
+
+def _render_reply(step: Step, plan: Plan, world: World, outputs_json: str) -> None:
+    """Render what the task that started the execution asks for (`outputs` of a Subflow)."""
+    templates = msgspec.json.decode(outputs_json)
+    variables = decoded(flow_variables(step.execution, plan, analyse(templates)))
+    try:
+        step.reply_outputs = json_payload(world.renderer.value(templates, variables))
+    except InvalidExpression as error:
+        step.reply_error = f"Failed to render the outputs of the subflow: {error}"

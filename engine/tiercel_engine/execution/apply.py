@@ -80,6 +80,8 @@ def _created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
         scheduled_us=event.scheduled_us,
         kind=event.kind,
         trace_parent=event.trace_parent,
+        reply_to=event.reply_to,
+        depth=event.depth,
     )
 
 
@@ -263,6 +265,24 @@ def _attempt_ended(x: Execution, event: e.AttemptEnded, at_us: int) -> Execution
     return _without_waits(_with_run(x, run, ended), run.id)
 
 
+def _child_started(x: Execution, event: e.ChildStarted, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    started = replace(
+        run,
+        state=State.RUNNING,
+        attempt=event.attempt,
+        child_id=event.child_id,
+        started_us=at_us,
+        first_started_us=at_us if run.first_started_us is None else run.first_started_us,
+        due_us=None,
+    )
+    return replace(
+        _with_run(x, run, started),
+        waiting=x.waiting.set(run.id, None),
+        retrying=_dropped(x.retrying, run.id),
+    )
+
+
 def _retry_scheduled(x: Execution, event: e.RetryScheduled, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
     waiting = replace(run, state=State.RETRYING, due_us=event.due_us)
@@ -305,13 +325,14 @@ def _without_waits(x: Execution, task_run_id: str) -> Execution:
     if run.submitted_us:
         run = replace(run, submitted_us=0, worker_id=None)
         x = replace(x, task_runs=x.task_runs.set(run.id, run))
-    if not any(task_run_id in waits for waits in (x.leased, x.retrying, x.paused)):
+    if not any(task_run_id in waits for waits in (x.leased, x.retrying, x.paused, x.waiting)):
         return x
     return replace(
         x,
         leased=_dropped(x.leased, task_run_id),
         retrying=_dropped(x.retrying, task_run_id),
         paused=_dropped(x.paused, task_run_id),
+        waiting=_dropped(x.waiting, task_run_id),
     )
 
 
@@ -334,6 +355,7 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.AttemptSubmitted: _attempt_submitted,
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
+    e.ChildStarted: _child_started,
     e.RetryScheduled: _retry_scheduled,
     e.ValuesResolved: _values_resolved,
 }

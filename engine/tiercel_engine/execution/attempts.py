@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from tiercel_engine.execution.abort import abort
-from tiercel_engine.execution.advance import advance, allowed
+from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.kill import finish_kill
-from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.model import TaskRun
+from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.execution.retry import next_attempt_us
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import resubmit, submit
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
@@ -15,7 +15,7 @@ from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
 from tiercel_schemas.ids import FlowKey
-from tiercel_schemas.state import State
+from tiercel_schemas.state import State, is_terminated
 
 
 def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
@@ -66,54 +66,18 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
         # A task shorter than the worker's sending interval is started and ended by one command.
         _start(step, run, command.worker_id, command.started_us)
     plan = plan_of(step, world)
-    retry_us, state = _judge(step.execution, run, command, plan, world)
-    step.emit(
-        e.AttemptEnded(
-            task_run_id=run.id,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            state=command.state,
-            outputs=command.outputs,
-            started_us=command.started_us,
-            ended_us=command.ended_us,
-            error=command.error,
-            task_run_state=None if state == command.state else state,
-        )
+    end = e.AttemptEnded(
+        task_run_id=run.id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        state=command.state,
+        outputs=command.outputs,
+        started_us=command.started_us,
+        ended_us=command.ended_us,
+        error=command.error,
     )
-    if retry_us is not None:
-        _schedule_retry(step, run.id, retry_us)
+    record_end(step, plan, world, end)
     go_on(step, plan, world, run)
-
-
-def _judge(
-    x: Execution, run: TaskRun, command: EndAttempt, plan: Plan | None, world: World
-) -> tuple[int | None, str]:
-    """(when to try again or None, the task run's state)."""
-    task = plan.task(run.task_id) if plan is not None else None
-    policy = plan.retry(run.task_id) if plan is not None else None
-    if task is None or x.state == State.KILLING:
-        return None, command.state
-    if command.state == State.FAILED and policy is not None:
-        first_us = run.first_started_us or command.started_us
-        due_us = next_attempt_us(policy, run.attempt, first_us, command.ended_us, world.random)
-        if due_us is not None:
-            return due_us, State.FAILED
-    state = command.state
-    # "warningOnRetry" counts only from the second failed attempt on (features.md).
-    if (
-        state == State.SUCCESS
-        and policy is not None
-        and policy.warning_on_retry
-        and run.attempt > 2
-    ):
-        state = State.WARNING
-    return None, allowed(task, state)
-
-
-def _schedule_retry(step: Step, run_id: str, due_us: int) -> None:
-    x = step.emit(e.RetryScheduled(task_run_id=run_id, due_us=due_us))
-    if x.state == State.RUNNING and not x.leased:
-        step.emit(e.ExecutionStateChanged(State.RETRYING))
 
 
 def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:
@@ -149,9 +113,9 @@ def retry_due(step: Step, command: RetryDue, world: World) -> None:
         go_on(step, None, world, run)
         return
     submit(step, plan, world, run.id, task)
-    if step.execution.state == State.RETRYING:
+    if step.execution.state == State.RETRYING and step.execution.is_active:
         step.emit(e.ExecutionStateChanged(State.RUNNING))
-    if run.id not in step.execution.leased:
+    if is_terminated(step.execution.task_runs[run.id].state):
         advance(step, plan, world, (run.parent_id, run.branch))
 
 
@@ -205,7 +169,7 @@ def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
     else:
         step.log("WARN", f"Attempt {run.attempt} is sent to a worker again: {reason}.", run.id)
         resubmit(step, plan, run.id, task)
-        if run.id not in step.execution.leased:
+        if is_terminated(step.execution.task_runs[run.id].state):
             advance(step, plan, world, (run.parent_id, run.branch))
 
 

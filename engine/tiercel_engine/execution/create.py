@@ -42,6 +42,8 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             kind=command.kind,
             trace_parent=command.trace_parent,
             deduplicate=command.deduplicate,
+            reply_to=command.reply_to,
+            depth=command.depth,
         )
     )
     if command.scheduled_us is None or command.scheduled_us <= step.at_us:

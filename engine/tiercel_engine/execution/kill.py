@@ -25,6 +25,11 @@ def kill(step: Step, command: KillExecution, world: World) -> None:
             step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
         started = run.worker_id is not None
         step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else State.KILLED))
+    for run_id in sorted(x.waiting):
+        child_id = x.task_runs[run_id].child_id
+        if command.cascade and child_id is not None:
+            step.kill_child(child_id)
+        step.emit(e.TaskRunStateChanged(run_id, State.KILLED))
     finish_kill(step)
 
 

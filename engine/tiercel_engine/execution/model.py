@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 from immutables import Map
 
-from tiercel_schemas.common import Label, Payload
+from tiercel_schemas.common import Label, Payload, ReplyTo
 from tiercel_schemas.state import SEVERITY, State, is_terminated
 
 #: (parent task run id, or "" for the flow itself; branch): one list of tasks that runs.
@@ -41,6 +41,8 @@ class TaskRun(msgspec.Struct, frozen=True):
             itself.
         after_pause: while PAUSED, what it becomes at `due_us`; once resumed, what it goes on as:
             RUNNING, or the state that it ends with. None: it never paused.
+        child_id: the execution that its newest attempt started and waits for.
+        started_us: when it did.
     """
 
     id: str
@@ -60,6 +62,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     ended_us: int | None = None
     due_us: int | None = None
     after_pause: str | None = None
+    child_id: str | None = None
+    started_us: int = 0
     outputs: Payload | None = None
 
     def block_keys(self) -> tuple[BlockKey, ...]:
@@ -136,6 +140,9 @@ class Execution(msgspec.Struct, frozen=True):
         leased: task runs with a job out.
         retrying: task runs that wait for their next attempt.
         paused: task runs that wait to be resumed.
+        waiting: task runs that wait for an execution that they started.
+        reply_to: the task run that waits for this execution's end.
+        depth: how many executions are around it, each started by a task of the next.
         is_held: somebody paused the execution: nothing starts, even what is due.
         unasked: lists a member of which ended while nothing could start; they are asked when the
             execution goes on.
@@ -167,8 +174,11 @@ class Execution(msgspec.Struct, frozen=True):
     leased: Map[str, None] = Map()
     retrying: Map[str, None] = Map()
     paused: Map[str, None] = Map()
+    waiting: Map[str, None] = Map()
     unasked: Map[BlockKey, None] = Map()
     is_held: bool = False
+    reply_to: ReplyTo | None = None
+    depth: int = 0
 
     @property
     def exists(self) -> bool:
@@ -181,7 +191,12 @@ class Execution(msgspec.Struct, frozen=True):
     @property
     def is_idle(self) -> bool:
         """Whether nothing of it would go on by itself, but for paused task runs."""
-        return not (self.leased or self.retrying)
+        return not (self.is_active or self.retrying)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether an attempt of it is under way."""
+        return bool(self.leased or self.waiting)
 
     def runs_in_order(self) -> list[TaskRun]:
         """Every task run in the order of creation, which persistent maps do not keep."""

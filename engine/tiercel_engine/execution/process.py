@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution import attempts, create, kill, pause, restart, timers
+from tiercel_engine.execution import attempts, children, create, kill, pause, restart, timers
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
@@ -19,6 +19,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.StartAttempt: attempts.start_attempt,
     c.EndAttempt: attempts.end_attempt,
     c.ReturnJob: attempts.return_job,
+    c.ChildEnded: children.child_ended,
     c.KillExecution: kill.kill,
     c.PauseExecution: pause.pause,
     c.ResumeExecution: pause.resume,
@@ -32,7 +33,14 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
 }
 
 #: Commands that make sense for an execution that does not exist yet, or for none at all.
-_WITHOUT_EXECUTION = (c.CreateExecution, c.SaveFlow, c.StartAttempt, c.EndAttempt, c.ReturnJob)
+_WITHOUT_EXECUTION = (
+    c.CreateExecution,
+    c.SaveFlow,
+    c.StartAttempt,
+    c.EndAttempt,
+    c.ReturnJob,
+    c.ChildEnded,
+)
 
 
 def process(execution: Execution, command: Any, world: World) -> Step:

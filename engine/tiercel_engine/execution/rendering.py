@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.variables import decoded, job_variables
 from tiercel_engine.execution.world import World
+from tiercel_engine.expression.faults import Fault
+from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.task import Task
+from tiercel_schemas.common import Payload
 
 
 class TaskRendering:
@@ -35,3 +39,15 @@ class TaskRendering:
 
     def truthy(self, template: Any) -> bool:
         return self._world.renderer.truthy(template, self._all())
+
+
+def json_payload(value: Any) -> Payload:
+    """A rendered value as it goes into events; the language has numbers and dates of its own.
+
+    Raises:
+        InvalidExpression: it is nested too deeply, or too long.
+    """
+    try:
+        return Payload(json=json_text(value))
+    except Fault as fault:
+        raise InvalidExpression(fault.message) from fault

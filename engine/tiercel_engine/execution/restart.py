@@ -10,14 +10,13 @@ from tiercel_engine.execution.advance import advance, open_flowable
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.submit import submit
+from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
-from tiercel_engine.plugin.base import FlowableTask
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import RestartExecution
 from tiercel_schemas.ids import FlowKey
-from tiercel_schemas.state import State
+from tiercel_schemas.state import State, is_terminated
 
 #: Task runs of these branches are made anew after a restart.
 HANDLER_BRANCHES = frozenset({"errors", "finally", "afterExecution"})
@@ -41,7 +40,7 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     for run in _handlers(x):
         step.emit(e.TaskRunRemoved(run.id))
     for run, task in innermost:
-        if not isinstance(task, FlowableTask):
+        if has_attempts(task):
             step.emit(e.TaskRunStateChanged(run.id, State.RESTARTED))
         _reopen_ancestors(step, run.parent_id)
     step.emit(e.ExecutionStateChanged(State.RUNNING))
@@ -70,9 +69,9 @@ def _run_again(
     step: Step, plan: Plan, world: World, run: TaskRun, task: Task
 ) -> list[tuple[str, str]]:
     """Send a task's next attempt, or go on with a flowable; returns whom to ask."""
-    if not isinstance(task, FlowableTask):
+    if has_attempts(task):
         submit(step, plan, world, run.id, task)
-        has_ended = run.id not in step.execution.leased
+        has_ended = is_terminated(step.execution.task_runs[run.id].state)
         return [(run.parent_id, run.branch)] if has_ended else []
     if any(step.execution.block(run.id, branch).created for branch in task.child_lists()):
         step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))

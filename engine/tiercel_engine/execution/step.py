@@ -6,8 +6,12 @@ from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import apply
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import Timer
+from tiercel_schemas.codec import AvroRecord
+from tiercel_schemas.commands import ChildEnded, KillExecution
+from tiercel_schemas.common import Payload
 from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import derive_id
 from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.logs import LogEntry
 
@@ -22,6 +26,8 @@ class Step:
         execution: the state, all emitted events applied.
         first_sequence: number of the first event that this step emits.
         events, jobs, revocations, flows, logs: what its transaction writes.
+        commands: (key, command) to other executions, written by it, too.
+        reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         follow_ups: what to process next, at once: a flowable with more children to start than one
             command may create, what was due while the execution was held.
         stale: why the command did nothing, when it came too late or twice.
@@ -29,6 +35,7 @@ class Step:
 
     __slots__ = (
         "at_us",
+        "commands",
         "events",
         "execution",
         "first_sequence",
@@ -36,6 +43,8 @@ class Step:
         "follow_ups",
         "jobs",
         "logs",
+        "reply_error",
+        "reply_outputs",
         "revocations",
         "stale",
     )
@@ -49,6 +58,9 @@ class Step:
         self.revocations: list[Revocation] = []
         self.flows: list[FlowRevision] = []
         self.logs: list[LogEntry] = []
+        self.commands: list[tuple[str, AvroRecord]] = []
+        self.reply_outputs: Payload | None = None
+        self.reply_error: str | None = None
         self.follow_ups: list[Timer] = []
         self.stale: str | None = None
 
@@ -59,9 +71,32 @@ class Step:
                 f"Expected one command to cause at most {STEP_EVENTS_MAX} events, but there are "
                 "more: does the flow loop?"
             )
-        self.execution = apply(self.execution, event, self.at_us)
+        before = self.execution
+        self.execution = apply(before, event, self.at_us)
         self.events.append(event)
+        if self.execution.is_ended and not before.is_ended:
+            self._reply()
         return self.execution
+
+    def _reply(self) -> None:
+        """Tell the task run that started the execution how it has ended."""
+        x = self.execution
+        if x.reply_to is None:
+            return
+        ended = ChildEnded(
+            execution_id=x.reply_to.execution_id,
+            task_run_id=x.reply_to.task_run_id,
+            child_id=x.id,
+            state=x.state,
+            outputs=self.reply_outputs or x.outputs,
+            error=self.reply_error,
+        )
+        self.commands.append((ended.execution_id, ended))
+
+    def kill_child(self, child_id: str) -> None:
+        """Kill an execution that this one started."""
+        command_id = derive_id("kill", self.execution.id, child_id, str(self.first_sequence))
+        self.commands.append((child_id, KillExecution(command_id, child_id)))
 
     def revoke(
         self, task_run_id: str, attempt: int, epoch: int, reason: str, worker_id: str | None

@@ -1,4 +1,4 @@
-"""Sending attempts to workers."""
+"""Beginning attempts: a job for a worker, or a child execution."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import msgspec
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.subflow import start_child
 from tiercel_engine.execution.variables import job_variables
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
+from tiercel_engine.plugin.base import FlowableTask
+from tiercel_engine.plugin.flowables import Subflow
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
@@ -19,8 +22,19 @@ from tiercel_schemas.state import State
 JOB_BYTES_MAX = 900_000
 
 
+def has_attempts(task: Task) -> bool:
+    """Whether its runs are made of attempts; others are resolved from what is inside them."""
+    return isinstance(task, Subflow) or not isinstance(task, FlowableTask)
+
+
 def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
-    """Send a job for the run's next attempt; a job that is too large fails the run instead."""
+    """Begin the run's next attempt: a child execution, or a job.
+
+    What is wrong with a child, and a job that is too large, end the attempt at once.
+    """
+    if isinstance(task, Subflow):
+        start_child(step, plan, world, run_id, task)
+        return
     attempt = step.execution.task_runs[run_id].attempt + 1
     _send(step, plan, run_id, task, attempt, epoch=1)
 

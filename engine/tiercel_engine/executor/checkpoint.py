@@ -27,6 +27,7 @@ _MAPS = (
     "leased",
     "retrying",
     "paused",
+    "waiting",
     "unasked",
 )
 
@@ -43,6 +44,7 @@ class SavedExecution(msgspec.Struct):
     leased: list[str]
     retrying: list[str]
     paused: list[str]
+    waiting: list[str]
     unasked: list[BlockKey]
 
 
@@ -107,6 +109,7 @@ def _save(x: Execution) -> SavedExecution:
         leased=list(x.leased),
         retrying=list(x.retrying),
         paused=list(x.paused),
+        waiting=list(x.waiting),
         unasked=list(x.unasked),
     )
 
@@ -124,6 +127,7 @@ def _load(saved: SavedExecution) -> Execution:
         leased=Map(dict.fromkeys(saved.leased)),
         retrying=Map(dict.fromkeys(saved.retrying)),
         paused=Map(dict.fromkeys(saved.paused)),
+        waiting=Map(dict.fromkeys(saved.waiting)),
         unasked=Map(dict.fromkeys(saved.unasked)),
     )
 

@@ -92,6 +92,7 @@ class Handler:
         self._tally.refused(_name(command))
         command_id = getattr(command, "command_id", None)
         subject = self._subject(command)
+        self._tell_parent(command, str(rejection), outbox)
         log.info(
             "command_rejected", execution_id=subject, command=_name(command), reason=str(rejection)
         )
@@ -108,6 +109,16 @@ class Handler:
                 at_us=self._world.now_us(),
             ),
         )
+
+    @staticmethod
+    def _tell_parent(command: Any, reason: str, outbox: Outbox) -> None:
+        """An execution that does not come to be must not be waited for."""
+        if isinstance(command, c.CreateExecution) and command.reply_to is not None:
+            to = command.reply_to
+            ended = c.ChildEnded(
+                to.execution_id, to.task_run_id, command.execution_id, State.FAILED, error=reason
+            )
+            outbox.add_command(to.execution_id, ended)
 
     @staticmethod
     def _subject(command: Any) -> str:
@@ -132,6 +143,8 @@ class Handler:
             abort(step, f"The engine could not go on after {_name(command)}: {reason}")
             outbox.add_step(partition.number, step, "Abort", None, ())
             partition.accept(step)
+        elif not execution.exists:
+            self._tell_parent(command, reason, outbox)
         return reason
 
 

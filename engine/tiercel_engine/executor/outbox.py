@@ -64,6 +64,7 @@ class Outbox:
             records.append(NewRecord(self._topics.logs.name, key, codec.encode(line)))
         for flow in step.flows:
             records.append(self._flow_record(flow))
+        records += [self._command_record(to, command) for to, command in step.commands]
         self.records += records
 
     def _event_records(self, partition: int, batch: e.EventBatch) -> Iterator[NewRecord]:
@@ -103,6 +104,13 @@ class Outbox:
             codec.encode(flow),
             partition_for(key, topic.partitions),
         )
+
+    def _command_record(self, key: str, command: codec.AvroRecord) -> NewRecord:
+        return NewRecord(self._topics.commands.name, key, codec.encode(command))
+
+    def add_command(self, key: str, command: codec.AvroRecord) -> None:
+        """Send a command to another execution."""
+        self.records.append(self._command_record(key, command))
 
     def add_rejection(self, partition: int, rejection: e.CommandRejected) -> None:
         """Say that a command was refused, to whoever waits for it."""

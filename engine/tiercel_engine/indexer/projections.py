@@ -111,16 +111,20 @@ def _enter(row: ExecutionRow | TaskRunRow, state: str, happened_us: int, at_us: 
     document.histories.append(Change(state, iso(row.changed_us)))
 
 
-def _execution(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
-    """The execution's row, about to change."""
+def _known(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
     row = rows.executions.get(batch.execution_id)
     if row is None:
         raise BrokenHistory(
             f"Expected execution {batch.execution_id} to begin with its creation, but it begins "
             f"with {type(batch.events[0]).__name__}."
         )
-    rows.changed_executions[batch.execution_id] = None
     return row
+
+
+def _execution(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
+    """The execution's row, about to change."""
+    rows.changed_executions[batch.execution_id] = None
+    return _known(rows, batch)
 
 
 def _task_run(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
@@ -224,12 +228,7 @@ def _labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int
 def _task_run_created(
     rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int
 ) -> None:
-    execution = rows.executions.get(batch.execution_id)
-    if execution is None:
-        raise BrokenHistory(
-            f"Expected execution {batch.execution_id} to begin with its creation, but it begins "
-            "with a task run."
-        )
+    execution = _known(rows, batch)
     document = TaskRunDocument(
         id=event.task_run_id,
         execution_id=batch.execution_id,
@@ -313,6 +312,14 @@ def _attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, numbe
         _enter(row, state, ended_us, batch.at_us)
 
 
+def _child_started(rows: Rows, batch: e.EventBatch, event: e.ChildStarted, number: int) -> None:
+    row = _task_run(rows, batch, event.task_run_id)
+    if row.document.state.current == RETRYING:
+        _enter(row, CREATED, batch.at_us, batch.at_us)
+    _enter(row, RUNNING, batch.at_us, batch.at_us)
+    _start_attempt(row.document, batch.at_us)
+
+
 def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
     _enter(row, RETRYING, batch.at_us, batch.at_us)
@@ -380,6 +387,7 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.AttemptSubmitted: _attempt_submitted,
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
+    e.ChildStarted: _child_started,
     e.RetryScheduled: _retry_scheduled,
     e.ValuesResolved: _values_resolved,
 }

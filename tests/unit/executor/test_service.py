@@ -18,7 +18,7 @@ from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import codec
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
-from tiercel_schemas.common import PositionRange
+from tiercel_schemas.common import Payload, PositionRange, ReplyTo
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.state import State
 
@@ -356,3 +356,27 @@ def test_a_foreign_record_among_the_events_is_put_aside(bench: Bench) -> None:
     last = codec.decode([r for r in bench.records(name) if r.key == execution_id][-1].value)
     assert last.events[-1] == e.ExecutionStateChanged(State.SUCCESS)
     second.close()
+
+
+def test_whoever_waits_for_a_refused_execution_is_told(bench: Bench, executor: Executor) -> None:
+    # when
+    bench.send(
+        c.CreateExecution(
+            command_id="child",
+            execution_id="child",
+            namespace="tests",
+            flow_id="gone",
+            inputs=Payload(json="{}"),
+            trigger=Payload(),
+            created_us=0,
+            reply_to=ReplyTo("parent", "run"),
+        )
+    )
+    drive(executor, PlayedWorker(bench))
+
+    # then
+    told = [codec.decode(record.value) for record in bench.records(TOPICS.commands.name)]
+    (ended,) = [command for command in told if isinstance(command, c.ChildEnded)]
+    assert (ended.execution_id, ended.task_run_id, ended.child_id) == ("parent", "run", "child")
+    assert ended.state == State.FAILED
+    assert "gone" in (ended.error or "")

@@ -234,3 +234,19 @@ def test_a_pause_shows_in_the_history_and_leaves_what_it_was_resumed_with(rows: 
     run = rows.task_runs["one", "run"].document
     assert states(run.state) == ["CREATED", "RUNNING", "PAUSED", "RUNNING"]
     assert run.outputs == msgspec.Raw(outputs.json.encode() if outputs.json else b"")
+
+
+def test_a_child_execution_is_an_attempt(rows: Rows) -> None:
+    # when
+    fold(rows, batch(5, e.ChildStarted("run", 1, "child"), at_ms=10))
+    failed = e.AttemptEnded("run", 1, 1, "FAILED", START_US + 10 * MS, START_US + 20 * MS)
+    fold(rows, batch(6, failed, e.RetryScheduled("run", START_US + 50 * MS), at_ms=20))
+    fold(rows, batch(8, e.ChildStarted("run", 2, "another"), at_ms=50))
+
+    # then
+    run = rows.task_runs["one", "run"].document
+    assert states(run.state) == [
+        *("CREATED", "RUNNING", "FAILED", "RETRYING"),
+        *("CREATED", "RUNNING"),
+    ]
+    assert [states(a.state)[-1] for a in attempts(run)] == ["FAILED", "RUNNING"]

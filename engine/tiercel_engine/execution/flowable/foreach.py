@@ -24,6 +24,7 @@ from tiercel_engine.execution.flowable.base import (
 )
 from tiercel_engine.execution.flowable.parallel import room
 from tiercel_engine.execution.model import ITERATION_MARK
+from tiercel_engine.expression.text import json_text
 from tiercel_engine.plugin import flowables
 
 BRANCH = "tasks"
@@ -59,7 +60,7 @@ def resolve_values(values: Any, rendering: Rendering) -> tuple[str, ...]:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
-    return msgspec.json.encode(value).decode()
+    return json_text(value)
 
 
 class ForEach:

@@ -17,14 +17,14 @@ SCHEME = "kestra://"
 #: An address is no longer than this.
 URI_CHARS_MAX = 4_096
 
-_SPACES = re.compile(r"\s+")
-_NOT_SLUG = re.compile(r"[^a-z0-9_-]")
+_NOT_SLUG = re.compile(r"[^a-z0-9\s_-]")
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
 
 def slugify(name: str) -> str:
-    """A name as one segment: lower case, ASCII letters, digits, `_` and `-`; "_" when none."""
-    ascii_text = unicodedata.normalize("NFD", _SPACES.sub("-", name.strip()))
-    return _NOT_SLUG.sub("", ascii_text.lower()).strip("-") or "_"
+    """A name as one segment: lower-case ASCII words joined by dashes; "_" when there are none."""
+    plain = _NOT_SLUG.sub("", unicodedata.normalize("NFD", name).lower())
+    return _BETWEEN_WORDS.sub("-", plain).strip("-") or "_"
 
 
 def execution_root(namespace: str, flow_id: str, execution_id: str) -> str:

@@ -27,6 +27,21 @@ def test_an_address_is_made_of_slugs_and_encoded_names() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "slug"),
+    [
+        ("each_split", "each-split"),
+        ("Crème  Brûlée", "creme-brulee"),
+        ("a.b", "ab"),
+        ("_x_-y_", "x-y"),
+        ("日本", "_"),
+        ("..", "_"),
+    ],
+)
+def test_a_slug_is_words_joined_by_dashes(name: str, slug: str) -> None:
+    assert uri.slugify(name) == slug
+
+
+@pytest.mark.parametrize(
     "address",
     [
         "kestra:///a/../b",

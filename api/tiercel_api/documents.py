@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from tiercel_engine.clock import iso
@@ -59,6 +60,44 @@ def created_execution(
     if command.kind != "NORMAL":
         document["kind"] = command.kind
     return document
+
+
+def as_restarted(document: JsonObject) -> JsonObject:
+    """An execution as its last restart left it: what has happened since is cut off.
+
+    The executor goes on in the same transaction, so the read model never shows it so.
+    """
+    dates = [h["date"] for h in document["state"]["histories"] if h["state"] == "RESTARTED"]
+    if not dates:
+        return document
+    restarted = datetime.fromisoformat(dates[-1])
+    runs = [
+        _run_until(run, restarted)
+        for run in document.get("taskRunList") or ()
+        if _began_before(run, restarted)
+    ]
+    return {**document, "state": _state_until(document["state"]), "taskRunList": runs}
+
+
+def _began_before(part: JsonObject, moment: datetime) -> bool:
+    return datetime.fromisoformat(part["state"]["startDate"]) < moment
+
+
+def _run_until(run: JsonObject, restarted: datetime) -> JsonObject:
+    attempts = [a for a in run.get("attempts") or () if _began_before(a, restarted)]
+    past = {**run, "attempts": attempts} if attempts else run
+    return {**past, "state": _state_until(run["state"])}
+
+
+def _state_until(state: JsonObject) -> JsonObject:
+    """Cut after the last RESTARTED; as it is when that is no part of it."""
+    histories = state["histories"]
+    ends = [n for n, history in enumerate(histories, 1) if history["state"] == "RESTARTED"]
+    if not ends:
+        return state
+    past = {**state, "current": "RESTARTED", "histories": histories[: ends[-1]]}
+    past.pop("endDate", None)
+    return past
 
 
 def flow_document(flow: Flow, source: str | None = None) -> JsonObject:

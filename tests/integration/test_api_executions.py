@@ -198,6 +198,13 @@ def test_a_failed_execution_can_be_restarted_from_the_log(api: ApiServer) -> Non
     assert running.status_code == 409
     assert restarted.status_code == 200, restarted.text
     assert restarted.json()["metadata"]["attemptNumber"] == 2
+    state = restarted.json()["state"]
+    assert [h["state"] for h in state["histories"]] == ["CREATED", "RUNNING", "FAILED", "RESTARTED"]
+    assert state["current"] == "RESTARTED"
+    assert "endDate" not in state
+    (run,) = restarted.json()["taskRunList"]
+    assert run["state"]["current"] == "RESTARTED"
+    assert len(run["attempts"]) == 1
     api.work(execution_id)
     ended = api.until_state(execution_id, "SUCCESS")
     assert [a["state"]["current"] for a in ended["taskRunList"][0]["attempts"]] == [

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from tiercel_api.answers import execution_response
+from tiercel_api.documents import as_restarted
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import document_at, execution_of
 from tiercel_api.paging import is_set, optional_number
@@ -79,7 +80,8 @@ async def restart_execution(request: web.Request) -> web.Response:
         position_ranges(offsets),
     )
     watch = await gateway.ask(execution_id, command)
-    return await execution_response(await document_at(request, execution_id, watch.last_seq))
+    running = await document_at(request, execution_id, watch.last_seq)
+    return await execution_response(as_restarted(running))
 
 
 def position_ranges(offsets: Sequence[int]) -> tuple[PositionRange, ...]:

@@ -73,6 +73,11 @@ class Settings(BaseModel):
         default="normal",
         description="Embedded log: `full` survives a power cut, `normal` a killed process.",
     )
+    server_cores: Literal["one", "all"] = Field(
+        default="one",
+        description="Cores of the embedded server itself; `one` is faster, its tasks' processes "
+        "get all.",
+    )
     executors: int = Field(
         default=1, ge=1, le=64, description="Executor processes that `server --kafka` starts."
     )

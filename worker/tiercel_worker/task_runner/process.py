@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from tiercel_engine.affinity import all_cores
 from tiercel_engine.errors import TaskError
 from tiercel_engine.plugin.context import RunContext
 
@@ -54,16 +55,17 @@ def run_process(
         TaskError: it could not be started.
     """
     try:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            bufsize=0,
-        )
+        with all_cores():
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                bufsize=0,
+            )
     except (OSError, ValueError) as error:
         raise TaskError(f"Expected to start {command[0]!r}, but {error}.") from error
     group = _Group(process, context)

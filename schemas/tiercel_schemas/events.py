@@ -336,7 +336,7 @@ class TaskRunResumed(msgspec.Struct, frozen=True):
 
 
 class TaskRunRemoved(msgspec.Struct, frozen=True):
-    """A restart takes a task run out.
+    """A restart, or a loop that goes round again, takes a task run out.
 
     Attributes:
         task_run_id: The task run.
@@ -516,6 +516,68 @@ class ChildStarted(msgspec.Struct, frozen=True):
         )
 
 
+class IterationScheduled(msgspec.Struct, frozen=True):
+    """A loop goes round once more, later.
+
+    Attributes:
+        task_run_id: The loop's task run.
+        iteration: Which time it will be, from 1.
+        due_us: When.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.IterationScheduled"
+
+    task_run_id: str
+    iteration: int
+    due_us: int
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "iteration": self.iteration,
+            "due_us": self.due_us,
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> IterationScheduled:
+        return cls(
+            task_run_id=data["task_run_id"],
+            iteration=data["iteration"],
+            due_us=data["due_us"],
+        )
+
+
+class IterationStarted(msgspec.Struct, frozen=True):
+    """A loop goes round; task runs of the time before are gone.
+
+    Attributes:
+        task_run_id: The loop's task run.
+        iteration: Which time it is, from 1.
+        outputs: Outputs of the loop from here on, a JSON object.
+    """
+
+    AVRO_NAME: ClassVar[str] = "tiercel.IterationStarted"
+
+    task_run_id: str
+    iteration: int
+    outputs: Payload
+
+    def to_avro(self) -> dict[str, Any]:
+        return {
+            "task_run_id": self.task_run_id,
+            "iteration": self.iteration,
+            "outputs": self.outputs.to_avro(),
+        }
+
+    @classmethod
+    def from_avro(cls, data: dict[str, Any]) -> IterationStarted:
+        return cls(
+            task_run_id=data["task_run_id"],
+            iteration=data["iteration"],
+            outputs=Payload.from_avro(data["outputs"]),
+        )
+
+
 class RetryScheduled(msgspec.Struct, frozen=True):
     """A failed task run will be tried again.
 
@@ -630,6 +692,8 @@ Event = (
     | AttemptStarted
     | AttemptEnded
     | ChildStarted
+    | IterationScheduled
+    | IterationStarted
     | RetryScheduled
     | ValuesResolved
 )
@@ -649,6 +713,8 @@ EVENTS: dict[str, Any] = {
     AttemptStarted.AVRO_NAME: AttemptStarted,
     AttemptEnded.AVRO_NAME: AttemptEnded,
     ChildStarted.AVRO_NAME: ChildStarted,
+    IterationScheduled.AVRO_NAME: IterationScheduled,
+    IterationStarted.AVRO_NAME: IterationStarted,
     RetryScheduled.AVRO_NAME: RetryScheduled,
     ValuesResolved.AVRO_NAME: ValuesResolved,
 }
@@ -669,7 +735,7 @@ class EventBatch(msgspec.Struct, frozen=True):
     """
 
     AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
-    FINGERPRINT: ClassVar[str] = "2e5f35685a11a4fc"
+    FINGERPRINT: ClassVar[str] = "1436b25e0d0e0273"
 
     execution_id: str
     first_seq: int

@@ -13,7 +13,13 @@ from tests.engine_harness import EXECUTION, Engine
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import fold
 from tiercel_engine.execution.model import Execution
-from tiercel_engine.execution.timers import LeaseLost, PauseDue, RetryDue, StartOverdue
+from tiercel_engine.execution.timers import (
+    IterationDue,
+    LeaseLost,
+    PauseDue,
+    RetryDue,
+    StartOverdue,
+)
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import ChildEnded, EndAttempt, ResumeExecution, StartAttempt
 from tiercel_schemas.common import Payload
@@ -21,6 +27,7 @@ from tiercel_schemas.state import State, is_terminated
 
 #: A run that takes more steps than this hangs.
 STEPS_MAX = 1_500
+TROUBLES_MAX = 100
 
 
 FLOW = "io.kestra.plugin.core.flow."
@@ -33,7 +40,7 @@ id: child
 namespace: tests
 tasks: [{id: inner, type: test.Work}]
 """
-KINDS = ("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause")
+KINDS = ("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause", "LoopUntil")
 #: What a pause may end as; `delay` and `timeout` alike fall due when the test says so.
 PAUSES: list[dict[str, Any]] = [
     {},
@@ -59,6 +66,10 @@ def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
         task["tasks"] = inside
     if kind == "Pause":
         task |= draw(st.sampled_from(PAUSES))
+    if kind == "LoopUntil":
+        task["condition"] = draw(st.sampled_from(["true", "", "{{ nowhere }}"]))
+        task["checkFrequency"] = {"maxIterations": draw(st.integers(1, 3)), "interval": "PT1S"}
+        task["failOnMaxReached"] = draw(st.booleans())
     if kind == "Parallel":
         task["concurrent"] = draw(st.integers(0, 2))
     if kind == "ForEach":
@@ -134,6 +145,8 @@ def check(engine: Engine) -> None:
         assert not x.leased
         assert all(is_terminated(r.state) for r in x.task_runs.values())
     assert all(x.task_runs[run_id].state == State.RUNNING for run_id in x.waiting)
+    for loop_id, members in x.members.items():
+        assert set(members) == {r.id for r in x.task_runs.values() if r.loop_id == loop_id}
     assert set(x.paused) == {r.id for r in x.task_runs.values() if r.state == State.PAUSED}
     if x.state == State.PAUSED and not x.is_held:
         assert x.paused
@@ -194,9 +207,10 @@ def work(engine: Engine, draw: Any) -> None:
     if engine.follow_ups:
         engine.do(engine.follow_ups.pop(0))
         return
-    due = sorted([*x.leased, *x.waiting])
+    children = [run_id for run_id in x.waiting if x.task_runs[run_id].due_us is None]
+    due = sorted([*x.leased, *children])
     if not x.is_held:
-        due = sorted([*due, *x.retrying, *x.paused])
+        due = sorted([*x.leased, *x.waiting, *x.retrying, *x.paused])
     if x.is_held and (not due or draw(st.booleans())):
         engine.resume()
         return
@@ -204,6 +218,8 @@ def work(engine: Engine, draw: Any) -> None:
     run = x.task_runs[draw(st.sampled_from(due))]
     if run.state == State.PAUSED and run.due_us is not None and draw(st.booleans()):
         engine.do(PauseDue(EXECUTION, run.id, run.due_us))
+    elif run.id in x.waiting and run.due_us is not None:
+        engine.do(IterationDue(EXECUTION, run.id, run.due_us))
     elif run.id in x.waiting:
         state = draw(st.sampled_from(["SUCCESS", "WARNING", "FAILED", "KILLED"]))
         engine.do(ChildEnded(EXECUTION, run.id, run.child_id or "", state))
@@ -225,8 +241,25 @@ def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
 ) -> None:
     engine = Engine(source)
     engine.create()
-    killed_after = data.draw(st.integers(0, 60))
-    jobs_when_killed = None
+    for _ in range(data.draw(st.integers(1, 3))):
+        live(engine, data.draw, data.draw(st.integers(0, 60)))
+        try:
+            engine.restart()
+        except Rejected:
+            break
+    else:
+        live(engine, data.draw, None)
+    try:
+        engine.kill()
+    except Rejected:
+        pass
+    else:
+        raise AssertionError("Expected an ended execution to refuse a kill.")
+
+
+def live(engine: Engine, draw: Any, killed_after: int | None) -> None:
+    """Let an execution run to its end, in trouble, and perhaps killed after some steps."""
+    jobs_when_killed, troubles = None, 0
     for step in range(STEPS_MAX):
         check(engine)
         if engine.execution.is_ended:
@@ -234,17 +267,14 @@ def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
         if step == killed_after:
             engine.kill()
             jobs_when_killed = len(engine.jobs)
-        elif data.draw(st.integers(0, 9)) == 0 and engine.execution.task_runs:
-            trouble(engine, data.draw)
+        elif (
+            troubles < TROUBLES_MAX and draw(st.integers(0, 9)) == 0 and engine.execution.task_runs
+        ):
+            trouble(engine, draw)
+            troubles += 1
         else:
-            work(engine, data.draw)
+            work(engine, draw)
     assert engine.execution.is_ended, "Expected the execution to end, but it hangs."
     if jobs_when_killed is not None:
         assert len(engine.jobs) == jobs_when_killed
         assert engine.execution.state == State.KILLED
-    try:
-        engine.kill()
-    except Rejected:
-        pass
-    else:
-        raise AssertionError("Expected an ended execution to refuse a kill.")

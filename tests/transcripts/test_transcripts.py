@@ -14,7 +14,14 @@ import pytest
 from tests.engine_harness import EXECUTION, Engine
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.timers import Continue, LeaseLost, PauseDue, RetryDue, StartOverdue
+from tiercel_engine.execution.timers import (
+    Continue,
+    IterationDue,
+    LeaseLost,
+    PauseDue,
+    RetryDue,
+    StartOverdue,
+)
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 
@@ -38,6 +45,10 @@ def describe(engine: Engine, event: e.Event) -> str:
     if isinstance(event, e.TaskRunPaused) and event.due_us is not None:
         words.append(f"until {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s later")
         words.append(f"then {event.due_state}")
+    if isinstance(event, e.IterationScheduled | e.IterationStarted):
+        words.append(f"time {event.iteration}")
+    if isinstance(event, e.IterationScheduled):
+        words.append(f"in {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s")
     if getattr(event, "by_request", False):
         words.append("by request")
     for field in ("state", "task_run_state", "worker_id"):
@@ -68,6 +79,8 @@ def act(engine: Engine, line: str) -> None:
             engine.end(task, state, worker[0] if worker else "w1")
         case "run", [task, state]:
             engine.run(task, state)
+        case "run-with", [task, outputs]:
+            engine.run(task, outputs=outputs)
         case "kill", []:
             engine.kill()
         case "kill-alone", []:
@@ -84,7 +97,8 @@ def act(engine: Engine, line: str) -> None:
             engine.resume(*task)
         case "due", [task]:
             run = engine.run_of(task)
-            engine.do(PauseDue(EXECUTION, run.id, run.due_us or 0))
+            timer = IterationDue if run.id in engine.execution.waiting else PauseDue
+            engine.do(timer(EXECUTION, run.id, run.due_us or 0))
         case "continue", [task]:
             engine.do(Continue(EXECUTION, engine.run_of(task).id))
         case "wait", [seconds]:

@@ -18,13 +18,14 @@ from tiercel_engine.execution.flowable.base import (
     Child,
     End,
     Rendering,
+    Repeat,
     Resolver,
     Scope,
     Start,
     Suspend,
 )
 from tiercel_engine.execution.flowable.sequential import Sequential
-from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.model import NO_PAYLOAD, Execution, TaskRun
 from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.rendering import TaskRendering, json_payload
@@ -65,7 +66,7 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
     pending = list(asked)
     while pending and step.execution.state in (State.RUNNING, State.RETRYING):
         parent_id, changed = pending.pop()
-        if parent_id != ROOT and is_terminated(step.execution.task_runs[parent_id].state):
+        if parent_id != ROOT and not _may_be_asked(step.execution, parent_id):
             continue
         pending += _ask(step, plan, world, parent_id, changed)
     x = step.execution
@@ -75,15 +76,23 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
         step.emit(e.ExecutionStateChanged(State.PAUSED))
 
 
+def _may_be_asked(x: Execution, run_id: str) -> bool:
+    """Whether a flowable decides now: it is there, runs, and does not wait to go round again."""
+    run = x.task_runs.get(run_id)
+    return run is not None and not is_terminated(run.state) and run_id not in x.waiting
+
+
 def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> list[Asked]:
     """Do what one parent decides; returns whom to ask next."""
     if parent_id == ROOT:
-        decision = _ROOT_RESOLVER.decide(_scope(step.execution, plan, ROOT, None, changed))
+        decision = _ROOT_RESOLVER.decide(
+            _scope(step.execution, step.at_us, plan, ROOT, None, changed)
+        )
     else:
         task = task_of(step.execution, plan, parent_id)
         rendering = TaskRendering(step, plan, world, parent_id, task)
         try:
-            scope = _scope(step.execution, plan, parent_id, task, changed, rendering)
+            scope = _scope(step.execution, step.at_us, plan, parent_id, task, changed, rendering)
             decision = RESOLVERS[task.TYPE].decide(scope)
         except (InvalidExpression, TaskError) as error:
             return _fail(step, parent_id, task, str(error))
@@ -95,6 +104,9 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
         case Suspend(after_s, state):
             due_us = None if after_s is None else step.at_us + round(after_s * US)
             step.emit(e.TaskRunPaused(parent_id, due_us, state))
+        case Repeat(after_s, iteration):
+            due_us = step.at_us + round(after_s * US)
+            step.emit(e.IterationScheduled(parent_id, iteration, due_us))
         case End(state):
             return _end(step, plan, world, parent_id, state)
     return []
@@ -109,6 +121,7 @@ def task_of(execution: Execution, plan: Plan, run_id: str) -> Task:
 
 def _scope(
     execution: Execution,
+    at_us: int,
     plan: Plan,
     parent_id: str,
     task: Task | None,
@@ -143,6 +156,7 @@ def _scope(
         outputs=outputs,
         values=execution.values.get(parent_id, ()),
         changed=changed,
+        elapsed_s=0.0 if run is None else (at_us - run.started_us) / US,
         after_pause=None if run is None else run.after_pause,
         rendering=rendering,
     )
@@ -192,6 +206,8 @@ def open_flowable(step: Step, plan: Plan, world: World, run_id: str, task: Task)
     if opening.outputs is not None:
         outputs = Payload(json=msgspec.json.encode(opening.outputs).decode())
     step.emit(e.TaskRunStateChanged(run_id, State.RUNNING, outputs=outputs))
+    if opening.loops:
+        step.emit(e.IterationStarted(run_id, 1, outputs or NO_PAYLOAD))
     known = len(step.execution.values.get(run_id, ()))
     for first in range(known, len(opening.values), VALUES_PER_EVENT):
         values = opening.values[first : first + VALUES_PER_EVENT]

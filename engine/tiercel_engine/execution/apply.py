@@ -132,8 +132,11 @@ def _task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Exec
         value=event.value,
         iteration=event.iteration,
         path=path,
+        loop_id=_loop_around(x, parent),
     )
-    valued = x.valued_runs
+    valued, members = x.valued_runs, x.members
+    if run.loop_id:
+        members = members.set(run.loop_id, members[run.loop_id].set(run.id, None))
     if path:
         valued = valued.set(run.task_id, valued.get(run.task_id, Map()).set(path, run.id))
     return replace(
@@ -143,7 +146,14 @@ def _task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Exec
         blocks=_counted_in(x, run),
         runs_of_task=x.runs_of_task.set(run.task_id, run.id),
         valued_runs=valued,
+        members=members,
     )
+
+
+def _loop_around(x: Execution, parent: TaskRun | None) -> str:
+    if parent is None:
+        return ""
+    return parent.id if parent.id in x.members else parent.loop_id
 
 
 def _counted_in(x: Execution, run: TaskRun) -> Map[BlockKey, Block]:
@@ -201,7 +211,10 @@ def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Exec
     blocks = x.blocks
     for key in run.block_keys():
         block = _counted(x.block(*key), run.state, None)
-        blocks = blocks.set(key, replace(block, created=block.created - 1))
+        if block.created > 1:
+            blocks = blocks.set(key, replace(block, created=block.created - 1))
+        else:
+            blocks = blocks.delete(key)
     valued = x.valued_runs
     if run.path and valued[run.task_id].get(run.path) == run.id:
         valued = valued.set(run.task_id, valued[run.task_id].delete(run.path))
@@ -216,6 +229,30 @@ def _task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Exec
         runs_of_task=runs_of_task,
         valued_runs=valued,
         values=_dropped(x.values, run.id),
+        members=_without_member(x, run),
+    )
+
+
+def _without_member(x: Execution, run: TaskRun) -> Map[str, Map[str, None]]:
+    members: Map[str, Map[str, None]] = _dropped(x.members, run.id)
+    around = members.get(run.loop_id)
+    return members if around is None else members.set(run.loop_id, _dropped(around, run.id))
+
+
+def _iteration_scheduled(x: Execution, event: e.IterationScheduled, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    waits = replace(run, due_us=event.due_us, next_iteration=event.iteration)
+    return replace(_with_run(x, run, waits), waiting=x.waiting.set(run.id, None))
+
+
+def _iteration_started(x: Execution, event: e.IterationStarted, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    started_us = at_us if event.iteration == 1 else run.started_us
+    goes_on = replace(run, due_us=None, outputs=event.outputs, started_us=started_us)
+    return replace(
+        _with_run(x, run, goes_on),
+        waiting=_dropped(x.waiting, run.id),
+        members=x.members.set(run.id, Map()),
     )
 
 
@@ -356,6 +393,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
     e.ChildStarted: _child_started,
+    e.IterationScheduled: _iteration_scheduled,
+    e.IterationStarted: _iteration_started,
     e.RetryScheduled: _retry_scheduled,
     e.ValuesResolved: _values_resolved,
 }

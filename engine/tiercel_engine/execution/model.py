@@ -38,11 +38,13 @@ class TaskRun(msgspec.Struct, frozen=True):
         first_started_us: start of the first attempt.
         ended_us: end of the newest attempt.
         due_us: while RETRYING, when the next attempt is due; while PAUSED, when it goes on by
-            itself.
+            itself; while a loop waits, when it goes round again.
         after_pause: while PAUSED, what it becomes at `due_us`; once resumed, what it goes on as:
             RUNNING, or the state that it ends with. None: it never paused.
         child_id: the execution that its newest attempt started and waits for.
-        started_us: when it did.
+        started_us: when it did; for a loop, when it first went round.
+        loop_id: the nearest loop around it, "" for none.
+        next_iteration: while a loop waits, which time comes next.
     """
 
     id: str
@@ -64,6 +66,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     after_pause: str | None = None
     child_id: str | None = None
     started_us: int = 0
+    loop_id: str = ""
+    next_iteration: int = 0
     outputs: Payload | None = None
 
     def block_keys(self) -> tuple[BlockKey, ...]:
@@ -140,7 +144,8 @@ class Execution(msgspec.Struct, frozen=True):
         leased: task runs with a job out.
         retrying: task runs that wait for their next attempt.
         paused: task runs that wait to be resumed.
-        waiting: task runs that wait for an execution that they started.
+        waiting: task runs that wait for an execution that they started, or to go round again.
+        members: loop's task run id -> task runs of its present time, without those of inner loops.
         reply_to: the task run that waits for this execution's end.
         depth: how many executions are around it, each started by a task of the next.
         is_held: somebody paused the execution: nothing starts, even what is due.
@@ -175,6 +180,7 @@ class Execution(msgspec.Struct, frozen=True):
     retrying: Map[str, None] = Map()
     paused: Map[str, None] = Map()
     waiting: Map[str, None] = Map()
+    members: Map[str, Map[str, None]] = Map()
     unasked: Map[BlockKey, None] = Map()
     is_held: bool = False
     reply_to: ReplyTo | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution import attempts, children, create, kill, pause, restart, timers
+from tiercel_engine.execution import attempts, children, create, kill, loop, pause, restart, timers
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
@@ -28,6 +28,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     timers.RetryDue: attempts.retry_due,
     timers.StartOverdue: attempts.start_overdue,
     timers.PauseDue: pause.pause_due,
+    timers.IterationDue: loop.iteration_due,
     timers.Continue: pause.continue_flowable,
     timers.LeaseLost: attempts.lease_lost,
 }

@@ -13,6 +13,7 @@ from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
+from tiercel_engine.plugin.flowables import LoopUntil
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import RestartExecution
 from tiercel_schemas.ids import FlowKey
@@ -73,6 +74,10 @@ def _run_again(
         submit(step, plan, world, run.id, task)
         has_ended = is_terminated(step.execution.task_runs[run.id].state)
         return [(run.parent_id, run.branch)] if has_ended else []
+    if isinstance(task, LoopUntil) and run.id in step.execution.members:
+        step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))
+        step.emit(e.IterationScheduled(run.id, 1, step.at_us))
+        return []
     if any(step.execution.block(run.id, branch).created for branch in task.child_lists()):
         step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))
         return [(run.id, "")]

@@ -38,6 +38,14 @@ class PauseDue(msgspec.Struct, frozen=True):
     due_us: int
 
 
+class IterationDue(msgspec.Struct, frozen=True):
+    """A loop has waited long enough to go round again."""
+
+    execution_id: str
+    task_run_id: str
+    due_us: int
+
+
 class StartOverdue(msgspec.Struct, frozen=True):
     """No worker said in time that it started this attempt."""
 
@@ -64,7 +72,7 @@ class Continue(msgspec.Struct, frozen=True):
     task_run_id: str
 
 
-Timer = BeginScheduled | RetryDue | PauseDue | StartOverdue | Continue
+Timer = BeginScheduled | RetryDue | PauseDue | IterationDue | StartOverdue | Continue
 InternalCommand = Timer | LeaseLost
 
 
@@ -86,6 +94,8 @@ def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
         yield from _retry(x, run_id)
     for run_id in sorted(x.paused):
         yield from _pause(x, run_id)
+    for run_id in sorted(x.waiting):
+        yield from _iteration(x, run_id)
 
 
 def new_timers(
@@ -100,6 +110,8 @@ def new_timers(
                 yield from _retry(x, run_id)
             case e.TaskRunPaused(task_run_id=run_id) if run_id in x.paused:
                 yield from _pause(x, run_id)
+            case e.IterationScheduled(task_run_id=run_id) if run_id in x.waiting:
+                yield from _iteration(x, run_id)
             case e.AttemptSubmitted(task_run_id=run_id) if run_id in x.leased:
                 yield from _start(x, run_id, start_timeout_us)
 
@@ -114,6 +126,12 @@ def _pause(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
     due_us = x.task_runs[run_id].due_us
     if due_us is not None:
         yield due_us, PauseDue(x.id, run_id, due_us)
+
+
+def _iteration(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
+    due_us = x.task_runs[run_id].due_us
+    if due_us is not None:
+        yield due_us, IterationDue(x.id, run_id, due_us)
 
 
 def _start(x: Execution, run_id: str, start_timeout_us: int) -> Iterator[tuple[int, Timer]]:

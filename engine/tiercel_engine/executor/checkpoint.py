@@ -28,6 +28,7 @@ _MAPS = (
     "retrying",
     "paused",
     "waiting",
+    "members",
     "unasked",
 )
 
@@ -45,6 +46,7 @@ class SavedExecution(msgspec.Struct):
     retrying: list[str]
     paused: list[str]
     waiting: list[str]
+    members: dict[str, list[str]]
     unasked: list[BlockKey]
 
 
@@ -110,6 +112,7 @@ def _save(x: Execution) -> SavedExecution:
         retrying=list(x.retrying),
         paused=list(x.paused),
         waiting=list(x.waiting),
+        members={loop: list(runs) for loop, runs in x.members.items()},
         unasked=list(x.unasked),
     )
 
@@ -128,6 +131,7 @@ def _load(saved: SavedExecution) -> Execution:
         retrying=Map(dict.fromkeys(saved.retrying)),
         paused=Map(dict.fromkeys(saved.paused)),
         waiting=Map(dict.fromkeys(saved.waiting)),
+        members=Map({loop: Map(dict.fromkeys(runs)) for loop, runs in saved.members.items()}),
         unasked=Map(dict.fromkeys(saved.unasked)),
     )
 

@@ -97,3 +97,26 @@ def raw(payload: Payload | None) -> Raw | UnsetType:
     if payload.json is None or payload.json == "null":
         return UNSET
     return Raw(payload.json.encode())
+
+
+class _TriggerVariables(msgspec.Struct):
+    executionId: str | None = None
+
+
+class _Trigger(msgspec.Struct):
+    variables: _TriggerVariables | None = None
+
+
+_decode_trigger = msgspec.json.Decoder(_Trigger | None).decode
+
+
+def trigger_execution_id(trigger_json: str | None) -> str | None:
+    """The execution whose task or end started this one."""
+    if trigger_json is None or '"executionId"' not in trigger_json:
+        return None
+    try:
+        trigger = _decode_trigger(trigger_json)
+    except msgspec.ValidationError:
+        # A trigger's variables are free: an `executionId` of another type is not ours.
+        return None
+    return trigger.variables.executionId if trigger and trigger.variables else None

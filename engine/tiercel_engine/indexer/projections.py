@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, Raw
 
 from tiercel_engine.clock import iso
@@ -25,6 +24,7 @@ from tiercel_engine.indexer.documents import (
     StateDocument,
     TaskRunDocument,
     raw,
+    trigger_execution_id,
 )
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, RunKey, TaskRunRow
 from tiercel_schemas import events as e
@@ -161,7 +161,7 @@ def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number:
         document=document,
         tenant=event.tenant,
         kind=event.kind,
-        trigger_execution_id=_trigger_execution_id(event.trigger.json),
+        trigger_execution_id=trigger_execution_id(event.trigger.json),
         start_us=at_us,
         changed_us=at_us,
         seq=0,
@@ -169,29 +169,6 @@ def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number:
     rows.changed_executions[batch.execution_id] = None
     for label in event.labels:
         rows.labels_added[label.key, label.value, batch.execution_id] = None
-
-
-class _TriggerVariables(msgspec.Struct):
-    executionId: str | None = None
-
-
-class _Trigger(msgspec.Struct):
-    variables: _TriggerVariables | None = None
-
-
-_decode_trigger = msgspec.json.Decoder(_Trigger | None).decode
-
-
-def _trigger_execution_id(trigger_json: str | None) -> str | None:
-    """The execution whose task or end started this one."""
-    if trigger_json is None or '"executionId"' not in trigger_json:
-        return None
-    try:
-        trigger = _decode_trigger(trigger_json)
-    except msgspec.ValidationError:
-        # A trigger's variables are free: an `executionId` of another type is not ours.
-        return None
-    return trigger.variables.executionId if trigger and trigger.variables else None
 
 
 def _state_changed(
@@ -325,6 +302,18 @@ def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, n
     _enter(row, RETRYING, batch.at_us, batch.at_us)
 
 
+def _iteration_started(
+    rows: Rows, batch: e.EventBatch, event: e.IterationStarted, number: int
+) -> None:
+    _set_outputs(_task_run(rows, batch, event.task_run_id), event.outputs)
+
+
+def _iteration_scheduled(
+    rows: Rows, batch: e.EventBatch, event: e.IterationScheduled, number: int
+) -> None:
+    """Nothing to show: it runs."""
+
+
 def _values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
     """Nothing to show: every value shows in the task runs made for it."""
 
@@ -388,6 +377,8 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.AttemptStarted: _attempt_started,
     e.AttemptEnded: _attempt_ended,
     e.ChildStarted: _child_started,
+    e.IterationScheduled: _iteration_scheduled,
+    e.IterationStarted: _iteration_started,
     e.RetryScheduled: _retry_scheduled,
     e.ValuesResolved: _values_resolved,
 }

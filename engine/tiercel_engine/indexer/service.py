@@ -35,10 +35,11 @@ GROUP = "indexer"
 #: Records per SQL transaction at most.
 BATCH_RECORDS_MAX = 2_000
 
-#: How far apart transactions are under load, so that many records share one. After a smaller batch
-#: than this the next may come sooner, in proportion: at rest a record does not wait.
-BATCH_INTERVAL_S = 0.01
-BATCH_LOADED_RECORDS = 40
+#: How far apart transactions are under load, so that many records share one. After a batch of fewer
+#: records than this the next may come sooner, in proportion to its square: at rest a record does
+#: not wait.
+BATCH_INTERVAL_S = 0.03
+BATCH_LOADED_RECORDS = 20
 
 #: How long a poll waits for the first record, and how often ownership is looked at.
 POLL_TIMEOUT_S = 0.2
@@ -137,7 +138,8 @@ class Indexer:
         with INDEXER_BATCH_S.time():
             sequences = projector.index(records)
         self._written_s = time.monotonic()
-        self._interval_s = BATCH_INTERVAL_S * min(1.0, len(records) / BATCH_LOADED_RECORDS)
+        load = min(1.0, len(records) / BATCH_LOADED_RECORDS)
+        self._interval_s = BATCH_INTERVAL_S * load * load
         self._lag_us = max(0, self._clock.now_us() - records[-1].timestamp_ms * 1_000)
         if sequences:
             for listener in self._listeners:

@@ -250,3 +250,16 @@ def test_a_child_execution_is_an_attempt(rows: Rows) -> None:
         *("CREATED", "RUNNING"),
     ]
     assert [states(a.state)[-1] for a in attempts(run)] == ["FAILED", "RUNNING"]
+
+
+def test_a_loop_shows_how_often_it_went_round(rows: Rows) -> None:
+    # when
+    fold(rows, batch(5, e.IterationStarted("run", 1, Payload(json='{"iterationCount":1}'))))
+    fold(rows, batch(6, e.TaskRunCreated("inner", "poll", "run", iteration=1)))
+    fold(rows, batch(7, e.IterationScheduled("run", 2, START_US)))
+    again = e.IterationStarted("run", 2, Payload(json='{"iterationCount":2}'))
+    fold(rows, batch(8, e.TaskRunRemoved("inner"), again))
+
+    # then
+    assert rows.task_runs["one", "run"].document.outputs == msgspec.Raw(b'{"iterationCount":2}')
+    assert ("one", "inner") not in rows.task_runs

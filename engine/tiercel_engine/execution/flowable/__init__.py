@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tiercel_engine.execution.flowable.base import Resolver
 from tiercel_engine.execution.flowable.choice import If, Switch
 from tiercel_engine.execution.flowable.foreach import EachParallel, EachSequential, ForEach
+from tiercel_engine.execution.flowable.loop import LoopUntil
 from tiercel_engine.execution.flowable.parallel import Dag, Parallel
 from tiercel_engine.execution.flowable.pause import Pause
 from tiercel_engine.execution.flowable.sequential import AllowFailure, Sequential
@@ -20,6 +21,7 @@ RESOLVERS: Mapping[str, Resolver] = {
     flowables.EachSequential.TYPE: EachSequential(),
     flowables.ForEach.TYPE: ForEach(),
     flowables.If.TYPE: If(),
+    flowables.LoopUntil.TYPE: LoopUntil(),
     flowables.Parallel.TYPE: Parallel(),
     flowables.Pause.TYPE: Pause(),
     flowables.Sequential.TYPE: Sequential(),

@@ -54,7 +54,14 @@ class Suspend(msgspec.Struct, frozen=True):
     state: str = State.RUNNING
 
 
-Decision = Start | Wait | End | Suspend
+class Repeat(msgspec.Struct, frozen=True):
+    """It goes round again after some seconds: its task runs are made anew."""
+
+    after_s: float
+    iteration: int
+
+
+Decision = Start | Wait | End | Suspend | Repeat
 WAIT = Wait()
 
 
@@ -69,6 +76,7 @@ class Scope(msgspec.Struct, frozen=True):
         outputs: what `open` gave.
         values: the values that it goes through.
         changed: branch of the child that has ended last; "" when it is asked for the first time.
+        elapsed_s: since a loop first went round.
         after_pause: what it went on as after its pause; None when it has not paused.
         rendering: templates, rendered when asked with the variables of the flowable's task
             run; None for the flow itself.
@@ -82,15 +90,20 @@ class Scope(msgspec.Struct, frozen=True):
     outputs: Mapping[str, Any]
     values: tuple[str, ...]
     changed: str
+    elapsed_s: float
     after_pause: str | None
     rendering: Rendering | None
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """What a flowable begins with: outputs to record, values to go through."""
+    """What a flowable begins with: outputs to record, values to go through.
+
+    `loops`: it may go round several times, and `outputs` are those of the first.
+    """
 
     outputs: dict[str, Any] | None = None
     values: tuple[str, ...] = ()
+    loops: bool = False
 
 
 NOTHING = Opening()

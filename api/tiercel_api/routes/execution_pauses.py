@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from tiercel_api.answers import execution_response, json_response
-from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import document_at, execution_of, find_flow
 from tiercel_api.routes.executions import renderer_of
-from tiercel_engine.errors import Conflict
+from tiercel_api.services import SERVICES, encryption
+from tiercel_engine.errors import Conflict, UserError
 from tiercel_engine.flow.input_types import Input
 from tiercel_engine.flow.inputs import examine, resolve
 from tiercel_engine.flow.model import Flow
@@ -65,7 +65,7 @@ async def _resume(request: web.Request) -> JsonObject:
         outputs = await _outputs(request, flow, execution_id, form, run_id, definitions)
         command = ResumeExecution(gateway.command_id(), execution_id, outputs, run_id)
         watch = await gateway.ask(execution_id, command)
-    except (HttpError, Conflict):
+    except UserError:
         await form.discard(request)
         raise
     return await document_at(request, execution_id, watch.last_seq)
@@ -75,6 +75,7 @@ async def validate_resume(request: web.Request) -> web.Response:
     """POST /executions/{executionId}/resume/validate: what the values would give."""
     _, flow, _, definitions = await _paused(request)
     form = await read_form(request, flow, None, definitions)
+    encrypt = encryption(request.app[SERVICES])
     rows = [
         {
             "input": {"id": outcome.input.id, "type": outcome.input.type},
@@ -82,7 +83,7 @@ async def validate_resume(request: web.Request) -> web.Response:
             "enabled": outcome.enabled,
             "errors": [{"message": outcome.problem}] if outcome.problem else [],
         }
-        for outcome in examine(definitions, form.values, render=renderer_of(flow))
+        for outcome in examine(definitions, form.values, render=renderer_of(flow), encrypt=encrypt)
     ]
     return json_response({"id": flow.id, "namespace": flow.namespace, "inputs": rows})
 
@@ -123,7 +124,8 @@ async def _outputs(
     """The task run's outputs. Raises InvalidInput."""
     if not definitions:
         return Payload()
-    values = resolve(definitions, form.values, render=renderer_of(flow))
+    encrypt = encryption(request.app[SERVICES])
+    values = resolve(definitions, form.values, render=renderer_of(flow), encrypt=encrypt)
     name = f"resume-{run_id}"
     return await request.app[FILES].payload(flow, execution_id, name, {"onResume": values})
 

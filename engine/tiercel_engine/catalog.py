@@ -2,21 +2,20 @@
 
 Sources are kept as text; a flow is parsed when it is first asked for and kept among the
 `PARSED_MAX` last used. The reading side (`refresh`, `catch_up`) may be called by any thread and
-is serialised here; lookups never wait for it.
+is the table's; lookups never wait for it.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import LogUnavailable
 from tiercel_engine.eventlog.base import EventLog, Record
+from tiercel_engine.eventlog.table import CATCH_UP_TIMEOUT_S, Table
 from tiercel_engine.flow.defaults import TypeDefault
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import TypeLookup, load_flow
@@ -26,8 +25,6 @@ from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.topics import Topics
 
 PARSED_MAX = 2_000
-BATCH_RECORDS = 1_000
-CATCH_UP_TIMEOUT_S = 30.0
 
 log = structlog.get_logger(__name__)
 
@@ -46,16 +43,17 @@ class FlowCatalog:
         defaults: Sequence[TypeDefault] = (),
     ) -> None:
         """`defaults`: the server's plugin defaults, merged into every parsed flow."""
-        self._log = event_log
-        self._topic = topics.flows.name
         self._types = types
         self._clock = clock
         self._defaults = tuple(defaults)
-        self._reading = threading.Lock()
         self._writing = threading.Lock()
-        self._consumer = event_log.tail([self._topic], from_beginning=True)
-        #: Per partition: the next offset to read.
-        self._positions: dict[int, int] = {}
+        self._table = Table(
+            event_log,
+            topics.flows.name,
+            lambda value: decode_as(FlowRevision, value),
+            on_change=lambda _, revision: None if revision is None else self.add(revision),
+            on_poison=_log_unreadable,
+        )
         # Inner maps are ordered by revision, and replaced, never changed: readers need no lock.
         self._revisions: dict[FlowKey, dict[int, FlowRevision]] = {}
         self._parsed: OrderedDict[tuple[FlowKey, int], tuple[FlowRevision, Flow]] = OrderedDict()
@@ -63,17 +61,12 @@ class FlowCatalog:
         #: When the topic's end was last reached, in microseconds; 0 before the first time.
         self.caught_up_us = 0
 
-    def refresh(self) -> int:
-        """Take in what has arrived and return how many revisions were new.
+    def refresh(self) -> None:
+        """Take in what has arrived.
 
         Does not wait, neither for the log nor for another thread that is reading already.
         """
-        if not self._reading.acquire(blocking=False):
-            return 0
-        try:
-            return self._read()
-        finally:
-            self._reading.release()
+        self._table.refresh()
 
     def catch_up(self, timeout_s: float = CATCH_UP_TIMEOUT_S) -> None:
         """Take in everything that the topic holds now.
@@ -81,21 +74,14 @@ class FlowCatalog:
         Raises:
             LogUnavailable: the log did not give it within `timeout_s`.
         """
-        deadline = time.monotonic() + timeout_s
-        count = self._log.partition_count(self._topic)
-        ends = {p: self._log.end_offset(self._topic, p) for p in range(count)}
-        with self._reading:
-            behind = {p: end for p, end in ends.items() if self._positions.get(p, 0) < end}
-            for partition, end in behind.items():
-                self._read_partition(partition, end)
-                if time.monotonic() > deadline:
-                    raise LogUnavailable(
-                        f"Expected to read the flows within {timeout_s} s, but it took longer."
-                    )
+        self._table.catch_up(timeout_s)
         self.caught_up_us = self._clock.now_us()
 
     def add(self, revision: FlowRevision) -> None:
-        """Take in a revision that the caller has just written; reading it again changes nothing."""
+        """Take in a revision; one that is known already changes nothing.
+
+        Whoever writes a revision need not wait for the log to bring it back.
+        """
         if self._store(revision):
             for listener in self._listeners:
                 listener(revision)
@@ -181,44 +167,7 @@ class FlowCatalog:
 
     def close(self) -> None:
         """Let go of the log."""
-        with self._reading:
-            self._consumer.close()
-
-    def _read(self) -> int:
-        new = 0
-        while records := self._consumer.poll(BATCH_RECORDS, 0.0):
-            new += sum(self._take(record) for record in records)
-        return new
-
-    def _read_partition(self, partition: int, end: int) -> None:
-        start = self._positions.get(partition, 0)
-        for record in self._log.read(self._topic, partition, start, end):
-            self._take(record)
-        self._positions[partition] = end
-
-    def _take(self, record: Record) -> bool:
-        next_offset = record.offset + 1
-        if self._positions.get(record.partition, 0) >= next_offset:
-            return False
-        self._positions[record.partition] = next_offset
-        if record.value is None:
-            return False
-        try:
-            revision = decode_as(FlowRevision, record.value)
-        except UnreadableRecord as error:
-            log.error(
-                "flow_record_unreadable",
-                key=record.key,
-                partition=record.partition,
-                offset=record.offset,
-                reason=str(error),
-            )
-            return False
-        if not self._store(revision):
-            return False
-        for listener in self._listeners:
-            listener(revision)
-        return True
+        self._table.close()
 
     def _store(self, revision: FlowRevision) -> bool:
         """Keep it; False when it was known already."""
@@ -232,3 +181,13 @@ class FlowCatalog:
                 grown = dict(sorted(grown.items()))
             self._revisions[key] = grown
             return True
+
+
+def _log_unreadable(record: Record, error: UnreadableRecord) -> None:
+    log.error(
+        "flow_record_unreadable",
+        key=record.key,
+        partition=record.partition,
+        offset=record.offset,
+        reason=str(error),
+    )

@@ -100,6 +100,19 @@ async def find_flow(
     return await flows.parsed(entry)
 
 
+async def find_flow_of(request: web.Request, execution: JsonObject) -> Flow:
+    """The flow of an execution's document in the revision that it runs, deleted or not.
+
+    Raises:
+        NotFound: there is none.
+        InvalidFlow: what is stored does not read as a flow.
+    """
+    namespace, flow_id = execution["namespace"], execution["flowId"]
+    return await find_flow(
+        request, namespace, flow_id, execution["flowRevision"], allow_deleted=True
+    )
+
+
 async def runnable_flow(request: web.Request, namespace: str, flow_id: str) -> Flow:
     """The flow that is to be executed, in the revision that the query names.
 

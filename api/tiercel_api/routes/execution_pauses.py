@@ -13,7 +13,7 @@ from tiercel_api.answers import execution_response, json_response
 from tiercel_api.files import FILES
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.lookup import document_at, execution_of, find_flow
+from tiercel_api.lookup import document_at, execution_of, find_flow_of
 from tiercel_api.routes.executions import renderer_of
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import Conflict, UserError
@@ -101,13 +101,7 @@ async def _paused(
     run = next((run for run in runs if run["state"]["current"] == State.PAUSED), None)
     if run is None and document["state"]["current"] != State.PAUSED:
         raise Conflict("Execution is not paused, can't resume it")
-    flow = await find_flow(
-        request,
-        document["namespace"],
-        document["flowId"],
-        document["flowRevision"],
-        allow_deleted=True,
-    )
+    flow = await find_flow_of(request, document)
     task = None if run is None else flow.task(run["taskId"])
     definitions = task.on_resume if isinstance(task, Pause) else ()
     return document, flow, None if run is None else run["id"], definitions

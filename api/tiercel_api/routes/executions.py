@@ -25,6 +25,7 @@ from tiercel_api.lookup import (
     execution_at,
     execution_of,
     find_flow,
+    find_flow_of,
     runnable_flow,
     tenant_of,
 )
@@ -252,13 +253,7 @@ async def list_executions(request: web.Request) -> web.Response:
 async def get_flow_of_execution(request: web.Request) -> web.Response:
     """GET /executions/{executionId}/flow."""
     document = await execution_of(request)
-    flow = await find_flow(
-        request,
-        document["namespace"],
-        document["flowId"],
-        document["flowRevision"],
-        allow_deleted=True,
-    )
+    flow = await find_flow_of(request, document)
     return json_response(flow_for_execution(flow))
 
 

@@ -17,7 +17,7 @@ from tiercel_api.eval_lookups import EvalLookups
 from tiercel_api.eval_variables import variables_of
 from tiercel_api.evaluation import answer_of, evaluate, explained
 from tiercel_api.evaluator import EVALUATOR, Expired
-from tiercel_api.lookup import find_flow, is_fresh, tenant_of
+from tiercel_api.lookup import find_flow_of, is_fresh, tenant_of
 from tiercel_api.paging import is_set
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, Services
@@ -25,6 +25,7 @@ from tiercel_engine.clock import to_datetime
 from tiercel_engine.errors import NotFound
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_engine.sandbox.jq import JqSandbox
 
 EXPRESSION_BYTES_MAX = 256 * 1024
 #: Lines that `errorLogs()` gives.
@@ -37,13 +38,7 @@ async def evaluate_expression(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     template = await _template(request)
     document = await _execution(request)
-    flow = await find_flow(
-        request,
-        document["namespace"],
-        document["flowId"],
-        document["flowRevision"],
-        allow_deleted=True,
-    )
+    flow = await find_flow_of(request, document)
     explain = is_set(request.query, "explain")
     tenant, task_run_id = tenant_of(request), request.match_info.get("taskRunId")
 
@@ -55,6 +50,7 @@ async def evaluate_expression(request: web.Request) -> web.Response:
             rng=random.SystemRandom(),
             lookups=lookups,
             expired=expired,
+            run_jq=JqSandbox(expired),
         )
         evaluation = evaluate(template, variables, context)
         found = explained(evaluation, variables) if explain else answer_of(evaluation)

@@ -15,6 +15,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    PrivateAttr,
     ValidationInfo,
     model_validator,
 )
@@ -79,6 +80,17 @@ class Part(BaseModel):
             return data
         known = cls.known_properties()
         return {k: v for k, v in data.items() if v is not None or k not in known}
+
+
+class WrittenPart(Part):
+    """A part that keeps how it was written beside what was read from it."""
+
+    _properties: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The part as it was written (a JSON object), plugin defaults merged in. Read only."""
+        return self._properties
 
 
 def _first_choice(alias: Any) -> str | None:

@@ -21,7 +21,7 @@ from pydantic import (
     WrapValidator,
 )
 
-from tiercel_engine.flow.base import Part, TaskId, Text
+from tiercel_engine.flow.base import Part, TaskId, Text, WrittenPart
 from tiercel_engine.flow.duration import parse_duration_s
 
 #: Seconds, written as ISO 8601 text ("PT10S") or as a number of seconds.
@@ -46,7 +46,7 @@ class RetryPolicy(Part):
     behavior: Literal["RETRY_FAILED_TASK", "CREATE_NEW_EXECUTION"] = "RETRY_FAILED_TASK"
 
 
-class Task(Part):
+class Task(WrittenPart):
     """One task of a flow."""
 
     #: Today's type name, then the older names that mean the same.
@@ -72,13 +72,6 @@ class Task(Part):
     version: str | None = None
     task_cache: dict[str, Any] | None = Field(None, alias="taskCache")
     assets: Any = None
-
-    _properties: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """The task as it was written (a JSON object), plugin defaults merged in. Read only."""
-        return self._properties
 
     def child_lists(self) -> dict[str, list[Task]]:
         """The lists of tasks inside this one, by branch name. Runnable tasks have none."""

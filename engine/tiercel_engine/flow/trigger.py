@@ -15,10 +15,10 @@ from pydantic import (
     WrapValidator,
 )
 
-from tiercel_engine.flow.base import Part, TaskId, Text
+from tiercel_engine.flow.base import TaskId, Text, WrittenPart
 
 
-class Trigger(Part):
+class Trigger(WrittenPart):
     """One trigger of a flow."""
 
     TYPE: ClassVar[str] = ""
@@ -42,13 +42,6 @@ class Trigger(Part):
     assets: Any = None
     allow_concurrent: bool = Field(False, alias="allowConcurrent")
     fail_on_trigger_error: bool = Field(False, alias="failOnTriggerError")
-
-    _properties: dict[str, Any] = PrivateAttr(default_factory=dict)
-
-    @property
-    def properties(self) -> dict[str, Any]:
-        """The trigger as it was written (a JSON object), plugin defaults merged in. Read only."""
-        return self._properties
 
 
 class UnknownTrigger(Trigger):

@@ -7,10 +7,10 @@ everybody reads it: from the executions topic (or the flows topic), never by a c
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import threading
 import time
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -120,7 +120,9 @@ class Gateway:
         self._command_timeout_s = command_timeout_s
         self._appender = appender
         self._acknowledgements = _Acknowledgements()
-        self._random = random.SystemRandom()
+        # Ids need to be unique, not secret. Asking the system for each would give the interpreter
+        # away twice per request, and getting it back takes longer than the request.
+        self._random = random.Random(os.urandom(32))
         self._executions = Tail(event_log, topics.executions.name)
         self._flows = Tail(event_log, topics.flows.name, lambda key: key.rpartition("/")[0])
         self.logs = Tail(event_log, topics.logs.name)
@@ -137,7 +139,7 @@ class Gateway:
 
     def command_id(self) -> str:
         """A new, unique command id."""
-        return uuid.uuid4().hex
+        return f"{self._random.getrandbits(128):032x}"
 
     async def append(self, topic: str, key: str, record: AvroRecord) -> None:
         """Append one record; return once it is durable.

@@ -23,7 +23,9 @@ from tiercel_engine.execution.world import World
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.inputs import resolve_inputs
 from tiercel_engine.flow.model import Flow, read_labels
+from tiercel_engine.flow.values import BadValue
 from tiercel_engine.plugin.flowables import Subflow
+from tiercel_engine.storage.sealing import is_sealed
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label, Payload, ReplyTo
@@ -121,7 +123,7 @@ def _inputs(flow: Flow, given: Mapping[str, Any], world: World) -> Payload:
     def render(value: Any, inputs: Mapping[str, Any]) -> Any:
         return world.renderer.value(value, {**variables, **inputs})
 
-    payload = json_payload(resolve_inputs(flow, given, render=render))
+    payload = json_payload(resolve_inputs(flow, given, render=render, encrypt=_sealed))
     text = payload.json or ""
     if len(text) > INPUTS_BYTES_MAX:
         raise TaskError(
@@ -129,6 +131,21 @@ def _inputs(flow: Flow, given: Mapping[str, Any], world: World) -> Payload:
             f"{INPUTS_BYTES_MAX} bytes, but they take {len(text)}. Pass large values as files."
         )
     return payload
+
+
+def _sealed(text: str) -> Any:
+    """A secret that was sealed already, as it is: the executor has no key.
+
+    Raises:
+        BadValue: it is plain text.
+    """
+    try:
+        value = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        value = None
+    if not is_sealed(value):
+        raise BadValue("a subflow takes a SECRET from an input of that type only")
+    return value
 
 
 def _labels(x: Execution, task: Subflow, rendering: TaskRendering) -> tuple[Label, ...]:

@@ -79,7 +79,7 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
 def _may_be_asked(x: Execution, run_id: str) -> bool:
     """Whether a flowable decides now: it is there, runs, and does not wait to go round again."""
     run = x.task_runs.get(run_id)
-    return run is not None and not is_terminated(run.state) and run_id not in x.waiting
+    return run is not None and run.state == State.RUNNING and run_id not in x.waiting
 
 
 def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> list[Asked]:

@@ -159,6 +159,7 @@ def _offline(template: str, variables: dict[str, Any]) -> dict[str, Any]:
     from tiercel_api.evaluation import evaluate as evaluated
     from tiercel_api.evaluation import explained
     from tiercel_engine.expression.context import RenderContext
+    from tiercel_engine.sandbox.jq import JqSandbox
 
     clock = SystemClock()
     deadline_us = clock.now_us() + int(RENDER_S * 1_000_000)
@@ -166,6 +167,7 @@ def _offline(template: str, variables: dict[str, Any]) -> dict[str, Any]:
         now=lambda: to_datetime(clock.now_us()),
         rng=random.SystemRandom(),
         expired=lambda: clock.now_us() > deadline_us,
+        run_jq=JqSandbox(),
     )
     return explained(evaluated(template, variables, context), variables)
 

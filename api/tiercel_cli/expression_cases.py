@@ -23,6 +23,7 @@ from tiercel_engine.expression.moments import parse_iso
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.values import narrow
 from tiercel_engine.flow.duration import parse_duration_s
+from tiercel_engine.sandbox.jq import JqSandbox
 
 JsonObject = dict[str, Any]
 
@@ -120,6 +121,7 @@ def context_of(row: JsonObject) -> RenderContext:
     return RenderContext(
         now=lambda: to_datetime(clock.now_us()),
         rng=random.SystemRandom(),
+        run_jq=JqSandbox(),
         dialect=Dialect() if row.get("since") else DIALECT_0_21,
     )
 

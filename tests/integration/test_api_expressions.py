@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.api_harness import ApiServer, api_server, flow_source
@@ -65,6 +66,22 @@ def test_the_new_paths_see_the_execution_or_the_task_run(
 
     assert whole.json() == {"result": "Ada, welcome"}
     assert part.json() == {"result": "tests.Say"}
+
+
+def test_a_long_jq_program_is_stopped_and_holds_no_other_request(
+    api: ApiServer, ended: tuple[str, str]
+) -> None:
+    path = f"/executions/{ended[0]}/actions/eval"
+
+    with ThreadPoolExecutor(1) as beside:
+        endless = "{{ [1] | jq('last(range(1000000000000))') }}"
+        long = beside.submit(api.post, path, data=endless, headers=TEXT)
+        short = api.post(path, data="{{ [1] | jq('last(range(10))') }}", headers=TEXT)
+        was_free = not long.done()
+
+    assert was_free
+    assert short.json() == {"result": "[9]"}
+    assert "time to render this expression is over" in long.result().json()["error"]
 
 
 def test_an_expression_that_fails_is_an_answer(api: ApiServer, ended: tuple[str, str]) -> None:

@@ -22,6 +22,7 @@ from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.plugin.base import RunnableTask, TaskResult
 from tiercel_engine.plugin.registry import PluginRegistry
+from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
@@ -90,6 +91,7 @@ class Runner:
                 rng=self._rng,
                 lookups=WorkerLookups(self._storage, logger.mask),
                 expired=attempt.is_cancelled,
+                run_jq=JqSandbox(attempt.is_cancelled),
             )
         )
         context = AttemptContext(

@@ -6,7 +6,6 @@ elsewhere what needs I/O. The answer errs on the side of too much, never of too 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
@@ -15,6 +14,7 @@ from typing import Any
 from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.expression import nodes
 from tiercel_engine.expression.faults import Fault
+from tiercel_engine.expression.jq_cost import cost_of
 from tiercel_engine.expression.limits import CACHED_TEMPLATES_MAX, VALUE_DEPTH_MAX
 from tiercel_engine.expression.regex import is_quick
 from tiercel_engine.expression.render import syntax_error
@@ -26,14 +26,9 @@ from tiercel_engine.expression.values import is_sequence
 #: The names and keys that lead from the root to what is read; all below the last one is read too.
 Path = tuple[str, ...]
 
-#: jq words that can make a small program run long.
-_LONG_JQ = re.compile(
-    r"\b(?:def|repeat|while|until|range|recurse|limit|combinations|infinite|foreach|walk|test|"
-    r"match|capture|scan|split|splits|sub|gsub)\b|\*|\.\.|\[\s*\d{5,}"
-)
 #: Filters that take a program or a pattern -> whether a given one ends soon.
 _QUICK: dict[str, Callable[[str], bool]] = {
-    "jq": lambda program: _LONG_JQ.search(program) is None,
+    "jq": lambda program: cost_of(program) is not None,
     "split": is_quick,
     "regexMatch": is_quick,
     "regexReplace": is_quick,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from tiercel_engine.expression.lookups import Lookups
 
@@ -49,6 +49,8 @@ class RenderContext:
         lookups: the way to files, secrets, key-values; None where reading is not allowed.
         dialect: version differences.
         expired: whether the time for this render is over; asked in every loop.
+        run_jq: runs a jq program over a JSON text where it can be stopped, and gives its results;
+            raises UserError. Without it only programs that end soon are run.
     """
 
     now: Callable[[], datetime] | None = None
@@ -58,3 +60,4 @@ class RenderContext:
     lookups: Lookups | None = None
     dialect: Dialect = field(default_factory=Dialect)
     expired: Callable[[], bool] | None = None
+    run_jq: Callable[[str, str], list[Any]] | None = None

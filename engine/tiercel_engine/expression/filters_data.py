@@ -9,11 +9,13 @@ from typing import Any
 import jq as libjq
 import msgspec
 
+from tiercel_engine.errors import UserError
 from tiercel_engine.expression.arguments import as_text, text
 from tiercel_engine.expression.faults import Fault, LimitFault
 from tiercel_engine.expression.frame import Frame
 from tiercel_engine.expression.ion import ion_text
-from tiercel_engine.expression.limits import JQ_RESULTS_MAX
+from tiercel_engine.expression.jq_cost import cost_of
+from tiercel_engine.expression.limits import JQ_PROCESS_STEPS, JQ_RESULTS_MAX
 from tiercel_engine.expression.table import filter_, parameter
 from tiercel_engine.expression.text import json_text, output_text
 from tiercel_engine.expression.values import class_name, narrow, shortest_float32
@@ -54,16 +56,31 @@ def jq(frame: Frame, value: Any, expression: Any) -> Any:
     source = as_text(value) if isinstance(value, str) else json_text(value)
     clock = frame.context.now
     seconds = 0.0 if clock is None else (clock() - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
-    results: list[Any] = []
+    program = (_JQ_PRELUDE % seconds) + program_text
     try:
-        program = libjq.compile((_JQ_PRELUDE % seconds) + program_text)
-        for result in program.input_text(source):
-            frame.budget.spend()
-            if len(results) >= JQ_RESULTS_MAX:
-                raise LimitFault(f"Expected at most {JQ_RESULTS_MAX} results of a jq program")
-            results.append(_read(result))
-    except (ValueError, StopIteration) as e:
+        results = _results_of(frame, program, program_text, source)
+    except (ValueError, StopIteration, UserError) as e:
         raise Fault(f"{failed}: {e}") from e
+    return [_read(result) for result in results]
+
+
+def _results_of(frame: Frame, program: str, program_text: str, source: str) -> list[Any]:
+    """Run a program here when it ends soon, else where it can be stopped."""
+    cost = cost_of(program_text)
+    if cost is None or not cost.allows(len(source)):
+        if frame.context.run_jq is None:
+            raise LimitFault(
+                "Expected a jq program that surely ends soon, but this one may run long: "
+                "compute it in a task and use its output"
+            )
+        frame.budget.spend(JQ_PROCESS_STEPS)
+        return frame.context.run_jq(program, source)
+    results: list[Any] = []
+    for result in libjq.compile(program).input_text(source):
+        frame.budget.spend()
+        if len(results) >= JQ_RESULTS_MAX:
+            raise LimitFault(f"Expected at most {JQ_RESULTS_MAX} results of a jq program")
+        results.append(result)
     return results
 
 

@@ -30,3 +30,5 @@ PATTERN_CHARS_MAX = 1_000
 REGEX_TEXT_CHARS_MAX = 1_000_000
 #: Results taken from one jq program.
 JQ_RESULTS_MAX = 100_000
+#: Steps of a render that a jq program counts which runs in a process of its own.
+JQ_PROCESS_STEPS = 10_000

@@ -1,0 +1,1 @@
+"""Child processes for what cannot be stopped inside this one."""

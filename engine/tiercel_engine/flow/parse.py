@@ -64,8 +64,7 @@ def load_flow(
         InvalidFlow: with one violation per thing that is wrong.
     """
     document = read(source)
-    data = document.data
-    if not isinstance(data, dict):
+    if not isinstance(data := document.data, dict):
         raise failure_at("Expected a flow, but it was no map of properties", 1, 1)
     context = _Context(types, (*defaults, *_own_defaults(data)), lenient)
     written = {**data, "tenantId": tenant, "revision": revision, "deleted": deleted}

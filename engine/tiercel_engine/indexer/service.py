@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import (
@@ -225,9 +225,7 @@ def rebuild(
         topics.metrics.name,
     )
     count = 0
-    with ExitStack() as stack:
-        letters = event_log.appender()
-        stack.callback(letters.close)
+    with closing(event_log.appender()) as letters:
         projector = Projector(topics, store, letters)
         projector.open(lanes)
         for topic, partition in lanes:

@@ -39,21 +39,14 @@ def configure_logging(
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    renderers: list[Processor] = (
-        [
-            structlog.dev.ConsoleRenderer(
-                colors=stream.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
-        ]
-        if console
-        # Tracebacks without local variables: those may hold inputs and secrets.
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *(_console(stream.isatty()) if console else _json()),
+            ],
         )
     )
     root = logging.getLogger()
@@ -61,6 +54,16 @@ def configure_logging(
     root.setLevel(threshold)
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+
+
+def _console(colors: bool) -> list[Processor]:
+    # Tracebacks without local variables: those may hold inputs and secrets.
+    plain = structlog.dev.plain_traceback
+    return [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+
+
+def _json() -> list[Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 def get_logger(**facts: Any) -> FilteringBoundLogger:

@@ -1,4 +1,4 @@
-"""Every Prometheus metric, as one table. `GET /metrics` of the API shows them.
+"""Every Prometheus metric, as one table. `GET /prometheus` of the API shows them.
 
 Names end in their unit; counters end in `_total`. Labels have few values: never an id.
 """

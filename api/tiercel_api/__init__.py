@@ -1,1 +1,1 @@
-"""tiercel_api: see docs/architecture.md."""
+"""The HTTP API: sends commands, waits for what came of them, reads the read model."""

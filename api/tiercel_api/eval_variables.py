@@ -1,4 +1,4 @@
-"""The variables of an expression, built from an execution's document (expressions.md §7).
+"""The variables of an expression, built from an execution's document.
 
 The same names that a task of the execution sees while it runs. Pure: what lies behind a claim
 check is fetched by a function that comes in, when an expression asks for it and not before.

@@ -1,1 +1,1 @@
-"""tiercel_cli: see docs/architecture.md."""
+"""The command line, a client of the HTTP API; and in `server` the composition root."""

@@ -1,1 +1,4 @@
-"""tiercel_engine: see docs/architecture.md."""
+"""The engine: everything between the log and the doors.
+
+The floors, and who may import whom, are drawn in engine/README.md.
+"""

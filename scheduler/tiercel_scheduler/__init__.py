@@ -1,1 +1,1 @@
-"""tiercel_scheduler: see docs/architecture.md."""
+"""Schedules and polling triggers will live here. Empty so far: nothing starts by time yet."""

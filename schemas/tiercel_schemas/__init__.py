@@ -1,1 +1,1 @@
-"""tiercel_schemas: see docs/architecture.md."""
+"""What travels in topics: records, their codec, ids, states, and the street map of topics."""

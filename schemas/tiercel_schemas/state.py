@@ -45,7 +45,7 @@ TERMINATED = frozenset(
     }
 )
 
-#: Worst last; what a block of task runs ends with is its worst member (features.md, Final state).
+#: Worst last; what a block of task runs ends with is its worst member.
 SEVERITY = {
     State.SUCCESS: 0,
     State.SKIPPED: 0,

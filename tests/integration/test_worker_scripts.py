@@ -1,3 +1,5 @@
+"""Script tasks on a real worker: real processes, files and printed lines."""
+
 from __future__ import annotations
 
 import time

@@ -1,1 +1,1 @@
-"""tiercel_worker: see docs/architecture.md."""
+"""The worker: takes jobs from the log, runs attempts, says how they ended. It keeps nothing."""

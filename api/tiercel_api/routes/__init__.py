@@ -1,1 +1,1 @@
-"""routes: see docs/architecture.md."""
+"""The handlers, one module per noun. Each lists its routes in `ROUTES`; `app` serves them."""

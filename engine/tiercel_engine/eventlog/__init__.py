@@ -1,1 +1,1 @@
-"""eventlog: see docs/architecture.md."""
+"""The event log: its port (`base`), adapters for Kafka, SQLite and memory, and tables over it."""

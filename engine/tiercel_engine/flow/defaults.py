@@ -1,4 +1,4 @@
-"""Plugin defaults: properties that every task or trigger of a type gets (features.md §1).
+"""Plugin defaults: properties that every task or trigger of a type gets.
 
 The order is server, then flow: later ones win. The task's own properties win over those, and
 forced defaults win over the task. Maps are merged deeply, anything else is replaced.

@@ -1,4 +1,4 @@
-"""The types of a flow's inputs: their properties, and which values they accept (features.md §1)."""
+"""The types of a flow's inputs: their properties, and which values they accept."""
 
 from __future__ import annotations
 

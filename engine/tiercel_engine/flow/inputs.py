@@ -1,4 +1,4 @@
-"""Given values to the inputs of an execution (features.md §1, "Inputs").
+"""Given values to the inputs of an execution.
 
 Used by everything that starts executions: the API, triggers, subflows; and for what somebody
 gives when a paused execution is resumed. Inputs are taken in the order of their dependencies,

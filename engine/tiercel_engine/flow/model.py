@@ -1,4 +1,4 @@
-"""A flow's definition, as its author wrote it (features.md §1)."""
+"""A flow's definition, as its author wrote it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,5 @@
 """The fields every task has, as a flow's author writes them.
 
-Facts about the fields: features.md §1 of the peer's behaviour (retry, timeout, allowFailure, ...).
 A task type adds its own properties in a subclass (see `tiercel_engine.plugin.base`); one that has
 tasks inside declares them as `list[AnyTask]`.
 """
@@ -29,7 +28,7 @@ DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
 
 
 class RetryPolicy(Part):
-    """When and how often a failed task run is tried again (features.md §1, Retry)."""
+    """When and how often a failed task run is tried again."""
 
     PEER_NAME: ClassVar[str] = "io.kestra.core.models.tasks.retrys.AbstractRetry"
 

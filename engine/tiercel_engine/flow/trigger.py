@@ -1,4 +1,4 @@
-"""The fields every trigger has (features.md §4)."""
+"""The fields every trigger has."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Rules that concern several parts of a flow, and notes on what is valid but old or doubtful.
-
-Facts: features.md §1 ("Flow validation"), dialect2.md §1.1 and §4.
-"""
+"""Rules that concern several parts of a flow, and notes on what is valid but old or doubtful."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from tiercel_engine.flow.task import Task
 
 #: System labels that an author may set.
 _OWN_SYSTEM_LABELS = ("system.readOnly",)
-#: Ids that name routes of the API; refused in dialect 2.0 (dialect2.md §1.1).
+#: Ids that name routes of the API; refused in dialect 2.0.
 RESERVED_IDS = frozenset(
     {
         "pause",

@@ -1,1 +1,1 @@
-"""plugin: see docs/architecture.md."""
+"""What task and trigger types are, which there are, and the properties of those of the core."""

@@ -1,4 +1,4 @@
-"""The known condition types (features.md §5). Conditions themselves stay plain JSON objects."""
+"""The known condition types. Conditions themselves stay plain JSON objects."""
 
 from __future__ import annotations
 

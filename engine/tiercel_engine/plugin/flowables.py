@@ -1,4 +1,4 @@
-"""The properties of every flowable task (features.md §2, dialect2.md §2).
+"""The properties of every flowable task.
 
 Only what an author writes and which tasks lie inside; how they run is `execution.flowable`'s.
 """
@@ -192,7 +192,7 @@ class Loop(TaskBlock):
 
 
 class CheckFrequency(Part):
-    """How often a loop may go round. What is None depends on the dialect (dialect2.md §4)."""
+    """How often a loop may go round. What is None depends on the dialect."""
 
     PEER_NAME: ClassVar[str] = _NEW + "LoopUntil$CheckFrequency"
 

@@ -1,4 +1,4 @@
-"""The properties of the core triggers (features.md §4 and §5, dialect2.md §1.3).
+"""The properties of the core triggers.
 
 Only what an author writes; evaluating them is the scheduler's, the API's and the executor's.
 """

@@ -1,1 +1,1 @@
-"""repository: see docs/architecture.md."""
+"""The read model on SQL: what the indexer writes and the API reads. It can be rebuilt."""

@@ -1,1 +1,1 @@
-"""storage: see docs/architecture.md."""
+"""Internal storage: files, their addresses, claim checks; and what keeps secrets unread."""

@@ -1,8 +1,8 @@
 """kestra:/// addresses: how they are built, read, and who may read what lies there.
 
-Follows features.md, "Outputs storage". An address is `kestra:///` and a path of percent-encoded
-segments; the same path, without its leading slash, is the object's key in internal storage, so
-whatever a file is called its key is plain ASCII without any `..`.
+An address is `kestra:///` and a path of percent-encoded segments; the same path, without its
+leading slash, is the object's key in internal storage, so whatever a file is called its key is
+plain ASCII without any `..`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""telemetry: see docs/architecture.md."""
+"""How the server tells of itself: its own log, and its metrics."""

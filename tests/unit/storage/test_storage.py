@@ -1,3 +1,5 @@
+"""Addresses, files and claim checks on a local folder."""
+
 from __future__ import annotations
 
 import os

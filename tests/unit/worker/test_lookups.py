@@ -1,3 +1,5 @@
+"""What templates on a worker may read, and what they are refused."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""Jobs that a worker takes: what it says of each."""
+
 from __future__ import annotations
 
 import pytest

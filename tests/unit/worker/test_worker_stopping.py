@@ -1,3 +1,5 @@
+"""Kills, timeouts, superseded attempts and draining."""
+
 from __future__ import annotations
 
 import time

@@ -1,1 +1,1 @@
-"""task_runner: see docs/architecture.md."""
+"""Where the commands of script tasks run: local processes, their files, what they print."""

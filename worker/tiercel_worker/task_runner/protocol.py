@@ -1,6 +1,6 @@
 """What a command prints: log lines, and `::{…}::` lines with outputs, metrics and logs in JSON.
 
-The line protocol is the one that the peer's client libraries write (features.md §3).
+The line protocol is the one that the peer's client libraries write.
 """
 
 from __future__ import annotations

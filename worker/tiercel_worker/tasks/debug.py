@@ -1,4 +1,4 @@
-"""Tasks for trying things out (features.md §3)."""
+"""Tasks for trying things out."""
 
 from __future__ import annotations
 

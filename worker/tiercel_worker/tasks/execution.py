@@ -1,4 +1,4 @@
-"""Tasks about the execution that they run in (features.md §3)."""
+"""Tasks about the execution that they run in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 
-#: Rendered conditions that mean no (expressions.md §2, truthiness).
+#: Rendered conditions that mean no.
 FALSE_TEXTS = frozenset({"", "0", "-0", "false"})
 
 

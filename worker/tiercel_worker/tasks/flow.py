@@ -1,4 +1,4 @@
-"""Tasks about the course of a flow that a worker runs (features.md §2)."""
+"""Tasks about the course of a flow that a worker runs."""
 
 from __future__ import annotations
 

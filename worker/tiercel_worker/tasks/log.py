@@ -1,4 +1,4 @@
-"""Tasks that write the log (features.md §3)."""
+"""Tasks that write the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that give values to later tasks (features.md §3)."""
+"""Tasks that give values to later tasks."""
 
 from __future__ import annotations
 

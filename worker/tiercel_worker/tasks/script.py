@@ -1,4 +1,4 @@
-"""Tasks that run commands and scripts (features.md §3, dialect2.md §1.2).
+"""Tasks that run commands and scripts.
 
 Commands run as processes of the worker, with its rights: only trusted flows belong on a worker.
 """

@@ -20,6 +20,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -44,6 +45,13 @@ ROUND_RECORDS_MAX = 5_000
 
 #: How long the tombstone of a compacted topic stays readable, in milliseconds, as Kafka has it.
 TOMBSTONE_RETAINED_MS = DAY_MS
+
+#: How many rows one statement inserts, largest first: few enough texts to stay prepared.
+ROWS_PER_INSERT = (64, 16, 4, 1)
+INSERTS = tuple(
+    (size, f"INSERT INTO records VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)}")
+    for size in ROWS_PER_INSERT
+)
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS topics (
@@ -207,6 +215,7 @@ class SqliteStorage:
         group: str,
         offsets: Mapping[TopicPartition, int],
     ) -> None:
+        kept: list[tuple[object, ...]] = []
         with self._transaction():
             for batch in batches:
                 base = self._bases[TopicPartition(batch[0].topic, batch[0].partition)]
@@ -216,9 +225,8 @@ class SqliteStorage:
                         [(*row, base >> OFFSET_BITS) for row in _rows(base, batch)],
                     )
                 else:
-                    self._writer.executemany(
-                        "INSERT INTO records VALUES (?, ?, ?, ?, ?)", _rows(base, batch)
-                    )
+                    kept += _rows(base, batch)
+            self._insert(kept)
             if offsets:
                 self._writer.executemany(
                     "INSERT OR REPLACE INTO group_offsets VALUES (?, ?, ?)",
@@ -227,6 +235,14 @@ class SqliteStorage:
                         for at, offset in offsets.items()
                     ],
                 )
+
+    def _insert(self, rows: Sequence[tuple[object, ...]]) -> None:
+        """Many rows by few statements: each gives other threads the interpreter while it runs."""
+        at = 0
+        for size, text in INSERTS:
+            while len(rows) - at >= size:
+                self._writer.execute(text, list(chain.from_iterable(rows[at : at + size])))
+                at += size
 
     def read(self, at: TopicPartition, start: int, end: int, limit: int) -> list[Record]:
         base = self._bases[at]

@@ -112,6 +112,7 @@ class LocalConsumer:
     def notify(self) -> None:
         """Something was appended or has changed. Called with the tail lock held."""
         if self._waiting:
+            self._waiting = False
             self._ready.notify()
 
     def group_changed(self) -> None:

@@ -219,10 +219,10 @@ class _Statements:
         if self._is_postgresql:
             return self._insert_recordset(table, text)
         row = sa.func.json_each(text).table_valued(sa.column("value", sa.Text())).alias("row")
-        values = [
-            sa.func.json_extract(row.c.value, sa.literal_column(f"'$.{c.name}'"))  # type: ignore[var-annotated]
-            for c in table.columns
+        paths: list[sa.ColumnElement[str]] = [
+            sa.literal_column(f"'$.{c.name}'") for c in table.columns
         ]
+        values = [sa.func.json_extract(row.c.value, path) for path in paths]
         # Without a WHERE, SQLite takes ON CONFLICT for the condition of a join.
         source = sa.select(*values).select_from(row).where(sa.true())
         return sqlite.insert(table).from_select([c.name for c in table.columns], source)

@@ -13,7 +13,7 @@ from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.process import process
 from tiercel_engine.execution.step import Step
-from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import load_flow
 from tiercel_engine.plugin import flowables
@@ -54,7 +54,7 @@ class StillWorld:
 
     def __init__(self, clock: FakeClock, flows: Iterable[Flow] = ()) -> None:
         self.clock = clock
-        self.renderer = Renderer()
+        self.renderer = QuickRenderer()
         self.rng = random.Random(1)
         self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
         self.ids = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 
@@ -16,7 +16,7 @@ from tiercel_schemas.ids import FlowKey
 class World(Protocol):
     """The executor implements it; tests use a still clock and a seeded chance."""
 
-    renderer: Renderer
+    renderer: QuickRenderer
 
     def now_us(self) -> int: ...
 

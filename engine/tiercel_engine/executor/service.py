@@ -33,7 +33,7 @@ from tiercel_engine.executor.recovery import Recovery
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
-from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
@@ -70,7 +70,7 @@ class Executor:
         self._clock = clock
         self._instance = instance
         self._settings = settings or ExecutorSettings()
-        self._world = ExecutorWorld(catalog, clock, rng, Renderer())
+        self._world = ExecutorWorld(catalog, clock, rng, QuickRenderer())
         self._partitions: dict[int, Partition] = {}
         self._stopping = threading.Event()
         self._dispatcher = Dispatcher(

@@ -11,7 +11,7 @@ from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, make_id
 
@@ -24,7 +24,9 @@ PLANS_MAX = 2_000
 class ExecutorWorld:
     """Time, chance, flows and rendering for one executor."""
 
-    def __init__(self, catalog: FlowCatalog, clock: Clock, rng: Random, renderer: Renderer) -> None:
+    def __init__(
+        self, catalog: FlowCatalog, clock: Clock, rng: Random, renderer: QuickRenderer
+    ) -> None:
         self.renderer = renderer
         self._catalog = catalog
         self._clock = clock

@@ -47,19 +47,24 @@ class References:
     Attributes:
         paths: what they read of the variables; a path stands for all below it.
         dynamic: they may read any variable, `paths` is not the whole of it.
-        needs_io: they read the world, or may run long; not to be rendered where blocking is ruin.
+        blocking: names of functions and filters by which they read the world, or may run long.
     """
 
     paths: frozenset[Path] = frozenset()
     dynamic: bool = False
-    needs_io: bool = False
+    blocking: frozenset[str] = frozenset()
 
     def __or__(self, other: References) -> References:
         return References(
             self.paths | other.paths,
             self.dynamic or other.dynamic,
-            self.needs_io or other.needs_io,
+            self.blocking | other.blocking,
         )
+
+    @property
+    def needs_io(self) -> bool:
+        """Whether they must not be rendered where blocking is ruin."""
+        return bool(self.blocking)
 
     @property
     def roots(self) -> frozenset[str]:
@@ -84,7 +89,7 @@ def analyse(value: Any) -> References:
     return References(
         frozenset().union(*(each.paths for each in found)),
         any(each.dynamic for each in found),
-        any(each.needs_io for each in found),
+        frozenset().union(*(each.blocking for each in found)),
     )
 
 
@@ -113,7 +118,7 @@ def _of_template(source: str) -> References:
         return NOTHING
     except RecursionError:
         return References(dynamic=True)
-    return References(frozenset(visitor.paths), visitor.dynamic, visitor.needs_io)
+    return References(frozenset(visitor.paths), visitor.dynamic, frozenset(visitor.blocking))
 
 
 def check(template: str) -> None:
@@ -138,7 +143,7 @@ class _Visitor:
     def __init__(self) -> None:
         self.paths: set[Path] = set()
         self.dynamic = False
-        self.needs_io = False
+        self.blocking: set[str] = set()
 
     def statements(self, body: tuple[nodes.Node, ...], local: frozenset[str]) -> None:
         for node in body:
@@ -166,7 +171,7 @@ class _Visitor:
                 inner.visit(default, frozenset())
         inner.statements(node.body, frozenset())
         self.dynamic = self.dynamic or inner.dynamic
-        self.needs_io = self.needs_io or inner.needs_io
+        self.blocking |= inner.blocking
         self.paths |= {path for path in inner.paths if path[0] in _READ_BY_FUNCTIONS}
 
     def _registered(self, node: nodes.Node) -> None:
@@ -187,7 +192,8 @@ class _Visitor:
         if row is None:
             return
         self.dynamic = self.dynamic or row.dynamic
-        self.needs_io = self.needs_io or row.needs_io
+        if row.needs_io:
+            self.blocking.add(node.name)
         self.paths |= {(name,) for name in row.reads}
 
     def _programs(self, name: str, args: nodes.Arguments) -> None:
@@ -199,7 +205,8 @@ class _Visitor:
             quick = isinstance(known, str) and _QUICK[name](known)
         else:
             quick = name != "replace" or len(given) < 2
-        self.needs_io = self.needs_io or not quick
+        if not quick:
+            self.blocking.add(name)
 
     def _chain(self, node: nodes.Node, local: frozenset[str]) -> None:
         """`a.b['c'][d].e`: the path up to the first computed key, and what the keys read."""

@@ -23,7 +23,7 @@ up: $(VENV)/.installed ## A server on http://127.0.0.1:8080 until Ctrl-C; data i
 test: $(VENV)/.installed-dev ## Every test, with a real broker and a real PostgreSQL
 	$(TOOL) pytest -q
 
-conformance: $(VENV)/.installed-dev ## Cases of the peer: CASES=flows.jsonl FLOWS=folder
+conformance: $(VENV)/.installed-dev ## Cases recorded on Kestra: CASES=flows.jsonl FLOWS=folder
 	@test -n "$(CASES)$(RESULTS)" -a -n "$(FLOWS)" || \
 	  { echo "Expected CASES=<file> FLOWS=<folder>, or RESULTS=<file> FLOWS=<folder>"; exit 2; }
 	$(if $(CASES),$(TOOL) tests.conformance.run_flows "$(CASES)" "$(FLOWS)" \

@@ -54,7 +54,7 @@ class LazyMap(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self._data)
 
-    def _resolved(self, value: dict[str, Any]) -> Any:
+    def _resolved(self, value: Any) -> Any:
         if CLAIM in value and value.keys() <= {CLAIM, MEMBER}:
             member = value.get(MEMBER)
             value = redeem(msgspec.convert(value[CLAIM], ClaimCheck), self._storage)

@@ -14,11 +14,15 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
+import msgspec
+
 from tiercel_engine.eventlog.base import NewRecord
 from tiercel_schemas.codec import AvroRecord, encode
 from tiercel_schemas.commands import EndAttempt, StartAttempt
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
+from tiercel_schemas.logs import LogEntry, MetricEntry
+from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
 from tiercel_worker.sender import Outgoing, Sender
 
@@ -72,7 +76,9 @@ class Attempt:
 
     def say(self, topic: str, record: AvroRecord) -> None:
         """Put a record behind those that wait; nothing once the attempt has ended."""
-        new = Outgoing(self._record(topic, record))
+        new = Outgoing(
+            self._record(topic, record), instead=lambda reason: self._lost(record, reason)
+        )
         with self._lock:
             if self._closed:
                 return
@@ -108,7 +114,9 @@ class Attempt:
             durable = None if self._is_announced else self._answered
             self._is_announced = True
             record = self._record(self.topics.commands.name, end)
-            self._buffer.append(Outgoing(record, durable))
+            self._buffer.append(
+                Outgoing(record, durable, instead=lambda reason: self._failed(end, reason))
+            )
             self._send_buffer()
         return True
 
@@ -149,6 +157,30 @@ class Attempt:
 
     def _record(self, topic: str, record: AvroRecord) -> NewRecord:
         return NewRecord(topic, self.job.execution_id, encode(record))
+
+    def _lost(self, record: AvroRecord, reason: str) -> NewRecord:
+        """A line in the place of one, or of a metric, that is too large for the log."""
+        kind = "log line" if isinstance(record, LogEntry) else "metric"
+        at_us = record.at_us if isinstance(record, LogEntry | MetricEntry) else self.started_us
+        job = self.job
+        line = LogEntry(
+            namespace=job.namespace,
+            flow_id=job.flow_id,
+            at_us=at_us,
+            level="WARN",
+            message=f"A {kind} was too large for the log and is lost: {reason}",
+            execution_id=job.execution_id,
+            task_run_id=job.task_run_id,
+            task_id=job.task_id,
+            attempt=job.attempt,
+        )
+        return self._record(self.topics.logs.name, line)
+
+    def _failed(self, end: EndAttempt, reason: str) -> NewRecord:
+        """The end in the place of one that is too large for the log."""
+        error = f"The result of the task was too large for the log: {reason}"
+        smaller = msgspec.structs.replace(end, state=State.FAILED.value, outputs=None, error=error)
+        return self._record(self.topics.commands.name, smaller)
 
     # ---- stopping
 

@@ -140,11 +140,8 @@ class Projector:
     def _load(self, batches: Sequence[EventBatch]) -> None:
         """Read the rows that these batches change and that are not in the cache."""
         rows = self._rows
-        first: dict[str, int] = {}
-        for batch in batches:
-            first.setdefault(batch.execution_id, batch.first_seq)
-        # An execution whose first event is only coming has no row to be read.
-        missing = [one for one, seq in first.items() if seq > 1 and one not in rows.executions]
+        ids = {batch.execution_id: None for batch in batches}
+        missing = [one for one in ids if one not in rows.executions]
         if missing:
             for one, row in self._store.load_executions(missing).items():
                 rows.executions[one] = _execution_row(row)

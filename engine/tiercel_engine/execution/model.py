@@ -109,7 +109,7 @@ class Block(msgspec.Struct, frozen=True):
         return bool(self.failed or self.killed or self.cancelled)
 
     def worst(self) -> str:
-        """What the list ends with: its worst member (features.md, Final state)."""
+        """What the list ends with: its worst member."""
         if self.killed:
             return State.KILLED
         if self.cancelled:

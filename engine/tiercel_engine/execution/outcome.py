@@ -15,7 +15,7 @@ from tiercel_schemas.state import State
 
 
 def allowed(task: Task, state: str) -> str:
-    """The final state after `allowFailure` and `allowWarning` (features.md, Final state)."""
+    """The final state after `allowFailure` and `allowWarning`, as in Kestra."""
     if state == State.FAILED and task.allow_failure:
         state = State.WARNING
     if state == State.WARNING and task.allow_warning:
@@ -50,7 +50,7 @@ def _judge(
         if due_us is not None:
             return due_us, State.FAILED
     state = end.state
-    # "warningOnRetry" counts only from the second failed attempt on (features.md).
+    # "warningOnRetry" counts only from the second failed attempt on, as in Kestra.
     if (
         state == State.SUCCESS
         and policy is not None

@@ -1,7 +1,7 @@
 """PauseExecution, ResumeExecution, and the end of a pause by time.
 
 An execution is PAUSED when nothing of it would go on by itself, or when somebody held it: then
-what runs may end, and nothing starts, even what is due. Facts: features.md §1, Pause / Resume.
+what runs may end, and nothing starts, even what is due. Follows Kestra's pause and resume.
 """
 
 from __future__ import annotations

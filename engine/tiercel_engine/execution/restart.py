@@ -1,6 +1,6 @@
 """Restart: a finished execution runs again from its failed tasks, under the same id.
 
-Facts: features.md §1, Restart. Unlike the peer since 2.0, a killed execution can restart, too.
+Follows Kestra's restart. Unlike there since 2.0, a killed execution can restart, too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether and when a failed task run is tried again. Facts: features.md §1, Retry."""
+"""Whether and when a failed task run is tried again. As in Kestra."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subflow: an attempt that is an execution of another flow. Facts: features.md §2, Subflow.
+"""Subflow: an attempt that is an execution of another flow. Follows Kestra's.
 
 The child's id derives from the task run and the attempt, so a repeated start is a no-op; its end
 is one command back (`Step.emit` sends it). A retry, and a restart of the parent, start a new

@@ -1,7 +1,7 @@
 """Which state may follow which: the whole life of executions and task runs, as data.
 
 `apply` refuses what is not in these tables (a broken invariant), so `process` cannot leave them;
-docs/states.md draws them. Facts: features.md §1, Execution transitions and Task run transitions.
+docs/states.md draws them. They follow Kestra's.
 """
 
 from __future__ import annotations

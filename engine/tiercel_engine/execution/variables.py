@@ -1,4 +1,4 @@
-"""What a template may see, cut to what it refers to (expressions.md §7).
+"""What a template may see, cut to what it refers to.
 
 A job carries only this, so its size does not grow with the execution. Values are spliced in as
 JSON text; nothing is parsed on the way.

@@ -150,7 +150,7 @@ def in_order(scope: Scope, branch: str) -> Decision:
 def with_handlers(scope: Scope, main: Decision) -> Decision:
     """What follows the main list: `errors` when it failed, then `finally`, then the end.
 
-    Neither list changes the result (features.md §1, errors branch and finally).
+    Neither list changes the result (as in Kestra).
     """
     if not isinstance(main, End):
         return main

@@ -33,7 +33,7 @@ CHUNK = 500
 
 
 def resolve_values(values: Any, rendering: Rendering) -> tuple[str, ...]:
-    """The distinct values as texts (features.md §2, EachSequential).
+    """The distinct values as texts, as Kestra's eaches take them.
 
     Raises:
         TaskError: they are no list, or some are null.

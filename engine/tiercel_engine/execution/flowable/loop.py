@@ -1,6 +1,6 @@
 """LoopUntil (WaitFor): its tasks again and again until the condition holds.
 
-Facts: features.md §2, WaitFor; dialect2.md §1.2 and §4. The condition is evaluated when the tasks
+Follows Kestra's WaitFor and LoopUntil. The condition is evaluated when the tasks
 of one time have ended; the next time begins after an interval, with the task runs made anew.
 """
 

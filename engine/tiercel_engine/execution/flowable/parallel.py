@@ -1,6 +1,6 @@
 """Parallel and Dag: tasks at the same time, bounded by `concurrent`.
 
-After a failure nothing new starts; what runs may end (features.md §1, errors branch).
+After a failure nothing new starts; what runs may end, as in Kestra.
 """
 
 from __future__ import annotations

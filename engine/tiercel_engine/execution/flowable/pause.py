@@ -1,4 +1,4 @@
-"""Pause: waits for a resume or for a time. Facts: features.md §2, Pause; dialect2.md §1.2.
+"""Pause: waits for a resume or for a time. Follows Kestra's task of that name.
 
 Its `onPause` task comes first, then the wait, then the tasks of its old form. What it becomes
 when nobody resumes it is decided, and recorded, when the wait begins.

@@ -40,6 +40,8 @@ class Topics:
             retained_ms = FOREVER_MS if days < 0 else days * DAY_MS
             return Topic(prefix + name, count, compacted, retained_ms)
 
+        #: In front of every name that a broker keeps: topics, groups, transactional ids.
+        self.prefix = prefix
         #: key: execution id, or flow key for `SaveFlow`. Values: any of commands.avsc.
         self.commands = topic("commands", days=7)
         #: key: execution id. Values: EventBatch, CommandRejected. Same partitions as commands.

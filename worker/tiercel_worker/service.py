@@ -175,7 +175,7 @@ class Worker:
 
     def _take_jobs(self, revocations: Consumer) -> None:
         consumer = self._log.consumer(
-            f"{GROUP}.{self._group}" if self._group else GROUP,
+            ".".join([self._topics.prefix + GROUP, *filter(None, [self._group])]),
             [self._jobs_topic],
             self._worker_id,
             self,

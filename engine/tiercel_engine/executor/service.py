@@ -122,7 +122,8 @@ class Executor:
         self._checkpoints.close()
 
     def _join(self) -> Consumer:
-        return self._log.consumer(GROUP, [self._topics.commands.name], self._instance, self)
+        group = self._topics.prefix + GROUP
+        return self._log.consumer(group, [self._topics.commands.name], self._instance, self)
 
     def stop(self) -> None:
         """Let `run` end after the transaction in hand."""
@@ -138,7 +139,7 @@ class Executor:
 
     @property
     def _owner(self) -> str:
-        return f"{GROUP}-{self._instance}"
+        return f"{self._topics.prefix}{GROUP}-{self._instance}"
 
     # -- partitions -----------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ class Indexer:
             stack.callback(self._close_reader)
             letters = self._log.appender()
             stack.callback(letters.close)
-            member = self._log.consumer(GROUP, topics, self._member, None)
+            member = self._log.consumer(self._topics.prefix + GROUP, topics, self._member, None)
             stack.callback(member.close)
             projector = Projector(self._topics, self._store, letters)
             while not self._stopped.is_set():

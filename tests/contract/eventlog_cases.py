@@ -10,7 +10,7 @@ from tiercel_engine.eventlog.base import Consumer, EventLog, NewRecord, Record, 
 from tiercel_schemas.topics import Topic
 
 #: How long anything may take before a test fails, in seconds. A broker's rebalance is the slowest.
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def unique(name: str) -> str:

@@ -21,6 +21,9 @@ from tiercel_engine.errors import InvalidFlow, Violation
 
 SOURCE_BYTES_MAX = 1_048_576
 DEPTH_MAX = 100
+_TOO_DEEP = f"Expected at most {DEPTH_MAX} levels of nesting, but there are more"
+#: How newer versions of libyaml say that they read ahead into more levels than they take.
+_READER_DEPTH = "maximum nesting depth"
 #: Nodes after every alias has been expanded. A source of 1 MiB has at most half as many itself.
 NODES_MAX = 200_000
 
@@ -141,7 +144,7 @@ class _Builder:
         self._count(1, event.start_mark)
         if len(self._stack) >= DEPTH_MAX:
             raise failure(
-                f"Expected at most {DEPTH_MAX} levels of nesting, but there are more",
+                _TOO_DEEP,
                 event.start_mark,
             )
         self._place(container, event.start_mark)
@@ -210,7 +213,8 @@ def read(source: str) -> Document:
         return _build(source)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise failure(str(error.problem or error.context), mark) from None
+        problem = str(error.problem or error.context)
+        raise failure(_TOO_DEEP if _READER_DEPTH in problem else problem, mark) from None
     except yaml.reader.ReaderError as error:
         # The reader counts bytes.
         line = encoded.count(b"\n", 0, error.position) + 1

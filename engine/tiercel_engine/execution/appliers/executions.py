@@ -1,0 +1,67 @@
+"""Events of the execution itself."""
+
+from __future__ import annotations
+
+from immutables import Map
+from msgspec.structs import replace
+
+from tiercel_engine.execution import transitions
+from tiercel_engine.execution.model import Execution
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State
+
+
+def created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
+    assert not x.exists, f"Expected execution {x.id} not to exist, but it is {x.state}."
+    return Execution(
+        id=x.id,
+        sequence=1,
+        tenant=event.tenant,
+        namespace=event.namespace,
+        flow_id=event.flow_id,
+        flow_revision=event.flow_revision,
+        state=State.CREATED,
+        created_us=at_us,
+        inputs=event.inputs,
+        labels=event.labels,
+        trigger=event.trigger,
+        parent_id=event.parent_id,
+        original_id=event.original_id,
+        scheduled_us=event.scheduled_us,
+        kind=event.kind,
+        trace_parent=event.trace_parent,
+        reply_to=event.reply_to,
+        depth=event.depth,
+    )
+
+
+def state_changed(x: Execution, event: e.ExecutionStateChanged, at_us: int) -> Execution:
+    transitions.check(transitions.EXECUTION, x.state, event.state, f"execution {x.id}")
+    goes_on = event.state == State.RUNNING
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        state=event.state,
+        is_held=event.by_request,
+        unasked=Map() if goes_on else x.unasked,
+    )
+
+
+def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Execution:
+    transitions.check(transitions.EXECUTION, x.state, State.RESTARTED, f"execution {x.id}")
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        state=State.RESTARTED,
+        attempt_number=event.attempt_number,
+        flow_revision=event.flow_revision,
+        outputs=None,
+    )
+
+
+def outputs_set(x: Execution, event: e.ExecutionOutputsSet, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, outputs=event.outputs)
+
+
+def labels_set(x: Execution, event: e.LabelsSet, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, labels=event.labels)

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, from_url
 
-from tiercel_engine.errors import NotFound, TransientError
+from tiercel_engine.errors import Conflict, NotFound, TransientError
 from tiercel_engine.storage.uri import SCHEME, parse
 
 #: How much is read or written at once.
@@ -58,6 +58,15 @@ class Storage:
         """Write an object, over the one that is there."""
         with _explained(uri):
             obstore.put(self._store, parse(uri), data, use_multipart=False)
+
+    def create(self, uri: str, data: bytes) -> bool:
+        """Write an object where there is none; False, and nothing written, when there is one."""
+        try:
+            with _explained(uri):
+                obstore.put(self._store, parse(uri), data, mode="create")
+        except Conflict:
+            return False
+        return True
 
     def put_file(self, uri: str, path: Path) -> int:
         """Write a local file's content; return its size in bytes."""
@@ -211,6 +220,8 @@ def _explained(uri: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise NotFound(f"Expected a file at {uri}, but there is none.") from error
+    except AlreadyExistsError as error:
+        raise Conflict(f"Expected no file at {uri}, but there is one.") from error
     except BaseError as error:
         raise TransientError(
             f"Expected {uri} to be reachable, but storage says: {error}"

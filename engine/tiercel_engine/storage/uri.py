@@ -65,12 +65,17 @@ def execution_value(namespace: str, flow_id: str, execution_id: str, name: str) 
 
 def namespace_file(namespace: str, path: str) -> str:
     """Where a namespace file lies. Raises UserError as `task_file`."""
-    return f"{SCHEME}/{_namespace_path(namespace)}/_files/{_relative(path)}"
+    return f"{namespace_folder(namespace, '_files')}/{_relative(path)}"
 
 
 def kv_file(namespace: str, key: str) -> str:
     """Where a key-value pair lies. Raises UserError: the key is no single segment."""
-    return f"{SCHEME}/{_namespace_path(namespace)}/_kv/{_segment(key)}.ion"
+    return f"{namespace_folder(namespace, '_kv')}/{_segment(key)}.ion"
+
+
+def namespace_folder(namespace: str, room: str) -> str:
+    """A folder of a namespace, such as its `_files` or `_kv`; no slash at its end."""
+    return f"{SCHEME}/{_namespace_path(namespace)}/{room}"
 
 
 def is_storage_uri(text: object) -> bool:

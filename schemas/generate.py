@@ -33,9 +33,7 @@ HEADER = '''"""Generated from avro/{module}.avsc by schemas/generate.py: do not 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
-import msgspec
+{typing}import msgspec
 
 '''
 
@@ -62,45 +60,6 @@ def is_record_union(avro: Any) -> bool:
     return isinstance(avro, list) and "null" not in avro
 
 
-def is_record(avro: Any) -> bool:
-    return isinstance(avro, str) and avro not in PRIMITIVES
-
-
-def to_avro(avro: Any, value: str) -> str:
-    """The expression that turns a field's value into what fastavro writes."""
-    if is_record(avro):
-        return f"{value}.to_avro()"
-    if isinstance(avro, list):
-        (inner,) = [t for t in avro if t != "null"]
-        if is_record(inner):
-            return f"None if {value} is None else {value}.to_avro()"
-    if isinstance(avro, dict) and avro["type"] == "array":
-        items = avro["items"]
-        if is_record_union(items):
-            return f"[(x.AVRO_NAME, x.to_avro()) for x in {value}]"
-        if is_record(items):
-            return f"[x.to_avro() for x in {value}]"
-    return value
-
-
-def from_avro(avro: Any, value: str) -> str:
-    """The expression that turns what fastavro read into a field's value."""
-    if is_record(avro):
-        return f"{avro}.from_avro({value})"
-    if isinstance(avro, list):
-        (inner,) = [t for t in avro if t != "null"]
-        if is_record(inner):
-            return f"None if {value} is None else {inner}.from_avro({value})"
-    if isinstance(avro, dict) and avro["type"] == "array":
-        items = avro["items"]
-        if is_record_union(items):
-            return f"tuple(EVENTS[n].from_avro(x) for n, x in {value})"
-        if is_record(items):
-            return f"tuple({items}.from_avro(x) for x in {value})"
-        return f"tuple({value})"
-    return value
-
-
 def default_of(field: dict[str, Any]) -> str:
     if "default" not in field:
         return ""
@@ -118,28 +77,19 @@ def fields_in_order(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def class_source(record: dict[str, Any], fingerprints: dict[str, str]) -> str:
-    """The class of one record."""
-    lines = [f"class {record['name']}(msgspec.Struct, frozen=True):", f'    """{record["doc"]}']
+    """The class of one record. It holds no cycles, so the collector need not look at it."""
+    lines = [f"class {record['name']}(msgspec.Struct, frozen=True, gc=False):"]
+    lines.append(f'    """{record["doc"]}')
     lines.append("")
     lines.append("    Attributes:")
     lines += wrapped_attributes(record)
-    lines += ['    """', "", f'    AVRO_NAME: ClassVar[str] = "tiercel.{record["name"]}"']
+    lines += ['    """', ""]
     if record["name"] in fingerprints:
         lines.append(f'    FINGERPRINT: ClassVar[str] = "{fingerprints[record["name"]]}"')
     lines.append("")
     for field in fields_in_order(record):
         lines.append(f"    {field['name']}: {python_type(field['type'])}{default_of(field)}")
-    lines += ["", "    def to_avro(self) -> dict[str, Any]:", "        return {"]
-    for field in record["fields"]:
-        name = field["name"]
-        lines.append(f'            "{name}": {to_avro(field["type"], "self." + name)},')
-    lines += ["        }", "", "    @classmethod"]
-    lines += [f"    def from_avro(cls, data: dict[str, Any]) -> {record['name']}:"]
-    lines += ["        return cls("]
-    for field in record["fields"]:
-        value = f'data["{field["name"]}"]'
-        lines.append(f"            {field['name']}={from_avro(field['type'], value)},")
-    lines += ["        )", ""]
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -174,16 +124,16 @@ def module_source(
     module: str, records: list[dict[str, Any]], home: dict[str, str], fingerprints: dict[str, str]
 ) -> str:
     """The text of one generated module."""
-    text = HEADER.format(module=module) + import_lines(module, records, home)
+    has_roots = any(record["name"] in fingerprints for record in records)
+    typing = "from typing import ClassVar\n\n" if has_roots else ""
+    text = HEADER.format(module=module, typing=typing) + import_lines(module, records, home)
     plain = [record for record in records if record["name"] != "EventBatch"]
     text += "\n\n" + "\n\n".join(class_source(record, fingerprints) for record in plain)
     if module == "events":
         batch = next(r for r in records if r["name"] == "EventBatch")
         items = next(f for f in batch["fields"] if f["name"] == "events")["type"]["items"]
         text += "\n\n#: Everything that can happen to an execution.\n"
-        text += "Event = (\n    " + "\n    | ".join(items) + "\n)\n\n"
-        text += "EVENTS: dict[str, Any] = {\n"
-        text += "".join(f"    {name}.AVRO_NAME: {name},\n" for name in items) + "}\n\n\n"
+        text += "Event = (\n    " + "\n    | ".join(items) + "\n)\n\n\n"
         text += class_source(batch, fingerprints)
     return text
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
 
 
-class CreateExecution(msgspec.Struct, frozen=True):
+class CreateExecution(msgspec.Struct, frozen=True, gc=False):
     """Start an execution.
 
     Attributes:
@@ -33,7 +33,6 @@ class CreateExecution(msgspec.Struct, frozen=True):
         depth: How many executions are around it, each started by a task of the next.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.CreateExecution"
     FINGERPRINT: ClassVar[str] = "178f799541e740aa"
 
     command_id: str
@@ -55,53 +54,8 @@ class CreateExecution(msgspec.Struct, frozen=True):
     reply_to: ReplyTo | None = None
     depth: int = 0
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "execution_id": self.execution_id,
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "flow_revision": self.flow_revision,
-            "inputs": self.inputs.to_avro(),
-            "labels": [x.to_avro() for x in self.labels],
-            "trigger": self.trigger.to_avro(),
-            "parent_id": self.parent_id,
-            "original_id": self.original_id,
-            "scheduled_us": self.scheduled_us,
-            "kind": self.kind,
-            "created_us": self.created_us,
-            "deduplicate": self.deduplicate,
-            "trace_parent": self.trace_parent,
-            "reply_to": None if self.reply_to is None else self.reply_to.to_avro(),
-            "depth": self.depth,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> CreateExecution:
-        return cls(
-            command_id=data["command_id"],
-            execution_id=data["execution_id"],
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            flow_revision=data["flow_revision"],
-            inputs=Payload.from_avro(data["inputs"]),
-            labels=tuple(Label.from_avro(x) for x in data["labels"]),
-            trigger=Payload.from_avro(data["trigger"]),
-            parent_id=data["parent_id"],
-            original_id=data["original_id"],
-            scheduled_us=data["scheduled_us"],
-            kind=data["kind"],
-            created_us=data["created_us"],
-            deduplicate=data["deduplicate"],
-            trace_parent=data["trace_parent"],
-            reply_to=None if data["reply_to"] is None else ReplyTo.from_avro(data["reply_to"]),
-            depth=data["depth"],
-        )
-
-
-class StartAttempt(msgspec.Struct, frozen=True):
+class StartAttempt(msgspec.Struct, frozen=True, gc=False):
     """A worker says that it runs an attempt.
 
     Attributes:
@@ -113,7 +67,6 @@ class StartAttempt(msgspec.Struct, frozen=True):
         started_us: When.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.StartAttempt"
     FINGERPRINT: ClassVar[str] = "2e567662b2c17efc"
 
     execution_id: str
@@ -123,29 +76,8 @@ class StartAttempt(msgspec.Struct, frozen=True):
     worker_id: str
     started_us: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "worker_id": self.worker_id,
-            "started_us": self.started_us,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> StartAttempt:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            worker_id=data["worker_id"],
-            started_us=data["started_us"],
-        )
-
-
-class EndAttempt(msgspec.Struct, frozen=True):
+class EndAttempt(msgspec.Struct, frozen=True, gc=False):
     """A worker says how an attempt ended.
 
     Attributes:
@@ -161,7 +93,6 @@ class EndAttempt(msgspec.Struct, frozen=True):
         error: Message of its failure.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.EndAttempt"
     FINGERPRINT: ClassVar[str] = "6186d62ddf9eefdb"
 
     execution_id: str
@@ -175,37 +106,8 @@ class EndAttempt(msgspec.Struct, frozen=True):
     outputs: Payload | None = None
     error: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "worker_id": self.worker_id,
-            "state": self.state,
-            "outputs": None if self.outputs is None else self.outputs.to_avro(),
-            "started_us": self.started_us,
-            "ended_us": self.ended_us,
-            "error": self.error,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> EndAttempt:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            worker_id=data["worker_id"],
-            state=data["state"],
-            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
-            started_us=data["started_us"],
-            ended_us=data["ended_us"],
-            error=data["error"],
-        )
-
-
-class ReturnJob(msgspec.Struct, frozen=True):
+class ReturnJob(msgspec.Struct, frozen=True, gc=False):
     """A worker hands a job back that it has not started, or must give up.
 
     Attributes:
@@ -217,7 +119,6 @@ class ReturnJob(msgspec.Struct, frozen=True):
         reason: Why.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ReturnJob"
     FINGERPRINT: ClassVar[str] = "d0db9b07207f1816"
 
     execution_id: str
@@ -227,29 +128,8 @@ class ReturnJob(msgspec.Struct, frozen=True):
     worker_id: str
     reason: str
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "worker_id": self.worker_id,
-            "reason": self.reason,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ReturnJob:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            worker_id=data["worker_id"],
-            reason=data["reason"],
-        )
-
-
-class KillExecution(msgspec.Struct, frozen=True):
+class KillExecution(msgspec.Struct, frozen=True, gc=False):
     """Stop an execution and what it runs.
 
     Attributes:
@@ -258,30 +138,14 @@ class KillExecution(msgspec.Struct, frozen=True):
         cascade: Kill its subflow executions too.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.KillExecution"
     FINGERPRINT: ClassVar[str] = "584cf2a7806ad655"
 
     command_id: str
     execution_id: str
     cascade: bool = True
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "execution_id": self.execution_id,
-            "cascade": self.cascade,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> KillExecution:
-        return cls(
-            command_id=data["command_id"],
-            execution_id=data["execution_id"],
-            cascade=data["cascade"],
-        )
-
-
-class PauseExecution(msgspec.Struct, frozen=True):
+class PauseExecution(msgspec.Struct, frozen=True, gc=False):
     """Start nothing more of an execution until it is resumed; what runs may end.
 
     Attributes:
@@ -289,27 +153,13 @@ class PauseExecution(msgspec.Struct, frozen=True):
         execution_id: The execution.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.PauseExecution"
     FINGERPRINT: ClassVar[str] = "4663cd8423be3ad2"
 
     command_id: str
     execution_id: str
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "execution_id": self.execution_id,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> PauseExecution:
-        return cls(
-            command_id=data["command_id"],
-            execution_id=data["execution_id"],
-        )
-
-
-class ResumeExecution(msgspec.Struct, frozen=True):
+class ResumeExecution(msgspec.Struct, frozen=True, gc=False):
     """Let a paused execution go on.
 
     Attributes:
@@ -320,7 +170,6 @@ class ResumeExecution(msgspec.Struct, frozen=True):
         task_run_id: Which paused task run; none: the first.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ResumeExecution"
     FINGERPRINT: ClassVar[str] = "7bb2047327e97ea5"
 
     command_id: str
@@ -328,25 +177,8 @@ class ResumeExecution(msgspec.Struct, frozen=True):
     outputs: Payload
     task_run_id: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "execution_id": self.execution_id,
-            "outputs": self.outputs.to_avro(),
-            "task_run_id": self.task_run_id,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ResumeExecution:
-        return cls(
-            command_id=data["command_id"],
-            execution_id=data["execution_id"],
-            outputs=Payload.from_avro(data["outputs"]),
-            task_run_id=data["task_run_id"],
-        )
-
-
-class RestartExecution(msgspec.Struct, frozen=True):
+class RestartExecution(msgspec.Struct, frozen=True, gc=False):
     """Run a finished execution again from its failed tasks.
 
     Attributes:
@@ -356,7 +188,6 @@ class RestartExecution(msgspec.Struct, frozen=True):
         positions: Where its events lie in the log; needed when it has ended.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.RestartExecution"
     FINGERPRINT: ClassVar[str] = "81158f4c94e45d5b"
 
     command_id: str
@@ -364,25 +195,8 @@ class RestartExecution(msgspec.Struct, frozen=True):
     flow_revision: int | None = None
     positions: tuple[PositionRange, ...] = ()
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "execution_id": self.execution_id,
-            "flow_revision": self.flow_revision,
-            "positions": [x.to_avro() for x in self.positions],
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> RestartExecution:
-        return cls(
-            command_id=data["command_id"],
-            execution_id=data["execution_id"],
-            flow_revision=data["flow_revision"],
-            positions=tuple(PositionRange.from_avro(x) for x in data["positions"]),
-        )
-
-
-class ChildEnded(msgspec.Struct, frozen=True):
+class ChildEnded(msgspec.Struct, frozen=True, gc=False):
     """An execution that a task run started has ended.
 
     Attributes:
@@ -394,7 +208,6 @@ class ChildEnded(msgspec.Struct, frozen=True):
         error: What went wrong with the outputs that were asked for, or with its start.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ChildEnded"
     FINGERPRINT: ClassVar[str] = "2c95ecab22267bbe"
 
     execution_id: str
@@ -404,29 +217,8 @@ class ChildEnded(msgspec.Struct, frozen=True):
     outputs: Payload | None = None
     error: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "child_id": self.child_id,
-            "state": self.state,
-            "outputs": None if self.outputs is None else self.outputs.to_avro(),
-            "error": self.error,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ChildEnded:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            child_id=data["child_id"],
-            state=data["state"],
-            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
-            error=data["error"],
-        )
-
-
-class SaveFlow(msgspec.Struct, frozen=True):
+class SaveFlow(msgspec.Struct, frozen=True, gc=False):
     """Store a revision of a flow. Keyed by tenant/namespace/id.
 
     Attributes:
@@ -440,7 +232,6 @@ class SaveFlow(msgspec.Struct, frozen=True):
         expected_revision: The newest revision must be this one; 0: there must be none; none: any.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.SaveFlow"
     FINGERPRINT: ClassVar[str] = "65337dd05808d008"
 
     command_id: str
@@ -451,28 +242,3 @@ class SaveFlow(msgspec.Struct, frozen=True):
     tenant: str = "main"
     deleted: bool = False
     expected_revision: int | None = None
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "command_id": self.command_id,
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "source": self.source,
-            "deleted": self.deleted,
-            "expected_revision": self.expected_revision,
-            "sent_us": self.sent_us,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> SaveFlow:
-        return cls(
-            command_id=data["command_id"],
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            source=data["source"],
-            deleted=data["deleted"],
-            expected_revision=data["expected_revision"],
-            sent_us=data["sent_us"],
-        )

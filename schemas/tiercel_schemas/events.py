@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
 
 
-class ExecutionCreated(msgspec.Struct, frozen=True):
+class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
     """An execution exists.
 
     Attributes:
@@ -30,8 +30,6 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
         depth: How many executions are around it, each started by a task of the next.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ExecutionCreated"
-
     namespace: str
     flow_id: str
     flow_revision: int
@@ -48,47 +46,8 @@ class ExecutionCreated(msgspec.Struct, frozen=True):
     reply_to: ReplyTo | None = None
     depth: int = 0
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "flow_revision": self.flow_revision,
-            "inputs": self.inputs.to_avro(),
-            "labels": [x.to_avro() for x in self.labels],
-            "trigger": self.trigger.to_avro(),
-            "parent_id": self.parent_id,
-            "original_id": self.original_id,
-            "scheduled_us": self.scheduled_us,
-            "kind": self.kind,
-            "trace_parent": self.trace_parent,
-            "deduplicate": self.deduplicate,
-            "reply_to": None if self.reply_to is None else self.reply_to.to_avro(),
-            "depth": self.depth,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ExecutionCreated:
-        return cls(
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            flow_revision=data["flow_revision"],
-            inputs=Payload.from_avro(data["inputs"]),
-            labels=tuple(Label.from_avro(x) for x in data["labels"]),
-            trigger=Payload.from_avro(data["trigger"]),
-            parent_id=data["parent_id"],
-            original_id=data["original_id"],
-            scheduled_us=data["scheduled_us"],
-            kind=data["kind"],
-            trace_parent=data["trace_parent"],
-            deduplicate=data["deduplicate"],
-            reply_to=None if data["reply_to"] is None else ReplyTo.from_avro(data["reply_to"]),
-            depth=data["depth"],
-        )
-
-
-class ExecutionStateChanged(msgspec.Struct, frozen=True):
+class ExecutionStateChanged(msgspec.Struct, frozen=True, gc=False):
     """The execution went to another state.
 
     Attributes:
@@ -98,29 +57,12 @@ class ExecutionStateChanged(msgspec.Struct, frozen=True):
             is due.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ExecutionStateChanged"
-
     state: str
     reason: str | None = None
     by_request: bool = False
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "state": self.state,
-            "reason": self.reason,
-            "by_request": self.by_request,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ExecutionStateChanged:
-        return cls(
-            state=data["state"],
-            reason=data["reason"],
-            by_request=data["by_request"],
-        )
-
-
-class ExecutionRestarted(msgspec.Struct, frozen=True):
+class ExecutionRestarted(msgspec.Struct, frozen=True, gc=False):
     """A finished execution runs again.
 
     Attributes:
@@ -128,72 +70,31 @@ class ExecutionRestarted(msgspec.Struct, frozen=True):
         flow_revision: Revision that it runs from here on.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ExecutionRestarted"
-
     attempt_number: int
     flow_revision: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "attempt_number": self.attempt_number,
-            "flow_revision": self.flow_revision,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ExecutionRestarted:
-        return cls(
-            attempt_number=data["attempt_number"],
-            flow_revision=data["flow_revision"],
-        )
-
-
-class ExecutionOutputsSet(msgspec.Struct, frozen=True):
+class ExecutionOutputsSet(msgspec.Struct, frozen=True, gc=False):
     """The flow's outputs were rendered.
 
     Attributes:
         outputs: JSON object.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ExecutionOutputsSet"
-
     outputs: Payload
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "outputs": self.outputs.to_avro(),
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ExecutionOutputsSet:
-        return cls(
-            outputs=Payload.from_avro(data["outputs"]),
-        )
-
-
-class LabelsSet(msgspec.Struct, frozen=True):
+class LabelsSet(msgspec.Struct, frozen=True, gc=False):
     """The execution's labels changed.
 
     Attributes:
         labels: All labels from here on.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.LabelsSet"
-
     labels: tuple[Label, ...]
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "labels": [x.to_avro() for x in self.labels],
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> LabelsSet:
-        return cls(
-            labels=tuple(Label.from_avro(x) for x in data["labels"]),
-        )
-
-
-class TaskRunCreated(msgspec.Struct, frozen=True):
+class TaskRunCreated(msgspec.Struct, frozen=True, gc=False):
     """A task of the flow is about to run.
 
     Attributes:
@@ -206,8 +107,6 @@ class TaskRunCreated(msgspec.Struct, frozen=True):
         iteration: Count of the nearest loop.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunCreated"
-
     task_run_id: str
     task_id: str
     parent_task_run_id: str | None = None
@@ -215,29 +114,8 @@ class TaskRunCreated(msgspec.Struct, frozen=True):
     value: str | None = None
     iteration: int | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "task_id": self.task_id,
-            "parent_task_run_id": self.parent_task_run_id,
-            "branch": self.branch,
-            "value": self.value,
-            "iteration": self.iteration,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskRunCreated:
-        return cls(
-            task_run_id=data["task_run_id"],
-            task_id=data["task_id"],
-            parent_task_run_id=data["parent_task_run_id"],
-            branch=data["branch"],
-            value=data["value"],
-            iteration=data["iteration"],
-        )
-
-
-class TaskRunStateChanged(msgspec.Struct, frozen=True):
+class TaskRunStateChanged(msgspec.Struct, frozen=True, gc=False):
     """A task run went to another state without an attempt of its own.
 
     Attributes:
@@ -247,32 +125,13 @@ class TaskRunStateChanged(msgspec.Struct, frozen=True):
         reason: Why.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunStateChanged"
-
     task_run_id: str
     state: str
     outputs: Payload | None = None
     reason: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "state": self.state,
-            "outputs": None if self.outputs is None else self.outputs.to_avro(),
-            "reason": self.reason,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskRunStateChanged:
-        return cls(
-            task_run_id=data["task_run_id"],
-            state=data["state"],
-            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
-            reason=data["reason"],
-        )
-
-
-class TaskRunPaused(msgspec.Struct, frozen=True):
+class TaskRunPaused(msgspec.Struct, frozen=True, gc=False):
     """A task run waits to be resumed.
 
     Attributes:
@@ -281,29 +140,12 @@ class TaskRunPaused(msgspec.Struct, frozen=True):
         due_state: What it becomes then: RUNNING goes on with its tasks, others end it.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunPaused"
-
     task_run_id: str
     due_us: int | None = None
     due_state: str = "RUNNING"
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "due_us": self.due_us,
-            "due_state": self.due_state,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskRunPaused:
-        return cls(
-            task_run_id=data["task_run_id"],
-            due_us=data["due_us"],
-            due_state=data["due_state"],
-        )
-
-
-class TaskRunResumed(msgspec.Struct, frozen=True):
+class TaskRunResumed(msgspec.Struct, frozen=True, gc=False):
     """A paused task run goes on.
 
     Attributes:
@@ -313,52 +155,22 @@ class TaskRunResumed(msgspec.Struct, frozen=True):
         outputs: What it was resumed with.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunResumed"
-
     task_run_id: str
     state: str = "RUNNING"
     outputs: Payload | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "state": self.state,
-            "outputs": None if self.outputs is None else self.outputs.to_avro(),
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskRunResumed:
-        return cls(
-            task_run_id=data["task_run_id"],
-            state=data["state"],
-            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
-        )
-
-
-class TaskRunRemoved(msgspec.Struct, frozen=True):
+class TaskRunRemoved(msgspec.Struct, frozen=True, gc=False):
     """A restart, or a loop that goes round again, takes a task run out.
 
     Attributes:
         task_run_id: The task run.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskRunRemoved"
-
     task_run_id: str
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskRunRemoved:
-        return cls(
-            task_run_id=data["task_run_id"],
-        )
-
-
-class AttemptSubmitted(msgspec.Struct, frozen=True):
+class AttemptSubmitted(msgspec.Struct, frozen=True, gc=False):
     """A job for an attempt went to the workers.
 
     Attributes:
@@ -368,29 +180,12 @@ class AttemptSubmitted(msgspec.Struct, frozen=True):
             under the next.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.AttemptSubmitted"
-
     task_run_id: str
     attempt: int
     epoch: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> AttemptSubmitted:
-        return cls(
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-        )
-
-
-class AttemptStarted(msgspec.Struct, frozen=True):
+class AttemptStarted(msgspec.Struct, frozen=True, gc=False):
     """A worker runs the attempt.
 
     Attributes:
@@ -401,35 +196,14 @@ class AttemptStarted(msgspec.Struct, frozen=True):
         started_us: When, by the worker's clock.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.AttemptStarted"
-
     task_run_id: str
     attempt: int
     epoch: int
     worker_id: str
     started_us: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "worker_id": self.worker_id,
-            "started_us": self.started_us,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> AttemptStarted:
-        return cls(
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            worker_id=data["worker_id"],
-            started_us=data["started_us"],
-        )
-
-
-class AttemptEnded(msgspec.Struct, frozen=True):
+class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     """The attempt has its result.
 
     Attributes:
@@ -445,8 +219,6 @@ class AttemptEnded(msgspec.Struct, frozen=True):
             (allowFailure, warningOnRetry).
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.AttemptEnded"
-
     task_run_id: str
     attempt: int
     epoch: int
@@ -457,35 +229,8 @@ class AttemptEnded(msgspec.Struct, frozen=True):
     error: str | None = None
     task_run_state: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "state": self.state,
-            "outputs": None if self.outputs is None else self.outputs.to_avro(),
-            "started_us": self.started_us,
-            "ended_us": self.ended_us,
-            "error": self.error,
-            "task_run_state": self.task_run_state,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> AttemptEnded:
-        return cls(
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            state=data["state"],
-            outputs=None if data["outputs"] is None else Payload.from_avro(data["outputs"]),
-            started_us=data["started_us"],
-            ended_us=data["ended_us"],
-            error=data["error"],
-            task_run_state=data["task_run_state"],
-        )
-
-
-class ChildStarted(msgspec.Struct, frozen=True):
+class ChildStarted(msgspec.Struct, frozen=True, gc=False):
     """A task run started an execution as its attempt.
 
     Attributes:
@@ -494,29 +239,12 @@ class ChildStarted(msgspec.Struct, frozen=True):
         child_id: The execution that was started.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ChildStarted"
-
     task_run_id: str
     attempt: int
     child_id: str
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "child_id": self.child_id,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ChildStarted:
-        return cls(
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            child_id=data["child_id"],
-        )
-
-
-class IterationScheduled(msgspec.Struct, frozen=True):
+class IterationScheduled(msgspec.Struct, frozen=True, gc=False):
     """A loop goes round once more, later.
 
     Attributes:
@@ -525,29 +253,12 @@ class IterationScheduled(msgspec.Struct, frozen=True):
         due_us: When.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.IterationScheduled"
-
     task_run_id: str
     iteration: int
     due_us: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "iteration": self.iteration,
-            "due_us": self.due_us,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> IterationScheduled:
-        return cls(
-            task_run_id=data["task_run_id"],
-            iteration=data["iteration"],
-            due_us=data["due_us"],
-        )
-
-
-class IterationStarted(msgspec.Struct, frozen=True):
+class IterationStarted(msgspec.Struct, frozen=True, gc=False):
     """A loop goes round; task runs of the time before are gone.
 
     Attributes:
@@ -556,29 +267,12 @@ class IterationStarted(msgspec.Struct, frozen=True):
         outputs: Outputs of the loop from here on, a JSON object.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.IterationStarted"
-
     task_run_id: str
     iteration: int
     outputs: Payload
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "iteration": self.iteration,
-            "outputs": self.outputs.to_avro(),
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> IterationStarted:
-        return cls(
-            task_run_id=data["task_run_id"],
-            iteration=data["iteration"],
-            outputs=Payload.from_avro(data["outputs"]),
-        )
-
-
-class RetryScheduled(msgspec.Struct, frozen=True):
+class RetryScheduled(msgspec.Struct, frozen=True, gc=False):
     """A failed task run will be tried again.
 
     Attributes:
@@ -586,26 +280,11 @@ class RetryScheduled(msgspec.Struct, frozen=True):
         due_us: When.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.RetryScheduled"
-
     task_run_id: str
     due_us: int
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "due_us": self.due_us,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> RetryScheduled:
-        return cls(
-            task_run_id=data["task_run_id"],
-            due_us=data["due_us"],
-        )
-
-
-class ValuesResolved(msgspec.Struct, frozen=True):
+class ValuesResolved(msgspec.Struct, frozen=True, gc=False):
     """The values that a flowable goes through; long lists come in several of these.
 
     Attributes:
@@ -613,26 +292,11 @@ class ValuesResolved(msgspec.Struct, frozen=True):
         values: Text of each value, after those already known.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.ValuesResolved"
-
     task_run_id: str
     values: tuple[str, ...]
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "task_run_id": self.task_run_id,
-            "values": self.values,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> ValuesResolved:
-        return cls(
-            task_run_id=data["task_run_id"],
-            values=tuple(data["values"]),
-        )
-
-
-class CommandRejected(msgspec.Struct, frozen=True):
+class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
     Attributes:
@@ -644,7 +308,6 @@ class CommandRejected(msgspec.Struct, frozen=True):
         at_us: When.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.CommandRejected"
     FINGERPRINT: ClassVar[str] = "6d3a4f3da1ee077c"
 
     execution_id: str
@@ -653,27 +316,6 @@ class CommandRejected(msgspec.Struct, frozen=True):
     reason: str
     kind: str
     at_us: int
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "command_id": self.command_id,
-            "cause": self.cause,
-            "reason": self.reason,
-            "kind": self.kind,
-            "at_us": self.at_us,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> CommandRejected:
-        return cls(
-            execution_id=data["execution_id"],
-            command_id=data["command_id"],
-            cause=data["cause"],
-            reason=data["reason"],
-            kind=data["kind"],
-            at_us=data["at_us"],
-        )
 
 
 #: Everything that can happen to an execution.
@@ -698,29 +340,8 @@ Event = (
     | ValuesResolved
 )
 
-EVENTS: dict[str, Any] = {
-    ExecutionCreated.AVRO_NAME: ExecutionCreated,
-    ExecutionStateChanged.AVRO_NAME: ExecutionStateChanged,
-    ExecutionRestarted.AVRO_NAME: ExecutionRestarted,
-    ExecutionOutputsSet.AVRO_NAME: ExecutionOutputsSet,
-    LabelsSet.AVRO_NAME: LabelsSet,
-    TaskRunCreated.AVRO_NAME: TaskRunCreated,
-    TaskRunStateChanged.AVRO_NAME: TaskRunStateChanged,
-    TaskRunPaused.AVRO_NAME: TaskRunPaused,
-    TaskRunResumed.AVRO_NAME: TaskRunResumed,
-    TaskRunRemoved.AVRO_NAME: TaskRunRemoved,
-    AttemptSubmitted.AVRO_NAME: AttemptSubmitted,
-    AttemptStarted.AVRO_NAME: AttemptStarted,
-    AttemptEnded.AVRO_NAME: AttemptEnded,
-    ChildStarted.AVRO_NAME: ChildStarted,
-    IterationScheduled.AVRO_NAME: IterationScheduled,
-    IterationStarted.AVRO_NAME: IterationStarted,
-    RetryScheduled.AVRO_NAME: RetryScheduled,
-    ValuesResolved.AVRO_NAME: ValuesResolved,
-}
 
-
-class EventBatch(msgspec.Struct, frozen=True):
+class EventBatch(msgspec.Struct, frozen=True, gc=False):
     """What one command did to one execution. One record of the executions topic.
 
     Attributes:
@@ -734,7 +355,6 @@ class EventBatch(msgspec.Struct, frozen=True):
             executor's memory.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.EventBatch"
     FINGERPRINT: ClassVar[str] = "1436b25e0d0e0273"
 
     execution_id: str
@@ -744,26 +364,3 @@ class EventBatch(msgspec.Struct, frozen=True):
     events: tuple[Event, ...]
     command_id: str | None = None
     positions: tuple[PositionRange, ...] = ()
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "first_seq": self.first_seq,
-            "at_us": self.at_us,
-            "cause": self.cause,
-            "command_id": self.command_id,
-            "events": [(x.AVRO_NAME, x.to_avro()) for x in self.events],
-            "positions": [x.to_avro() for x in self.positions],
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> EventBatch:
-        return cls(
-            execution_id=data["execution_id"],
-            first_seq=data["first_seq"],
-            at_us=data["at_us"],
-            cause=data["cause"],
-            command_id=data["command_id"],
-            events=tuple(EVENTS[n].from_avro(x) for n, x in data["events"]),
-            positions=tuple(PositionRange.from_avro(x) for x in data["positions"]),
-        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 
-class FlowRevision(msgspec.Struct, frozen=True):
+class FlowRevision(msgspec.Struct, frozen=True, gc=False):
     """One revision of a flow. The flows topic keeps all of them.
 
     Attributes:
@@ -22,7 +22,6 @@ class FlowRevision(msgspec.Struct, frozen=True):
         command_id: Command that made it.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.FlowRevision"
     FINGERPRINT: ClassVar[str] = "1c7268c1f3814f35"
 
     namespace: str
@@ -34,30 +33,3 @@ class FlowRevision(msgspec.Struct, frozen=True):
     deleted: bool = False
     dialect: str = "1.3"
     command_id: str | None = None
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "revision": self.revision,
-            "source": self.source,
-            "deleted": self.deleted,
-            "dialect": self.dialect,
-            "updated_us": self.updated_us,
-            "command_id": self.command_id,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> FlowRevision:
-        return cls(
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            revision=data["revision"],
-            source=data["source"],
-            deleted=data["deleted"],
-            dialect=data["dialect"],
-            updated_us=data["updated_us"],
-            command_id=data["command_id"],
-        )

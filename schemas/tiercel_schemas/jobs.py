@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from tiercel_schemas.common import Payload
 
 
-class TaskJob(msgspec.Struct, frozen=True):
+class TaskJob(msgspec.Struct, frozen=True, gc=False):
     """One attempt of one task for a worker.
 
     Attributes:
@@ -30,7 +30,6 @@ class TaskJob(msgspec.Struct, frozen=True):
         trace_parent: W3C trace context.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TaskJob"
     FINGERPRINT: ClassVar[str] = "baa389a2859150fb"
 
     execution_id: str
@@ -48,45 +47,8 @@ class TaskJob(msgspec.Struct, frozen=True):
     value: str | None = None
     trace_parent: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "flow_revision": self.flow_revision,
-            "task_id": self.task_id,
-            "task_json": self.task_json,
-            "variables": self.variables.to_avro(),
-            "value": self.value,
-            "submitted_us": self.submitted_us,
-            "trace_parent": self.trace_parent,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TaskJob:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            flow_revision=data["flow_revision"],
-            task_id=data["task_id"],
-            task_json=data["task_json"],
-            variables=Payload.from_avro(data["variables"]),
-            value=data["value"],
-            submitted_us=data["submitted_us"],
-            trace_parent=data["trace_parent"],
-        )
-
-
-class Revocation(msgspec.Struct, frozen=True):
+class Revocation(msgspec.Struct, frozen=True, gc=False):
     """What a worker must drop or stop.
 
     Attributes:
@@ -99,7 +61,6 @@ class Revocation(msgspec.Struct, frozen=True):
         worker_id: Only this worker; none: whoever has it.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.Revocation"
     FINGERPRINT: ClassVar[str] = "5ec1944a5273984c"
 
     execution_id: str
@@ -110,31 +71,8 @@ class Revocation(msgspec.Struct, frozen=True):
     at_us: int
     worker_id: str | None = None
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "worker_id": self.worker_id,
-            "reason": self.reason,
-            "at_us": self.at_us,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> Revocation:
-        return cls(
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            attempt=data["attempt"],
-            epoch=data["epoch"],
-            worker_id=data["worker_id"],
-            reason=data["reason"],
-            at_us=data["at_us"],
-        )
-
-
-class WorkerHeartbeat(msgspec.Struct, frozen=True):
+class WorkerHeartbeat(msgspec.Struct, frozen=True, gc=False):
     """A worker lives.
 
     Attributes:
@@ -149,7 +87,6 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True):
         host: Machine.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.WorkerHeartbeat"
     FINGERPRINT: ClassVar[str] = "092a3dad47288104"
 
     worker_id: str
@@ -161,30 +98,3 @@ class WorkerHeartbeat(msgspec.Struct, frozen=True):
     group: str = ""
     job_partitions: tuple[int, ...] = ()
     host: str = ""
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "worker_id": self.worker_id,
-            "group": self.group,
-            "slots": self.slots,
-            "free_slots": self.free_slots,
-            "job_partitions": self.job_partitions,
-            "state": self.state,
-            "host": self.host,
-            "started_us": self.started_us,
-            "sent_us": self.sent_us,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> WorkerHeartbeat:
-        return cls(
-            worker_id=data["worker_id"],
-            group=data["group"],
-            slots=data["slots"],
-            free_slots=data["free_slots"],
-            job_partitions=tuple(data["job_partitions"]),
-            state=data["state"],
-            host=data["host"],
-            started_us=data["started_us"],
-            sent_us=data["sent_us"],
-        )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 
-class LogEntry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True, gc=False):
     """One line of a task's or trigger's log.
 
     Attributes:
@@ -24,7 +24,6 @@ class LogEntry(msgspec.Struct, frozen=True):
         thread: Who wrote it.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.LogEntry"
     FINGERPRINT: ClassVar[str] = "e57955d1f8cfa98c"
 
     namespace: str
@@ -39,39 +38,8 @@ class LogEntry(msgspec.Struct, frozen=True):
     attempt: int = 1
     thread: str = ""
 
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "task_id": self.task_id,
-            "trigger_id": self.trigger_id,
-            "attempt": self.attempt,
-            "at_us": self.at_us,
-            "level": self.level,
-            "thread": self.thread,
-            "message": self.message,
-        }
 
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> LogEntry:
-        return cls(
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            task_id=data["task_id"],
-            trigger_id=data["trigger_id"],
-            attempt=data["attempt"],
-            at_us=data["at_us"],
-            level=data["level"],
-            thread=data["thread"],
-            message=data["message"],
-        )
-
-
-class MetricEntry(msgspec.Struct, frozen=True):
+class MetricEntry(msgspec.Struct, frozen=True, gc=False):
     """One metric of a task run.
 
     Attributes:
@@ -87,7 +55,6 @@ class MetricEntry(msgspec.Struct, frozen=True):
         tags: Tags.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.MetricEntry"
     FINGERPRINT: ClassVar[str] = "fb74e242230b3f11"
 
     namespace: str
@@ -100,32 +67,3 @@ class MetricEntry(msgspec.Struct, frozen=True):
     value: float
     at_us: int
     tags: dict[str, str] = msgspec.field(default_factory=dict)
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "execution_id": self.execution_id,
-            "task_run_id": self.task_run_id,
-            "task_id": self.task_id,
-            "type": self.type,
-            "name": self.name,
-            "value": self.value,
-            "tags": self.tags,
-            "at_us": self.at_us,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> MetricEntry:
-        return cls(
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            execution_id=data["execution_id"],
-            task_run_id=data["task_run_id"],
-            task_id=data["task_id"],
-            type=data["type"],
-            name=data["name"],
-            value=data["value"],
-            tags=data["tags"],
-            at_us=data["at_us"],
-        )

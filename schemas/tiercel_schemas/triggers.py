@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
 from tiercel_schemas.common import Label
 
 
-class TriggerMessage(msgspec.Struct, frozen=True):
+class TriggerMessage(msgspec.Struct, frozen=True, gc=False):
     """The public inbound contract: a producer asks for an execution.
 
     Attributes:
@@ -24,7 +24,6 @@ class TriggerMessage(msgspec.Struct, frozen=True):
         headers: What {{ trigger.headers }} gives.
     """
 
-    AVRO_NAME: ClassVar[str] = "tiercel.TriggerMessage"
     FINGERPRINT: ClassVar[str] = "5b47af5ce50d2c49"
 
     message_id: str
@@ -36,30 +35,3 @@ class TriggerMessage(msgspec.Struct, frozen=True):
     labels: tuple[Label, ...] = ()
     body_json: str | None = None
     headers: dict[str, str] = msgspec.field(default_factory=dict)
-
-    def to_avro(self) -> dict[str, Any]:
-        return {
-            "message_id": self.message_id,
-            "tenant": self.tenant,
-            "namespace": self.namespace,
-            "flow_id": self.flow_id,
-            "revision": self.revision,
-            "inputs_json": self.inputs_json,
-            "labels": [x.to_avro() for x in self.labels],
-            "body_json": self.body_json,
-            "headers": self.headers,
-        }
-
-    @classmethod
-    def from_avro(cls, data: dict[str, Any]) -> TriggerMessage:
-        return cls(
-            message_id=data["message_id"],
-            tenant=data["tenant"],
-            namespace=data["namespace"],
-            flow_id=data["flow_id"],
-            revision=data["revision"],
-            inputs_json=data["inputs_json"],
-            labels=tuple(Label.from_avro(x) for x in data["labels"]),
-            body_json=data["body_json"],
-            headers=data["headers"],
-        )

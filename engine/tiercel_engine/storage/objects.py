@@ -130,13 +130,28 @@ class Storage:
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Every object below a folder's address, in no promised order."""
+        key = parse(prefix)
         with _explained(prefix):
-            for batch in obstore.list(self._store, parse(prefix)):
+            for batch in obstore.list(self._store, key):
                 for meta in batch:
-                    modified_us = int(meta["last_modified"].timestamp() * 1_000_000)
-                    yield StoredFile(f"{SCHEME}/{meta['path']}", meta["size"], modified_us)
+                    # On a local folder an object is told as lying below itself, too.
+                    if meta["path"] != key:
+                        yield _stored(meta)
 
-    # ---- deleting
+    def list_folder(self, folder: str) -> tuple[Sequence[str], Sequence[StoredFile]]:
+        """The addresses of the folders right below a folder, and the objects there."""
+        with _explained(folder):
+            found = obstore.list_with_delimiter(self._store, parse(folder))
+        # On a local folder an object is told as lying below itself, too.
+        files = [_stored(m) for m in found["objects"] if m["path"] != parse(folder)]
+        return [f"{SCHEME}/{path}" for path in found["common_prefixes"]], files
+
+    # ---- moving and deleting
+
+    def move(self, source: str, target: str) -> None:
+        """Move an object, over the one that is there. Raises NotFound."""
+        with _explained(source):
+            obstore.rename(self._store, parse(source), parse(target))
 
     def delete(self, uri: str) -> bool:
         """Delete an object; False when there was none."""
@@ -205,6 +220,11 @@ class _ObjectReader(io.RawIOBase):
 
     def tell(self) -> int:
         return int(self._reader.tell())
+
+
+def _stored(meta: Any) -> StoredFile:
+    modified_us = int(meta["last_modified"].timestamp() * 1_000_000)
+    return StoredFile(f"{SCHEME}/{meta['path']}", meta["size"], modified_us)
 
 
 def _chunks(source: BinaryIO | Iterable[bytes]) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from tiercel_api.reads import IndexedHook
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.eventlog.base import EventLog
+from tiercel_engine.flow.dialect import DEFAULT
 from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import ReadModels
@@ -32,6 +33,7 @@ class ApiSettings:
         url: how users reach the server, for links; none: as the request named it.
         tenants: tenants that exist.
         hosts: host names (without port) that a request may name; none: any.
+        dialect: of flows that neither their author nor their constructs give one.
         flow_bytes_max: a flow's source.
         body_bytes_max: any other body that is read as a whole: webhooks, JSON.
         text_bytes_max: all text inputs of one request together.
@@ -49,6 +51,7 @@ class ApiSettings:
     url: str | None = None
     tenants: frozenset[str] = frozenset({"main"})
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
+    dialect: str = DEFAULT
     flow_bytes_max: int = MIB
     body_bytes_max: int = 4 * MIB
     text_bytes_max: int = 16 * MIB

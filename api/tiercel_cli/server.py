@@ -189,7 +189,9 @@ class _Parts:
                 registry=self.registry,
                 clock=self.clock,
                 settings=ApiSettings(
-                    url=self._settings.url, hosts=_allowed_hosts(self._settings.host)
+                    url=self._settings.url,
+                    hosts=_allowed_hosts(self._settings.host),
+                    dialect=self._settings.dialect,
                 ),
                 sealer=self.sealer,
                 indexed=None if indexer is None else indexer.on_indexed,

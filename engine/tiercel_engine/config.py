@@ -95,6 +95,12 @@ class Settings(BaseModel):
     stop_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
     )
+    dialect: str = Field(
+        "1.3",
+        pattern=r"^(0\.(1[3-9]|2\d)|1\.\d{1,2}|2\.\d{1,2})$",
+        description="Version of the flow language, 0.13 to 2.x, that decides where versions differ "
+        "and neither a flow's author nor its constructs say.",
+    )
     url: str | None = Field(
         None, description="Address at which users reach the server, for links; none: as called."
     )

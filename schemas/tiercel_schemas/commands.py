@@ -230,9 +230,10 @@ class SaveFlow(msgspec.Struct, frozen=True, gc=False):
         tenant: Tenant.
         deleted: Delete it.
         expected_revision: The newest revision must be this one; 0: there must be none; none: any.
+        dialect: Dialect of the flow, such as 1.3, as it was decided for this revision.
     """
 
-    FINGERPRINT: ClassVar[str] = "65337dd05808d008"
+    FINGERPRINT: ClassVar[str] = "5895393b6c6e63cb"
 
     command_id: str
     namespace: str
@@ -242,3 +243,4 @@ class SaveFlow(msgspec.Struct, frozen=True, gc=False):
     tenant: str = "main"
     deleted: bool = False
     expected_revision: int | None = None
+    dialect: str = "1.3"

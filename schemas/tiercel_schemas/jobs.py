@@ -28,9 +28,10 @@ class TaskJob(msgspec.Struct, frozen=True, gc=False):
         tenant: Tenant.
         value: Value of the nearest each.
         trace_parent: W3C trace context.
+        dialect: Dialect of the flow, such as 1.3.
     """
 
-    FINGERPRINT: ClassVar[str] = "baa389a2859150fb"
+    FINGERPRINT: ClassVar[str] = "723f9aef23241d3e"
 
     execution_id: str
     task_run_id: str
@@ -46,6 +47,7 @@ class TaskJob(msgspec.Struct, frozen=True, gc=False):
     tenant: str = "main"
     value: str | None = None
     trace_parent: str | None = None
+    dialect: str = "1.3"
 
 
 class Revocation(msgspec.Struct, frozen=True, gc=False):

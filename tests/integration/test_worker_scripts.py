@@ -99,7 +99,10 @@ def test_stderr_makes_a_warning_where_the_dialect_says_so(
 ) -> None:
     task = {"type": SHELL, "commands": ["echo oops >&2"], **properties}
 
-    assert _run(bench, task, dialect=dialect).state == state
+    with bench.worker():
+        bench.submit(task, dialect=dialect)
+
+        assert bench.end().state == state
 
 
 def test_files_go_in_and_out(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from tiercel_engine.clock import Clock
 from tiercel_engine.errors import UserError
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import output_text
+from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.plugin import context as plugin
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import parse, task_file
@@ -47,7 +48,7 @@ class AttemptContext:
         logger: TaskLogger,
         storage: Storage,
         clock: Clock,
-        dialect: str,
+        dialect: Dialect,
     ) -> None:
         job = attempt.job
         self.execution_id = job.execution_id

@@ -19,8 +19,10 @@ from tiercel_engine.clock import Clock, to_datetime
 from tiercel_engine.errors import TaskError
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
+from tiercel_engine.flow.dialect import dialect_of
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.plugin.base import RunnableTask, TaskResult
+from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
@@ -58,13 +60,11 @@ class Runner:
         registry: PluginRegistry,
         storage: Storage,
         clock: Clock,
-        dialect: str,
         sealer: Sealer | None = None,
     ) -> None:
         self._registry = registry
         self._storage = storage
         self._clock = clock
-        self._dialect = dialect
         self._sealer = sealer
         self._rng = random.SystemRandom()
         self._task = lru_cache(maxsize=MODELS_MAX)(self._build)
@@ -85,17 +85,19 @@ class Runner:
         logger.set_level(task.log_level)
         vault = None if self._sealer is None else Vault(self._sealer, logger.mask)
         variables = variables_of(attempt.job.variables, self._storage, vault)
+        dialect = dialect_of(attempt.job.dialect)
         renderer = Renderer(
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),
                 rng=self._rng,
                 lookups=WorkerLookups(self._storage, logger.mask),
+                dialect=expression_dialect(dialect),
                 expired=attempt.is_cancelled,
                 run_jq=JqSandbox(attempt.is_cancelled),
             )
         )
         context = AttemptContext(
-            attempt, variables, renderer, logger, self._storage, self._clock, self._dialect
+            attempt, variables, renderer, logger, self._storage, self._clock, dialect
         )
         try:
             self._set_deadline(attempt, task, context)

@@ -76,7 +76,6 @@ class Worker:
         group: worker group; empty for the default one.
         heartbeat_s: how often it says that it lives.
         grace_s: how long running attempts may take to end once it is stopped.
-        dialect: version of the flow language where a flow does not tell, such as "1.3".
         sealer: opens SECRET inputs; without it tasks see them sealed.
     """
 
@@ -92,7 +91,6 @@ class Worker:
         group: str = "",
         heartbeat_s: float = 1.0,
         grace_s: float = 30.0,
-        dialect: str = "1.3",
         sealer: Sealer | None = None,
     ) -> None:
         #: Set while it takes jobs.
@@ -106,7 +104,7 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._jobs_topic = f"{topics.jobs.name}.{group}" if group else topics.jobs.name
-        self._runner = Runner(registry, storage, clock, dialect, sealer)
+        self._runner = Runner(registry, storage, clock, sealer)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
         self._revoked = Revocations(worker_id)

@@ -38,12 +38,12 @@ _REVISION = re.compile(r"^revision:[ \t]*(\d{1,9})[ \t]*$", re.MULTILINE)
 async def create_flow(request: web.Request) -> web.Response:
     """POST /flows: store the first revision of a flow."""
     source = await _source_of(request)
-    flow = await _load(request, source)
+    flow = await _load(request, source, None)
     key = FlowKey(flow.tenant, flow.namespace, flow.id)
     if request.app[SERVICES].catalog.entry(key) is not None:
         raise _exists()
     try:
-        return await _save(request, key, source, expected_revision=0)
+        return await _save(request, key, source, flow, expected_revision=0)
     except Rejected as error:
         raise (_exists() if "already exists" in str(error) else InvalidFlow(str(error))) from None
 
@@ -53,7 +53,7 @@ async def update_flow(request: web.Request) -> web.Response:
     key = _key_of(request)
     source = await _source_of(request)
     newest = await _newest(request, key)
-    flow = await _load(request, source)
+    flow = await _load(request, source, newest)
     if flow.id != key.flow_id:
         raise _refusal("flow.id", "Illegal flow id update")
     if flow.namespace != key.namespace:
@@ -62,7 +62,7 @@ async def update_flow(request: web.Request) -> web.Response:
         stored = await request.app[FLOWS].parsed(newest)
         return json_response(flow_document(stored, source))
     try:
-        return await _save(request, key, source, expected_revision=None)
+        return await _save(request, key, source, flow, expected_revision=None)
     except Rejected as error:
         raise InvalidFlow(str(error)) from None
 
@@ -71,7 +71,7 @@ async def delete_flow(request: web.Request) -> web.Response:
     """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
     key = _key_of(request)
     newest = await _newest(request, key)
-    await _send(request, key, newest.source, deleted=True)
+    await _send(request, key, newest.source, newest.dialect, deleted=True)
     return web.Response(status=204)
 
 
@@ -83,9 +83,10 @@ async def _newest(request: web.Request, key: FlowKey) -> FlowRevision:
 
 
 async def _save(
-    request: web.Request, key: FlowKey, source: str, expected_revision: int | None
+    request: web.Request, key: FlowKey, source: str, flow: Flow, expected_revision: int | None
 ) -> web.Response:
-    stored = await _send(request, key, source, expected_revision=expected_revision)
+    dialect = flow.dialect.name
+    stored = await _send(request, key, source, dialect, expected_revision=expected_revision)
     return json_response(flow_document(await request.app[FLOWS].parsed(stored), stored.source))
 
 
@@ -93,6 +94,7 @@ async def _send(
     request: web.Request,
     key: FlowKey,
     source: str,
+    dialect: str,
     *,
     deleted: bool = False,
     expected_revision: int | None = None,
@@ -106,6 +108,7 @@ async def _send(
             flow_id=key.flow_id,
             source=source,
             deleted=deleted,
+            dialect=dialect,
             expected_revision=expected_revision,
             sent_us=services.clock.now_us(),
         )
@@ -243,7 +246,8 @@ async def validate_flows(request: web.Request) -> web.Response:
 def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonObject:
     services = request.app[SERVICES]
     try:
-        flow = load_flow(source, services.registry, tenant=tenant)
+        default = services.settings.dialect
+        flow = load_flow(source, services.registry, tenant=tenant, default_dialect=default)
     except InvalidFlow as error:
         return {"index": index, "constraints": str(error).rstrip("\n"), "outdated": False}
     key = FlowKey(tenant, flow.namespace, flow.id)
@@ -261,10 +265,16 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     }
 
 
-async def _load(request: web.Request, source: str) -> Flow:
-    """Parse in a thread: a large source takes longer than the event loop may stand still."""
-    registry, tenant = request.app[SERVICES].registry, tenant_of(request)
-    return await asyncio.to_thread(lambda: load_flow(source, registry, tenant=tenant))
+async def _load(request: web.Request, source: str, before: FlowRevision | None) -> Flow:
+    """Parse in a thread: a large source takes longer than the event loop may stand still.
+
+    A revision keeps the dialect of the one before it, unless it says otherwise.
+    """
+    services, tenant = request.app[SERVICES], tenant_of(request)
+    default = services.settings.dialect if before is None else before.dialect
+    return await asyncio.to_thread(
+        lambda: load_flow(source, services.registry, tenant=tenant, default_dialect=default)
+    )
 
 
 async def _source_of(request: web.Request) -> str:

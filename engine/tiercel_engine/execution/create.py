@@ -91,6 +91,7 @@ def save_flow(step: Step, command: SaveFlow, world: World) -> None:
         revision=newest + 1,
         source=command.source,
         deleted=command.deleted,
+        dialect=command.dialect,
         updated_us=step.at_us,
         command_id=command.command_id,
     )

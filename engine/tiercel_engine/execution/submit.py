@@ -79,6 +79,7 @@ def _send(step: Step, plan: Plan, run_id: str, task: Task, attempt: int, epoch: 
             value=run.value,
             submitted_us=step.at_us,
             trace_parent=x.trace_parent,
+            dialect=plan.flow.dialect.name,
         )
     )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr
 
 from tiercel_engine.flow.base import FlowId, InputId, Namespace, Part, Rule, Text, to_text
+from tiercel_engine.flow.dialect import DEFAULT, Dialect, dialect_of
 from tiercel_engine.flow.input_types import AnyInput
 from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
 from tiercel_engine.flow.trigger import AnyTrigger
@@ -135,12 +136,18 @@ class Flow(Part):
     deleted: bool = False
 
     _properties: dict[str, Any] = PrivateAttr(default_factory=dict)
+    _dialect: Dialect = PrivateAttr(default_factory=lambda: dialect_of(DEFAULT))
     _tasks_by_id: dict[str, Task] = PrivateAttr(default_factory=dict)
 
     @property
     def properties(self) -> dict[str, Any]:
         """The flow as the API answers it: a JSON object, without `source`. Read only."""
         return self._properties
+
+    @property
+    def dialect(self) -> Dialect:
+        """What the flow means where versions of the language differ."""
+        return self._dialect
 
     def model_post_init(self, context: Any) -> None:
         """Index every task, at any depth, by its id."""

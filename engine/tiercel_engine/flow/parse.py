@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from tiercel_engine.errors import InvalidFlow, Violation
 from tiercel_engine.flow.base import Part
 from tiercel_engine.flow.defaults import TypeDefault, apply_defaults
+from tiercel_engine.flow.dialect import DEFAULT, decide, dialect_of
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.report import invalid_flow
 from tiercel_engine.flow.source import Document, failure_at, read
@@ -45,7 +46,8 @@ def load_flow(
     tenant: str = "main",
     defaults: Sequence[TypeDefault] = (),
     lenient: bool = False,
-    dialect: str = "1.3",
+    dialect: str | None = None,
+    default_dialect: str = DEFAULT,
     deleted: bool = False,
 ) -> Flow:
     """Read a flow.
@@ -58,7 +60,8 @@ def load_flow(
         lenient: for stored flows: a task or trigger of an unknown type, or with properties that
             its type does not have, becomes an `UnknownTask` or `UnknownTrigger` that keeps all
             of its properties; rules that concern several parts are not checked again.
-        dialect: which meaning conflicting constructs have: 0.21, 1.3 or 2.0.
+        dialect: of a stored flow, which is never decided again (see `flow.dialect`).
+        default_dialect: of a new one, when neither its author nor its constructs say.
 
     Raises:
         InvalidFlow: with one violation per thing that is wrong.
@@ -73,8 +76,13 @@ def load_flow(
         flow = Flow.model_validate(written, context=context, **_AS_WRITTEN)
     except ValidationError as error:
         raise invalid_flow(error, document, context.classes) from None
+    name = dialect or decide(source, data, default_dialect)
+    try:
+        flow._dialect = dialect_of(name)
+    except ValueError as problem:
+        raise failure_at(str(problem), 1, 1) from None
     if not lenient:
-        _check(flow, document, context, dialect)
+        _check(flow, document, context)
     flow._properties = _as_answered(flow, data)
     return flow
 
@@ -153,9 +161,9 @@ def _own_defaults(data: dict[str, Any]) -> list[TypeDefault]:
     ]
 
 
-def _check(flow: Flow, document: Document, context: _Context, dialect: str) -> None:
+def _check(flow: Flow, document: Document, context: _Context) -> None:
     """Raise InvalidFlow when a rule over several parts does not hold."""
-    problems = check(flow, dialect)
+    problems = check(flow)
     if not problems:
         return
     message = "Invalid Flow: " + ", ".join(problem.message for problem in problems)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tiercel_engine.flow.dialect import evidence
 from tiercel_engine.flow.input_types import Input
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.order import cycle_among
@@ -58,7 +59,7 @@ class Notices:
     infos: list[str]
 
 
-def check(flow: Flow, dialect: str = "1.3") -> list[Problem]:
+def check(flow: Flow) -> list[Problem]:
     """Every rule over several parts that does not hold."""
     return [
         *_duplicates("task", flow.all_tasks()),
@@ -68,7 +69,7 @@ def check(flow: Flow, dialect: str = "1.3") -> list[Problem]:
         *_dependencies(flow.inputs),
         *_labels(flow),
         *_self_calls(flow),
-        *_reserved(flow, dialect),
+        *_reserved(flow),
     ]
 
 
@@ -145,8 +146,8 @@ def _self_calls(flow: Flow) -> list[Problem]:
     ]
 
 
-def _reserved(flow: Flow, dialect: str) -> list[Problem]:
-    if flow.id in RESERVED_IDS and dialect.startswith("2"):
+def _reserved(flow: Flow) -> list[Problem]:
+    if flow.id in RESERVED_IDS and flow.dialect.refuses_reserved_ids:
         return [Problem(f"Expected a flow id that is no reserved word, but it was [{flow.id}]")]
     return []
 
@@ -183,6 +184,13 @@ def _deprecations(flow: Flow) -> Iterator[str]:
 def _warnings(flow: Flow) -> Iterator[str]:
     if flow.id in RESERVED_IDS:
         yield f"The flow id [{flow.id}] is a reserved word from dialect 2.0 on"
+    new, old = evidence(flow.properties)
+    if new and old:
+        yield (
+            f"The flow uses [{', '.join(new)}] of dialect 2.0 and [{', '.join(old)}] of older ones:"
+            " each runs as in its own, and defaults are those of"
+            f" {flow.dialect.name}; a label `dialect` says which"
+        )
     for each in flow.inputs:
         if each.defaults is not None and not each.required:
             yield f"Input [{each.id}] has defaults, so that `required: false` has no effect"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from tiercel_engine.flow.dialect import Dialect
+
 
 class TaskLogger(Protocol):
     """Writes the task's log: data of its execution, not the process's own log."""
@@ -26,8 +28,8 @@ class RunContext(Protocol):
     #: What templates see; read only.
     variables: Mapping[str, Any]
     logger: TaskLogger
-    #: Version of the flow language, such as "1.3", where a flow's author did not say which.
-    dialect: str
+    #: What the flow means where versions of the language differ.
+    dialect: Dialect
 
     def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:
         """Text of a template; it also sees the variables in `extra`. Raises InvalidExpression."""

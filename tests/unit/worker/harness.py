@@ -98,6 +98,7 @@ class Bench:
         epoch: int = 1,
         attempt: int = 1,
         variables: dict[str, Any] | Payload | None = None,
+        **changes: Any,
     ) -> TaskJob:
         """Put a job on the jobs topic."""
         if not isinstance(variables, Payload):
@@ -108,7 +109,8 @@ class Bench:
             variables = Payload(json=msgspec.json.encode(known | (variables or {})).decode())
         text = msgspec.json.encode({"id": "task", **task}).decode()
         job = TaskJob(
-            f"e-{run}", run, attempt, epoch, "acme.test", "flow", 1, "task", text, variables, 1
+            *(f"e-{run}", run, attempt, epoch, "acme.test", "flow", 1, "task", text, variables, 1),
+            **changes,
         )
         self.append(self.topics.jobs, run, encode(job))
         return job

@@ -152,7 +152,7 @@ class CommandTask(RunnableTask):
     def _warns(self, context: RunContext) -> bool:
         if self.warning_on_std_err is not None:
             return self.warning_on_std_err
-        return self.WARNS or _version(context.dialect) < (0, 23)
+        return self.WARNS or context.dialect.stderr_warns
 
 
 class ShellCommands(CommandTask):
@@ -386,7 +386,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict) or hasattr(value, "items"):
         return {key: plain(item) for key, item in value.items()}
     return [plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdigit())

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tiercel_engine.execution.model import Block
+from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.flow.task import Task
 from tiercel_schemas.state import State
 
@@ -70,6 +71,7 @@ class Scope(msgspec.Struct, frozen=True):
 
     Attributes:
         task: the flowable's task; None for the flow itself.
+        dialect: what its flow means where versions of the language differ.
         tasks: branch -> its enabled tasks.
         block: branch -> its counters.
         has_started, has_ended: task id of a child -> whether its run exists, has ended.
@@ -83,6 +85,7 @@ class Scope(msgspec.Struct, frozen=True):
     """
 
     task: Task | None
+    dialect: Dialect
     tasks: Callable[[str], tuple[Task, ...]]
     block: Callable[[str], Block]
     has_started: Callable[[str], bool]

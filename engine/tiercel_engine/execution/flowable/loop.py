@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from tiercel_engine.errors import TaskError
@@ -23,24 +22,12 @@ from tiercel_engine.execution.flowable.base import (
     in_order,
     with_handlers,
 )
+from tiercel_engine.flow.dialect import LoopLimits
 from tiercel_engine.plugin import flowables
 from tiercel_schemas.state import State
 
 BRANCH = "tasks"
 COUNT = "iterationCount"
-
-
-class Limits(msgspec.Struct, frozen=True):
-    """How often, how long, how fast. None: without limit."""
-
-    iterations_max: int | None
-    duration_s: float | None
-    interval_s: float
-
-
-#: What is not written, by the name under which the task was written.
-OF_WAIT_FOR = Limits(100, 3_600.0, 1.0)
-OF_LOOP_UNTIL = Limits(None, None, 60.0)
 
 
 class LoopUntil:
@@ -67,25 +54,25 @@ class LoopUntil:
             return End(State.FAILED)
         if scope.rendering.truthy(scope.task.condition):
             return decision
-        limits = _limits(scope.task, scope.rendering)
+        limits = _limits(scope, scope.task, scope.rendering)
         if _is_reached(limits, iteration, scope.elapsed_s):
             return End(State.FAILED) if scope.task.fail_on_max_reached else decision
         return Repeat(limits.interval_s, iteration + 1)
 
 
-def _is_reached(limits: Limits, iteration: int, elapsed_s: float) -> bool:
+def _is_reached(limits: LoopLimits, iteration: int, elapsed_s: float) -> bool:
     if limits.iterations_max is not None and iteration >= limits.iterations_max:
         return True
     return limits.duration_s is not None and elapsed_s >= limits.duration_s
 
 
-def _limits(task: flowables.LoopUntil, rendering: Rendering) -> Limits:
+def _limits(scope: Scope, task: flowables.LoopUntil, rendering: Rendering) -> LoopLimits:
     """What is written, else the defaults. Raises InvalidExpression, TaskError."""
-    default = OF_WAIT_FOR if task.type.endswith(".WaitFor") else OF_LOOP_UNTIL
+    default = scope.dialect.loop_limits(task.type)
     written = task.check_frequency
     if written is None:
         return default
-    return Limits(
+    return LoopLimits(
         _number(written.max_iterations, rendering, default.iterations_max),
         default.duration_s if written.max_duration is None else written.max_duration,
         default.interval_s if written.interval is None else max(0.0, written.interval),

@@ -130,10 +130,8 @@ class Engine:
                 execution_id=EXECUTION,
                 namespace=self.flow.namespace,
                 flow_id=self.flow.id,
-                inputs=Payload(json="{}"),
-                trigger=Payload(),
                 created_us=self.clock.now_us(),
-                **changes,
+                **{"inputs": Payload(json="{}"), "trigger": Payload(), **changes},
             )
         )
 

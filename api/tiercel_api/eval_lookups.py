@@ -6,7 +6,7 @@ must not be made to call others. Files and task states can be seen anyway, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from tiercel_api.eval_variables import MASK, JsonObject
@@ -26,18 +26,11 @@ class EvalLookups:
 
     Args:
         document: the execution.
-        error_logs: the lines of level ERROR of an execution.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        document: JsonObject,
-        error_logs: Callable[[str], list[JsonObject]],
-    ) -> None:
+    def __init__(self, storage: Storage, document: JsonObject) -> None:
         self._storage = storage
         self._document = document
-        self._error_logs = error_logs
         self._left_bytes = LOADED_BYTES_MAX
         #: What the answer should say besides the value.
         self.note = ""
@@ -84,19 +77,6 @@ class EvalLookups:
             )
         return path
 
-    # ---- the execution
-
-    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        found: list[Mapping[str, Any]] = []
-        for run in self._document.get("taskRunList") or ():
-            if run["state"]["current"] == state.upper():
-                row = {"taskId": run["taskId"], "state": run["state"]["current"]}
-                found.append(row if run.get("value") is None else {**row, "value": run["value"]})
-        return found
-
-    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        return list(self._error_logs(self._document["id"]))
-
     # ---- what an evaluation never does
 
     def secret(
@@ -124,9 +104,6 @@ class EvalLookups:
 
     def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
         _refuse("isPublicHoliday")
-
-    def env(self, name: str) -> str | None:
-        _refuse("env")
 
     def free_port(self) -> int:
         _refuse("randomPort")

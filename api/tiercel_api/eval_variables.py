@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiercel_engine.errors import NotFound
+from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.input_types import SecretInput
 from tiercel_engine.flow.model import Flow
 
@@ -73,20 +74,31 @@ class LazyMap(Mapping[str, Any]):
 
 
 def variables_of(
-    document: JsonObject, flow: Flow, tenant: str, fetch: Fetch, task_run_id: str | None = None
+    document: JsonObject,
+    flow: Flow,
+    tenant: str,
+    fetch: Fetch,
+    task_run_id: str | None = None,
+    server: ServerVariables | None = None,
+    errors: list[JsonObject] | None = None,
 ) -> Mapping[str, Any]:
     """What an expression sees in an execution, or in one of its task runs.
 
-    `document`: as the read model keeps it, claim checks in it as `{"$claim": …}`.
+    `document`: as the read model keeps it, claim checks in it as `{"$claim": …}`; `errors`: its
+    log lines of level ERROR, oldest first.
 
     Raises:
         NotFound: the execution has no such task run.
     """
     runs = {run["id"]: run for run in document.get("taskRunList") or ()}
-    variables = _of_execution(document, flow, tenant)
+    variables = (server or ServerVariables()).values() | _of_execution(document, flow, tenant)
+    if errors:
+        message, task_id = errors[-1].get("message"), errors[-1].get("taskId")
+        error = {"taskId": task_id, "message": message, "stackTrace": message}
+        variables |= {"error": error, "errorLogs": errors}
     if runs:
         variables["outputs"] = _outputs(runs)
-        variables["tasks"] = {r["taskId"]: {"state": r["state"]["current"]} for r in runs.values()}
+        variables["tasks"] = _tasks(runs)
     if task_run_id is not None:
         if task_run_id not in runs:
             raise NotFound(f"Expected a task run of this execution, but it was {task_run_id!r}.")
@@ -112,8 +124,14 @@ def _of_execution(document: JsonObject, flow: Flow, tenant: str) -> JsonObject:
     if document.get("inputs"):
         secrets = tuple(i.id for i in flow.inputs if isinstance(i, SecretInput))
         variables["inputs"] = _inputs(document["inputs"], secrets)
+    if document.get("outputs"):
+        variables["execution"]["outputs"] = _value(document["outputs"])
+    if document["state"].get("endDate"):
+        variables["execution"]["endDate"] = document["state"]["endDate"]
     if document.get("trigger"):
         variables["trigger"] = _trigger(document["trigger"])
+        if str(document["trigger"].get("type", "")).endswith(".Schedule"):
+            variables["schedule"] = variables["trigger"]
     if flow.variables:
         variables["vars"] = flow.variables
     if document.get("labels"):
@@ -158,6 +176,18 @@ def _labels(labels: list[JsonObject]) -> JsonObject:
         else:
             found.setdefault(label["key"], label["value"])
     return found
+
+
+def _tasks(runs: Mapping[str, JsonObject]) -> JsonObject:
+    """States by task id; inside an each by the run's value."""
+    tasks: JsonObject = {}
+    for run in runs.values():
+        state = {"state": run["state"]["current"]}
+        if run.get("value") is None:
+            tasks[run["taskId"]] = state
+        else:
+            tasks.setdefault(run["taskId"], {})[run["value"]] = state
+    return tasks
 
 
 def _outputs(runs: Mapping[str, JsonObject]) -> JsonObject:

@@ -11,6 +11,7 @@ from tiercel_api.reads import IndexedHook
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.eventlog.base import EventLog
+from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.dialect import DEFAULT
 from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.registry import PluginRegistry
@@ -74,6 +75,7 @@ class Services:
         indexed: `Indexer.on_indexed` when the indexer runs in this process; none: the read model
             is looked at again and again.
         sealer: seals SECRET inputs; none: they are refused.
+        server: what templates see of the server.
         is_ready: whether the process that this API runs in takes work.
     """
 
@@ -87,6 +89,7 @@ class Services:
     settings: ApiSettings = field(default_factory=ApiSettings)
     indexed: IndexedHook | None = None
     sealer: Sealer | None = None
+    server: ServerVariables = field(default_factory=ServerVariables)
     is_ready: Callable[[], bool] = lambda: True
 
 

@@ -34,6 +34,7 @@ from tiercel_engine.eventlog.base import EventLog
 from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 from tiercel_engine.executor.service import Executor
+from tiercel_engine.expression.server import ServerVariables, envs_of
 from tiercel_engine.indexer.service import Indexer, rebuild
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import Store
@@ -140,6 +141,16 @@ class _Parts:
             closing(FlowCatalog(self.log, self.topics, self.registry, self.clock))
         )
 
+    @property
+    def _server_variables(self) -> ServerVariables:
+        settings = self._settings
+        return ServerVariables(
+            envs_of(os.environ),
+            settings.variables_globals,
+            settings.environment_name,
+            settings.url,
+        )
+
     def executor(self) -> Executor:
         return Executor(
             log=self.log,
@@ -149,6 +160,7 @@ class _Parts:
             clock=self.clock,
             rng=Random(),
             instance=self._instance,
+            server=self._server_variables,
         )
 
     def worker(self) -> Worker:
@@ -194,6 +206,7 @@ class _Parts:
                     dialect=self._settings.dialect,
                 ),
                 sealer=self.sealer,
+                server=self._server_variables,
                 indexed=None if indexer is None else indexer.on_indexed,
                 is_ready=process.is_ready,
             )

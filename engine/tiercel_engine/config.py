@@ -10,13 +10,14 @@ environment and `--worker-slots 32` on the command line. The later one wins.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from tiercel_engine.errors import InvalidSettings
 
@@ -104,6 +105,13 @@ class Settings(BaseModel):
     url: str | None = Field(
         None, description="Address at which users reach the server, for links; none: as called."
     )
+    environment_name: str | None = Field(
+        None, description="Name of this installation, which expressions see: kestra.environment."
+    )
+    variables_globals: dict[str, Any] = Field(
+        default={},
+        description="What every expression sees as globals: a map, as JSON outside of the file.",
+    )
     encryption_key: SecretStr | None = Field(
         None,
         description="Key of 128, 192 or 256 bits in base 64 that seals SECRET inputs; none: flows "
@@ -115,6 +123,17 @@ class Settings(BaseModel):
     logging_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`auto`: console on a terminal, else JSON lines."
     )
+
+    @field_validator("variables_globals", mode="before")
+    @classmethod
+    def _read_json(cls, value: Any) -> Any:
+        """A map from the environment or the command line comes as JSON text."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"Expected JSON: {error}") from None
 
     @property
     def database_url(self) -> str:
@@ -131,7 +150,12 @@ class Settings(BaseModel):
         changed = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
         if self.encryption_key is not None:
             changed["encryption_key"] = self.encryption_key.get_secret_value()
-        return {ENVIRONMENT_PREFIX + name.upper(): str(value) for name, value in changed.items()}
+        return {
+            ENVIRONMENT_PREFIX + name.upper(): (
+                json.dumps(value) if isinstance(value, dict) else str(value)
+            )
+            for name, value in changed.items()
+        }
 
 
 def load_settings(

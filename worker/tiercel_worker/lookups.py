@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,7 +67,7 @@ class WorkerLookups:
             f"Unable to {verb} the file '{path}' as it didn't belong to the current execution"
         )
 
-    # ---- secrets and the environment
+    # ---- secrets
 
     def secret(
         self,
@@ -82,22 +81,12 @@ class WorkerLookups:
         self._mask(value)
         return value
 
-    def env(self, name: str) -> str | None:
-        # Only what is meant for templates: the worker's environment holds credentials.
-        return os.environ.get(f"ENV_{name}")
-
     # ---- what this version does not offer on a worker
 
     def kv(
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
         raise _unavailable("kv")
-
-    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        raise _unavailable("errorLogs")
-
-    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        raise _unavailable("tasksWithState")
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         raise _unavailable("http")

@@ -20,9 +20,10 @@ from tiercel_api.evaluator import EVALUATOR, Expired
 from tiercel_api.lookup import find_flow_of, is_fresh, tenant_of
 from tiercel_api.paging import is_set
 from tiercel_api.reads import READS
-from tiercel_api.services import SERVICES, Services
+from tiercel_api.services import SERVICES
 from tiercel_engine.clock import to_datetime
 from tiercel_engine.errors import NotFound
+from tiercel_engine.expression.analysis import analyse
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.repository.base import JsonObject, LogFilter
 from tiercel_engine.sandbox.jq import JqSandbox
@@ -43,8 +44,15 @@ async def evaluate_expression(request: web.Request) -> web.Response:
     tenant, task_run_id = tenant_of(request), request.match_info.get("taskRunId")
 
     def answer(expired: Expired) -> JsonObject:
-        lookups = _lookups(services, document)
-        variables = variables_of(document, flow, tenant, lookups.fetch, task_run_id)
+        lookups = EvalLookups(services.storage, document)
+        refers = analyse(template)
+        errors = None
+        if refers.dynamic or not refers.roots.isdisjoint(("error", "errorLogs")):
+            where = LogFilter(execution_id=document["id"], min_level="ERROR")
+            errors = services.models.logs(where, ERROR_LOGS_MAX)
+        variables = variables_of(
+            document, flow, tenant, lookups.fetch, task_run_id, services.server, errors
+        )
         context = RenderContext(
             now=lambda: to_datetime(services.clock.now_us()),
             rng=random.SystemRandom(),
@@ -59,14 +67,6 @@ async def evaluate_expression(request: web.Request) -> web.Response:
         return found
 
     return json_response(await request.app[EVALUATOR].run(answer))
-
-
-def _lookups(services: Services, document: JsonObject) -> EvalLookups:
-    def error_logs(execution_id: str) -> list[JsonObject]:
-        where = LogFilter(execution_id=execution_id, min_level="ERROR")
-        return services.models.logs(where, ERROR_LOGS_MAX)
-
-    return EvalLookups(services.storage, document, error_logs)
 
 
 async def _template(request: web.Request) -> str:

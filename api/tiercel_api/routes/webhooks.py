@@ -86,7 +86,7 @@ def _find(flow: Flow, key: str, storage: Storage) -> Webhook:
         NotFound: no webhook has it.
     """
     found = None
-    context = RenderContext(lookups=_KeyLookups(storage, {"namespace": flow.namespace}, _no_logs))
+    context = RenderContext(lookups=_KeyLookups(storage, {"namespace": flow.namespace}))
     for trigger in flow.triggers:
         if isinstance(trigger, Webhook) and not trigger.disabled:
             expected = _rendered_key(flow, trigger, context)
@@ -103,10 +103,6 @@ def _rendered_key(flow: Flow, webhook: Webhook, context: RenderContext) -> str:
         return Renderer(context).text(webhook.key, _flow_variables(flow)).strip()
     except UserError:
         return ""
-
-
-def _no_logs(execution_id: str) -> list[JsonObject]:
-    return []
 
 
 class _KeyLookups(EvalLookups):

@@ -132,6 +132,22 @@ COUNTERS = {
 }
 
 
+#: Failures of its task runs that an execution remembers, the newest ones, and characters of each.
+ERRORS_MAX = 50
+ERROR_CHARS_MAX = 2_048
+
+
+class ErrorLine(msgspec.Struct, frozen=True):
+    """Why an attempt, or a flowable, failed."""
+
+    task_run_id: str
+    attempt: int
+    at_us: int
+    message: str
+    task_id: str = ""
+    value: str | None = None
+
+
 class Execution(msgspec.Struct, frozen=True):
     """One execution. `sequence` is the number of its last event; 0 means that it does not exist.
 
@@ -151,6 +167,7 @@ class Execution(msgspec.Struct, frozen=True):
         is_held: somebody paused the execution: nothing starts, even what is due.
         unasked: lists a member of which ended while nothing could start; they are asked when the
             execution goes on.
+        errors: the last failures of its task runs, at most `ERRORS_MAX`.
     """
 
     id: str
@@ -182,6 +199,7 @@ class Execution(msgspec.Struct, frozen=True):
     waiting: Map[str, None] = Map()
     members: Map[str, Map[str, None]] = Map()
     unasked: Map[BlockKey, None] = Map()
+    errors: tuple[ErrorLine, ...] = ()
     is_held: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0

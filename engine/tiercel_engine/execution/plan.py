@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tiercel_engine.expression.analysis import References, analyse
+from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.task import RetryPolicy, Task
 
@@ -15,8 +16,10 @@ ROOT = ""
 class Plan:
     """Lists of enabled tasks by parent and branch, retry policies, static analyses."""
 
-    def __init__(self, flow: Flow) -> None:
+    def __init__(self, flow: Flow, server: ServerVariables | None = None) -> None:
         self.flow = flow
+        #: What the flow's templates see of the server.
+        self.server = server or ServerVariables()
         self._lists: dict[tuple[str, str], tuple[Task, ...]] = {}
         self._retries: dict[str, RetryPolicy | None] = {}
         self._references: dict[str, References] = {}

@@ -25,6 +25,11 @@ PARENTS_MAX = 100
 #: a job's size must not grow with the number of values.
 VALUED_RUNS_MAX = 200
 
+#: The root variable that `tasksWithState` names beside `tasks`: it needs every run of each task.
+ALL_STATES = "tasksWithState"
+#: How the type of a schedule ends, as JSON.
+SCHEDULE = b'.Schedule"'
+
 JsonObject = dict[str, Any]
 ValuePath = tuple[str, ...]
 
@@ -66,10 +71,17 @@ def flow_variables(
             "state": execution.state,
         },
     }
+    variables |= {name: text for name, text in plan.server.encoded.items() if _wants(refers, name)}
+    if execution.outputs is not None and _wants(refers, "execution"):
+        variables["execution"]["outputs"] = raw(execution.outputs)
+    if execution.trace_parent is not None and _wants(refers, "trace"):
+        variables["trace"] = {"parent": execution.trace_parent}
+    if execution.errors and _wants(refers, "error", "errorLogs"):
+        variables |= _errors(execution)
     if _wants(refers, "inputs") and not _is_empty(execution.inputs):
         variables["inputs"] = raw(execution.inputs)
     if _wants(refers, "trigger", "schedule") and not _is_empty(execution.trigger):
-        variables["trigger"] = _trigger(execution.trigger)
+        variables |= _trigger(execution.trigger)
     if flow.variables and _wants(refers, "vars"):
         variables["vars"] = msgspec.Raw(plan.vars_json().encode())
     if execution.labels and _wants(refers, "labels"):
@@ -78,7 +90,7 @@ def flow_variables(
         variables["outputs"] = _outputs(execution, refers, path)
     if execution.task_runs and _wants(refers, "tasks"):
         variables["tasks"] = {
-            task_id: {"state": execution.task_runs[run_id].state}
+            task_id: _state_of(execution, task_id, run_id, path, refers)
             for task_id, run_id in _selected(execution, refers, "tasks")
         }
     return variables
@@ -150,9 +162,45 @@ def _outputs_of(execution: Execution, task_id: str, run_id: str, path: ValuePath
 
 def _near(runs: Map[ValuePath, str], path: ValuePath) -> Iterable[tuple[ValuePath, str]]:
     """The runs to show: all, or of very many only the one around the same values."""
-    if len(runs) <= VALUED_RUNS_MAX or path not in runs:
-        return runs.items()
-    return ((path, runs[path]),)
+    if len(runs) > VALUED_RUNS_MAX:
+        for length in range(len(path), 0, -1):
+            if path[:length] in runs:
+                return ((path[:length], runs[path[:length]]),)
+    return runs.items()
+
+
+def _state_of(
+    execution: Execution, task_id: str, run_id: str, path: ValuePath, refers: References
+) -> JsonObject:
+    """`{state}`; inside an each: value of the run -> `{state}`, as in Kestra not nested."""
+    runs = execution.valued_runs.get(task_id)
+    if runs is None:
+        run = execution.task_runs[run_id]
+        state = {"state": run.state}
+        return state if run.value is None else {run.value: state}
+    shown = runs.items() if ALL_STATES in refers.roots else _near(runs, path)
+    return {values[-1]: {"state": execution.task_runs[run].state} for values, run in shown}
+
+
+def _errors(execution: Execution) -> JsonObject:
+    """`error`: the last failure; `errorLogs`: all that are remembered, oldest first."""
+    lines = [
+        {
+            "namespace": execution.namespace,
+            "flowId": execution.flow_id,
+            "taskId": line.task_id,
+            "executionId": execution.id,
+            "taskRunId": line.task_run_id,
+            "attemptNumber": line.attempt - 1,
+            "timestamp": iso(line.at_us),
+            "level": "ERROR",
+            "message": line.message,
+        }
+        for line in execution.errors
+    ]
+    last = execution.errors[-1]
+    error = {"taskId": last.task_id, "message": last.message, "stackTrace": last.message}
+    return {"error": error, "errorLogs": lines}
 
 
 def _task_run(run: TaskRun) -> JsonObject:
@@ -199,9 +247,13 @@ def _labels(execution: Execution) -> JsonObject:
     return labels
 
 
-def _trigger(payload: Payload) -> Any:
-    """The variables of the trigger: what stands under `variables` in its JSON object."""
+def _trigger(payload: Payload) -> JsonObject:
+    """`trigger`: what stands under `variables` in its JSON object; after a schedule `schedule`."""
     if payload.claim is not None:
-        return {"$claim": msgspec.to_builtins(payload.claim), "$member": "variables"}
+        claim = {"$claim": msgspec.to_builtins(payload.claim), "$member": "variables"}
+        return {"trigger": claim}
     trigger = msgspec.json.decode(payload.json or "{}", type=dict[str, msgspec.Raw])
-    return trigger.get("variables", {})
+    values: Any = trigger.get("variables", {})
+    if bytes(trigger.get("type", b"")).endswith(SCHEDULE):
+        return {"trigger": values, "schedule": values}
+    return {"trigger": values}

@@ -16,7 +16,7 @@ from tiercel_engine.execution.model import Block, BlockKey, Execution, TaskRun
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 3
+VERSION = 4
 
 _MAPS = (
     "task_runs",

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from tiercel_engine.catalog import FlowCatalog
-from tiercel_engine.clock import Clock
+from tiercel_engine.clock import Clock, to_datetime
 from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
 from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.eventlog.dead_letters import dead_letter
@@ -33,7 +33,9 @@ from tiercel_engine.executor.recovery import Recovery
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
+from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.quick import QuickRenderer
+from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
@@ -46,6 +48,11 @@ GROUP = "executor"
 US = 1_000_000
 #: How often silent workers are looked for.
 LIVENESS_EVERY_S = 1.0
+
+
+def _renderer(clock: Clock, rng: Random) -> QuickRenderer:
+    """Renders where `process` decides: dates and chance go into its events."""
+    return QuickRenderer(RenderContext(now=lambda: to_datetime(clock.now_us()), rng=rng))
 
 
 class Executor:
@@ -62,6 +69,7 @@ class Executor:
         rng: Random,
         instance: str,
         settings: ExecutorSettings | None = None,
+        server: ServerVariables | None = None,
     ) -> None:
         self.ready = threading.Event()
         self._log = log
@@ -70,7 +78,7 @@ class Executor:
         self._clock = clock
         self._instance = instance
         self._settings = settings or ExecutorSettings()
-        self._world = ExecutorWorld(catalog, clock, rng, QuickRenderer())
+        self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server)
         self._partitions: dict[int, Partition] = {}
         self._stopping = threading.Event()
         self._dispatcher = Dispatcher(

@@ -12,6 +12,7 @@ from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.quick import QuickRenderer
+from tiercel_engine.expression.server import ServerVariables
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, make_id
 
@@ -25,9 +26,15 @@ class ExecutorWorld:
     """Time, chance, flows and rendering for one executor."""
 
     def __init__(
-        self, catalog: FlowCatalog, clock: Clock, rng: Random, renderer: QuickRenderer
+        self,
+        catalog: FlowCatalog,
+        clock: Clock,
+        rng: Random,
+        renderer: QuickRenderer,
+        server: ServerVariables | None = None,
     ) -> None:
         self.renderer = renderer
+        self._server = server or ServerVariables()
         self._catalog = catalog
         self._clock = clock
         self._rng = rng
@@ -63,7 +70,7 @@ class ExecutorWorld:
             return None
         if flow is None:
             return None
-        plan = self._plans[key, found.revision] = Plan(flow)
+        plan = self._plans[key, found.revision] = Plan(flow, self._server)
         if len(self._plans) > PLANS_MAX:
             self._plans.popitem(last=False)
         return plan

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tiercel_engine.expression.arguments import text
@@ -108,19 +109,24 @@ def kv(frame: Frame, key: Any, namespace: Any, error_on_missing: Any) -> Any:
     )
 
 
-@function("errorLogs", needs_io=True, reads=_OWNER)
+@function("errorLogs", reads=("errorLogs",))
 def error_logs(frame: Frame) -> Any:
-    """The error logs of the execution: a list of `{taskId, message, ...}`."""
-    return list(_lookups(frame, "errorLogs").error_logs(frame.root))
+    """Why task runs of the execution failed: a list of `{taskId, message, ...}`, oldest first."""
+    return list(frame.root.get("errorLogs", ()))
 
 
-@function(
-    "tasksWithState", parameter("state"), needs_io=True, reads=("tasks", *_OWNER), since="1.0"
-)
+@function("tasksWithState", parameter("state"), reads=("tasks", "tasksWithState"), since="1.0")
 def tasks_with_state(frame: Frame, state: Any) -> Any:
     """The task runs in a state: a list of `{taskId, state, value?}`."""
-    lookups = _lookups(frame, "tasksWithState")
-    return list(lookups.tasks_with_state(text(state, "state"), frame.root))
+    wanted = text(state, "state").upper()
+    found: list[dict[str, Any]] = []
+    for task_id, of_task in frame.root.get("tasks", {}).items():
+        for value, inner in of_task.items():
+            current = inner.get("state") if isinstance(inner, Mapping) else inner
+            if current == wanted:
+                row = {"taskId": task_id, "state": wanted}
+                found.append(row if current is inner else {**row, "value": value})
+    return found
 
 
 _HTTP = ("uri", "method", "query", "body", "contentType", "headers", "options", "accept")
@@ -160,11 +166,10 @@ def subflow(frame: Frame, *values: Any) -> Any:
     return _lookups(frame, "subflow").subflow(call, frame.root)
 
 
-@function("env", parameter("name"), parameter("default", None), needs_io=True, since="2.0")
+@function("env", parameter("name"), parameter("default", None), reads=("envs",), since="2.0")
 def env(frame: Frame, name: Any, default: Any) -> Any:
-    """An environment variable that templates may see, else `default`."""
-    value = _lookups(frame, "env").env(text(name, "name"))
-    return default if value is None else value
+    """A variable of `envs` by a name that may be computed; `default` when missing or empty."""
+    return frame.root.get("envs", {}).get(text(name, "name").lower()) or default
 
 
 @function("randomPort", needs_io=True, since="0.22")

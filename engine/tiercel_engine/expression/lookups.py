@@ -52,14 +52,6 @@ class Lookups(Protocol):
         """A key's typed value, null when it is missing and that is no error."""
         ...
 
-    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The error logs of the execution."""
-        ...
-
-    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        """The task runs in a state, as `{taskId, state, value?}`."""
-        ...
-
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         """The parsed body of a request: uri, method, query, body, contentType, headers, ..."""
         ...
@@ -70,10 +62,6 @@ class Lookups(Protocol):
 
     def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
         """Whether a day (ISO date) is a public holiday."""
-        ...
-
-    def env(self, name: str) -> str | None:
-        """An environment variable that templates may see."""
         ...
 
     def free_port(self) -> int:

@@ -136,7 +136,7 @@ PAYLOADS = [
     "{{ yaml('!!python/name:os.system') }}",
     "{{ read('/etc/passwd') }}",
     "{{ secret('x') }}",
-    "{{ env('PATH') }}",
+    "{{ env('PATH').x }}",
 ]
 
 

@@ -49,12 +49,6 @@ class FakeWorld:
     ) -> Any:
         return {"key": key, "ns": namespace, "strict": error_on_missing}
 
-    def error_logs(self, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        return [{"taskId": "t", "message": "m"}]
-
-    def tasks_with_state(self, state: str, variables: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-        return [{"taskId": "t", "state": state}]
-
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         return dict(request)
 
@@ -63,9 +57,6 @@ class FakeWorld:
 
     def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
         return (day, country) == ("2024-07-14", "FR")
-
-    def env(self, name: str) -> str | None:
-        return {"HOME": "/home"}.get(name)
 
     def free_port(self) -> int:
         return 4711
@@ -86,14 +77,10 @@ CALLS = [
     ("secret('k', 'ns', subkey='s', full=true)", "k/ns/s/true"),
     ("kv('k')", '{"key":"k","ns":null,"strict":true}'),
     ("kv('k', 'n', false)", '{"key":"k","ns":"n","strict":false}'),
-    ("errorLogs()", '[{"taskId":"t","message":"m"}]'),
-    ("tasksWithState('FAILED')", '[{"taskId":"t","state":"FAILED"}]'),
     ("http('https://x', method='POST')", '{"uri":"https://x","method":"POST"}'),
     ("subflow('n', 'i', inputs={'a': 1}).outputs", '{"namespace":"n","id":"i","inputs":{"a":1}}'),
     ("isPublicHoliday('2024-07-14', 'FR')", "true"),
     ("isPublicHoliday('2024-07-15', 'FR')", "false"),
-    ("env('HOME')", "/home"),
-    ("env('NONE', 'd')", "d"),
     ("randomPort()", "4711"),
 ]  # fmt: skip
 

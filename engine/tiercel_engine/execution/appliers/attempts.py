@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from tiercel_engine.execution.appliers.runs import dropped, with_run, without_waits
+from tiercel_engine.execution.appliers.runs import dropped, with_error, with_run, without_waits
 from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
@@ -47,4 +47,5 @@ def attempt_ended(x: Execution, event: e.AttemptEnded, at_us: int) -> Execution:
             event.started_us if run.first_started_us is None else run.first_started_us
         ),
     )
-    return without_waits(with_run(x, run, ended), run.id)
+    x = without_waits(with_run(x, run, ended), run.id)
+    return with_error(x, run, event.error, at_us) if event.state == State.FAILED else x

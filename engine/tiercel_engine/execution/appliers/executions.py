@@ -56,6 +56,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         attempt_number=event.attempt_number,
         flow_revision=event.flow_revision,
         outputs=None,
+        errors=(),
     )
 
 

@@ -7,7 +7,15 @@ from typing import Any
 from msgspec.structs import replace
 
 from tiercel_engine.execution import transitions
-from tiercel_engine.execution.model import COUNTERS, Block, Execution, TaskRun
+from tiercel_engine.execution.model import (
+    COUNTERS,
+    ERROR_CHARS_MAX,
+    ERRORS_MAX,
+    Block,
+    ErrorLine,
+    Execution,
+    TaskRun,
+)
 from tiercel_schemas.state import State, is_terminated
 
 #: While an execution is in one of these states, no task run starts.
@@ -58,6 +66,16 @@ def without_waits(x: Execution, task_run_id: str) -> Execution:
         paused=dropped(x.paused, task_run_id),
         waiting=dropped(x.waiting, task_run_id),
     )
+
+
+def with_error(x: Execution, run: TaskRun, message: str | None, at_us: int) -> Execution:
+    """The state that remembers why a run failed; templates ask for it by `error`."""
+    if message is None:
+        return x
+    line = ErrorLine(
+        run.id, max(run.attempt, 1), at_us, message[:ERROR_CHARS_MAX], run.task_id, run.value
+    )
+    return replace(x, errors=(*x.errors[-ERRORS_MAX + 1 :], line))
 
 
 def dropped(runs: Any, task_run_id: str) -> Any:

@@ -5,10 +5,19 @@ from __future__ import annotations
 from immutables import Map
 from msgspec.structs import replace
 
-from tiercel_engine.execution.appliers.runs import counted, dropped, with_run, without_waits
+from tiercel_engine.execution.appliers.runs import (
+    counted,
+    dropped,
+    with_error,
+    with_run,
+    without_waits,
+)
 from tiercel_engine.execution.model import ITERATION_MARK, Block, BlockKey, Execution, TaskRun
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
+
+#: A flowable that cannot be resolved ends in one of these, with the reason.
+BROKEN = frozenset({State.FAILED, State.WARNING})
 
 
 def task_run_created(x: Execution, event: e.TaskRunCreated, at_us: int) -> Execution:
@@ -77,6 +86,8 @@ def task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: in
         after_pause = None
     changed = replace(run, state=event.state, outputs=outputs, after_pause=after_pause)
     x = with_run(x, run, changed)
+    if event.state in BROKEN:
+        x = with_error(x, run, event.reason, at_us)
     if is_terminated(event.state):
         return without_waits(x, run.id)
     return x

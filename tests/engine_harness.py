@@ -100,6 +100,7 @@ class Engine:
         self.jobs: list[Any] = []
         self.follow_ups: list[Any] = []
         self.commands: list[Any] = []
+        self.copies: list[Any] = []
         self.last: Step | None = None
 
     def do(self, command: Any) -> Step:
@@ -216,6 +217,20 @@ class Engine:
         run_id = self.run_of(task_id).id if task_id is not None else None
         payload = Payload(json=outputs)
         return self.do(c.ResumeExecution("resume", EXECUTION, payload, run_id))
+
+    def copy(self, task_id: str | None = None, **changes: Any) -> Step:
+        """Copy the execution: from its start, from the newest run of a task, from what failed."""
+        run_id = None if task_id is None else self.run_of(task_id).id
+        now_us = self.clock.now_us()
+        command = c.CopyExecution("copy", EXECUTION, EXECUTION, now_us, run_id, **changes)
+        step = self.do(command)
+        self.copies = [command for _, command in step.commands]
+        return step
+
+    def become_copy(self) -> list[Step]:
+        """Go on with the copy that was made last, in the place of its source."""
+        self.execution = Execution(EXECUTION)
+        return [self.do(command) for command in self.copies]
 
     def restart(self) -> Step:
         return self.do(c.RestartExecution(command_id="restart", execution_id=EXECUTION))

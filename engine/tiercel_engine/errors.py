@@ -94,7 +94,8 @@ class Rejected(UserError):
     """A command that does not fit the state of its execution; nothing has changed.
 
     Attributes:
-        kind: NOT_FOUND, CONFLICT or INVALID, for the status of an answer.
+        kind: NOT_FOUND, CONFLICT, INVALID or MOVED (what was known of it is too old), for the
+            status of an answer.
     """
 
     def __init__(self, message: str, kind: str = "CONFLICT") -> None:

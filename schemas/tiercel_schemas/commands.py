@@ -7,6 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
+from tiercel_schemas.events import TaskRunCopied, ValuesResolved
 
 
 class CreateExecution(msgspec.Struct, frozen=True, gc=False):
@@ -31,9 +32,13 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
         trace_parent: W3C trace context.
         reply_to: The task run that waits for its end.
         depth: How many executions are around it, each started by a task of the next.
+        attempt_number: How many executions of the chain there have been, this one included.
+        original_created_us: When the first of a chain was created; none: this is it.
+        copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
+            follow.
     """
 
-    FINGERPRINT: ClassVar[str] = "178f799541e740aa"
+    FINGERPRINT: ClassVar[str] = "4a359d0d1875def6"
 
     command_id: str
     execution_id: str
@@ -53,6 +58,9 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
     trace_parent: str | None = None
     reply_to: ReplyTo | None = None
     depth: int = 0
+    attempt_number: int = 1
+    original_created_us: int | None = None
+    copied: str = ""
 
 
 class StartAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -206,9 +214,10 @@ class ChildEnded(msgspec.Struct, frozen=True, gc=False):
         state: Its state.
         outputs: Its outputs, a JSON object.
         error: What went wrong with the outputs that were asked for, or with its start.
+        successor_id: The execution that takes its place, when it was RETRIED.
     """
 
-    FINGERPRINT: ClassVar[str] = "2c95ecab22267bbe"
+    FINGERPRINT: ClassVar[str] = "c17dad4f80206981"
 
     execution_id: str
     task_run_id: str
@@ -216,6 +225,7 @@ class ChildEnded(msgspec.Struct, frozen=True, gc=False):
     state: str
     outputs: Payload | None = None
     error: str | None = None
+    successor_id: str | None = None
 
 
 class SaveFlow(msgspec.Struct, frozen=True, gc=False):
@@ -244,3 +254,165 @@ class SaveFlow(msgspec.Struct, frozen=True, gc=False):
     deleted: bool = False
     expected_revision: int | None = None
     dialect: str = "1.3"
+
+
+class CopyExecution(msgspec.Struct, frozen=True, gc=False):
+    """Make a new execution from one that is there: a replay, or a restart with another revision.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        copy_id: Id of the new execution.
+        created_us: When it was asked for.
+        task_run_id: Go on from this task run; none: from the start.
+        from_failed: Go on from the failed task runs, as a restart does.
+        flow_revision: Revision of the flow; none: the same.
+        inputs: Other inputs; none: the same.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "2413ca2a8a52a81e"
+
+    command_id: str
+    execution_id: str
+    copy_id: str
+    created_us: int
+    task_run_id: str | None = None
+    from_failed: bool = False
+    flow_revision: int | None = None
+    inputs: Payload | None = None
+    positions: tuple[PositionRange, ...] = ()
+
+
+class SeedExecution(msgspec.Struct, frozen=True, gc=False):
+    """Task runs that a copy takes over; it begins with the last of these commands.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        runs: Oldest first, parents before what is in them.
+        is_last: Whether the execution goes on now.
+        values: Values that copied flowables go through.
+        again: Ids of copied task runs that run again; in the last command.
+    """
+
+    FINGERPRINT: ClassVar[str] = "175b2d84247c8c47"
+
+    command_id: str
+    execution_id: str
+    runs: tuple[TaskRunCopied, ...]
+    is_last: bool
+    values: tuple[ValuesResolved, ...] = ()
+    again: tuple[str, ...] = ()
+
+
+class ChangeExecutionState(msgspec.Struct, frozen=True, gc=False):
+    """Give a finished execution another final state.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        state: The new state.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "0ad2fc37db9b469e"
+
+    command_id: str
+    execution_id: str
+    state: str
+    positions: tuple[PositionRange, ...] = ()
+
+
+class ChangeTaskRunState(msgspec.Struct, frozen=True, gc=False):
+    """Give a task run another final state, and go on from there.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        task_run_id: The task run.
+        state: The new state.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "465e2084931fff05"
+
+    command_id: str
+    execution_id: str
+    task_run_id: str
+    state: str
+    positions: tuple[PositionRange, ...] = ()
+
+
+class SetLabels(msgspec.Struct, frozen=True, gc=False):
+    """Set labels of a finished execution; others stay.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        labels: Labels.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "60ff011a0578347f"
+
+    command_id: str
+    execution_id: str
+    labels: tuple[Label, ...]
+    positions: tuple[PositionRange, ...] = ()
+
+
+class ForceRunExecution(msgspec.Struct, frozen=True, gc=False):
+    """Let an execution run that waits for its date, its turn, or to be resumed.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "e038aa34eece57ac"
+
+    command_id: str
+    execution_id: str
+    positions: tuple[PositionRange, ...] = ()
+
+
+class UnqueueExecution(msgspec.Struct, frozen=True, gc=False):
+    """Take an execution out of its flow's queue.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        state: What it becomes: RUNNING, CANCELLED or FAILED.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "de27e1c730af795a"
+
+    command_id: str
+    execution_id: str
+    state: str = "RUNNING"
+    positions: tuple[PositionRange, ...] = ()
+
+
+class DeleteExecution(msgspec.Struct, frozen=True, gc=False):
+    """Delete an execution.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        include_running: Stop it when it has not ended; else that is refused.
+        logs: Whether its log lines go, too.
+        metrics: Whether its metrics go, too.
+        positions: Where its events lie in the log; needed when it has ended.
+    """
+
+    FINGERPRINT: ClassVar[str] = "0e8aae2973cdd5ab"
+
+    command_id: str
+    execution_id: str
+    include_running: bool = False
+    logs: bool = True
+    metrics: bool = True
+    positions: tuple[PositionRange, ...] = ()

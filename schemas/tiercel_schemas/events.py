@@ -28,6 +28,10 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
         deduplicate: Its id was given from outside and stays known for a while after its end.
         reply_to: The task run that waits for its end.
         depth: How many executions are around it, each started by a task of the next.
+        attempt_number: How many executions of the chain there have been, this one included.
+        original_created_us: When the first of a chain was created; none: this is it.
+        copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
+            follow.
     """
 
     namespace: str
@@ -45,6 +49,9 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
     deduplicate: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0
+    attempt_number: int = 1
+    original_created_us: int | None = None
+    copied: str = ""
 
 
 class ExecutionStateChanged(msgspec.Struct, frozen=True, gc=False):
@@ -55,11 +62,13 @@ class ExecutionStateChanged(msgspec.Struct, frozen=True, gc=False):
         reason: Why, when it is not the flow's own course.
         by_request: PAUSED because somebody asked for it: until a resume nothing starts, even what
             is due.
+        passed: A state that it went through at the same instant; empty: none.
     """
 
     state: str
     reason: str | None = None
     by_request: bool = False
+    passed: str = ""
 
 
 class ExecutionRestarted(msgspec.Struct, frozen=True, gc=False):
@@ -296,6 +305,54 @@ class ValuesResolved(msgspec.Struct, frozen=True, gc=False):
     values: tuple[str, ...]
 
 
+class TaskRunCopied(msgspec.Struct, frozen=True, gc=False):
+    """A task run taken over from another execution, as it stood there.
+
+    Attributes:
+        task_run_id: The task run, under its own new id.
+        task_id: Its task.
+        state: Its state.
+        created_us: When the original was created.
+        parent_task_run_id: The flowable that it belongs to, copied before.
+        branch: Which list of the parent, as in TaskRunCreated.
+        value: Value of the nearest each.
+        iteration: Count of the nearest loop.
+        outputs: Its outputs, a JSON object.
+        attempt: Attempts made so far.
+        started_us: When the original first started; 0: never.
+        ended_us: When its newest attempt ended; 0: it made none.
+        after_pause: What it went on as after its pause.
+        loops: Whether it goes round, and task runs of its present time follow.
+    """
+
+    task_run_id: str
+    task_id: str
+    state: str
+    created_us: int
+    parent_task_run_id: str | None = None
+    branch: str = "tasks"
+    value: str | None = None
+    iteration: int | None = None
+    outputs: Payload | None = None
+    attempt: int = 0
+    started_us: int = 0
+    ended_us: int = 0
+    after_pause: str | None = None
+    loops: bool = False
+
+
+class ExecutionDeleted(msgspec.Struct, frozen=True, gc=False):
+    """Nobody is to see it any more. Its events stay in the log.
+
+    Attributes:
+        logs: Whether its log lines go, too.
+        metrics: Whether its metrics go, too.
+    """
+
+    logs: bool = True
+    metrics: bool = True
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -338,6 +395,8 @@ Event = (
     | IterationStarted
     | RetryScheduled
     | ValuesResolved
+    | TaskRunCopied
+    | ExecutionDeleted
 )
 
 
@@ -355,7 +414,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "1436b25e0d0e0273"
+    FINGERPRINT: ClassVar[str] = "d24366c0f3ad30d0"
 
     execution_id: str
     first_seq: int

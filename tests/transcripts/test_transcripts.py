@@ -24,6 +24,7 @@ from tiercel_engine.execution.timers import (
 )
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
+from tiercel_schemas.common import Label
 
 HERE = Path(__file__).parent
 HEADER = "flow"
@@ -49,6 +50,8 @@ def describe(engine: Engine, event: e.Event) -> str:
         words.append(f"time {event.iteration}")
     if isinstance(event, e.IterationScheduled):
         words.append(f"in {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s")
+    if getattr(event, "passed", ""):
+        words.append(f"through {event.passed}")
     if getattr(event, "by_request", False):
         words.append("by request")
     for field in ("state", "task_run_state", "worker_id"):
@@ -64,6 +67,10 @@ def told(command: Any) -> str:
         words += [f"{command.flow_id}/{command.flow_revision}", command.inputs.json or ""]
         words += [f"{label.key}={label.value}" for label in command.labels]
         words.append("and wait" if command.reply_to else "and go on")
+        if command.copied:
+            words.append(f"copying {command.copied} as number {command.attempt_number}")
+    if isinstance(command, c.SeedExecution):
+        words.append(f"{len(command.runs)} task runs, {len(command.again)} again")
     return " ".join(words)
 
 
@@ -87,6 +94,34 @@ def act(engine: Engine, line: str) -> None:
             engine.do(c.KillExecution("kill", EXECUTION, cascade=False))
         case "restart", []:
             engine.restart()
+        case "restart-revision", []:
+            engine.copy(from_failed=True, flow_revision=1)
+        case "replay", [*task]:
+            engine.copy(*task)
+        case "become-copy", []:
+            engine.become_copy()
+        case "child-replaced", [task]:
+            run = engine.run_of(task)
+            retried = c.ChildEnded(EXECUTION, run.id, run.child_id, "RETRIED", successor_id="next")
+            engine.do(retried)
+        case "status", [state]:
+            engine.do(c.ChangeExecutionState("status", EXECUTION, state))
+        case "state", [task, state]:
+            engine.do(c.ChangeTaskRunState("state", EXECUTION, engine.run_of(task).id, state))
+        case "label", [key, value]:
+            engine.do(c.SetLabels("label", EXECUTION, (Label(key, value),)))
+        case "create-later", []:
+            engine.create(scheduled_us=engine.clock.now_us() + 60_000_000)
+        case "create-second", []:
+            engine.create(attempt_number=2, copied="INPUTS")
+        case "force-run", []:
+            engine.do(c.ForceRunExecution("force", EXECUTION))
+        case "unqueue", [*state]:
+            engine.do(c.UnqueueExecution("unqueue", EXECUTION, *state))
+        case "delete", []:
+            engine.do(c.DeleteExecution("delete", EXECUTION))
+        case "delete-running", []:
+            engine.do(c.DeleteExecution("delete", EXECUTION, include_running=True))
         case "child", [task, state, *outputs]:
             engine.child(task, state, *outputs)
         case "ghost", [task]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tiercel_engine.execution.appliers import attempts, executions, task_runs, waits
+from tiercel_engine.execution.appliers import attempts, copies, executions, task_runs, waits
 from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
 
@@ -67,4 +67,6 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.IterationStarted: waits.iteration_started,
     e.RetryScheduled: waits.retry_scheduled,
     e.ValuesResolved: waits.values_resolved,
+    e.TaskRunCopied: copies.task_run_copied,
+    e.ExecutionDeleted: copies.deleted,
 }

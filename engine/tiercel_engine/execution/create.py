@@ -26,7 +26,8 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
         raise Rejected(_unknown(key, command.flow_revision), "NOT_FOUND")
     if plan.flow.disabled:
         raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
-    flow_labels = tuple(Label(name, value) for name, value in plan.flow.labels)
+    # A copy has its source's labels, those of the flow among them.
+    flow_labels = () if command.copied else plan.flow.labels
     step.emit(
         e.ExecutionCreated(
             tenant=command.tenant,
@@ -34,7 +35,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             flow_id=command.flow_id,
             flow_revision=plan.flow.revision,
             inputs=command.inputs,
-            labels=flow_labels + command.labels,
+            labels=(*(Label(*label) for label in flow_labels), *command.labels),
             trigger=command.trigger,
             parent_id=command.parent_id,
             original_id=command.original_id or command.execution_id,
@@ -44,8 +45,13 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             deduplicate=command.deduplicate,
             reply_to=command.reply_to,
             depth=command.depth,
+            attempt_number=command.attempt_number,
+            original_created_us=command.original_created_us,
+            copied=command.copied,
         )
     )
+    if command.copied == "TASK_RUNS":
+        return
     if command.scheduled_us is None or command.scheduled_us <= step.at_us:
         begin(step, plan, world)
 

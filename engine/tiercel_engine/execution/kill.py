@@ -33,6 +33,24 @@ def kill(step: Step, command: KillExecution, world: World) -> None:
     finish_kill(step)
 
 
+def stop_all(step: Step) -> None:
+    """Stop what runs without waiting for the workers, and end every open task run KILLED.
+
+    Looks at every task run, once in the life of an execution.
+    """
+    x = step.execution
+    for run_id in sorted(x.leased):
+        run = x.task_runs[run_id]
+        step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+    for run_id in sorted(x.waiting):
+        child_id = x.task_runs[run_id].child_id
+        if child_id is not None:
+            step.kill_child(child_id)
+    for run in x.runs_in_order():
+        if not is_terminated(run.state):
+            step.emit(e.TaskRunStateChanged(run.id, State.KILLED))
+
+
 def finish_kill(step: Step) -> None:
     """When nothing runs any more: every open task run, then the execution, is KILLED.
 

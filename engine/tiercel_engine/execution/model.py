@@ -165,6 +165,9 @@ class Execution(msgspec.Struct, frozen=True):
         reply_to: the task run that waits for this execution's end.
         depth: how many executions are around it, each started by a task of the next.
         is_held: somebody paused the execution: nothing starts, even what is due.
+        original_created_us: when the first of a chain was created; None: this is it.
+        awaits_copy: the task runs that it takes over are still on their way.
+        is_deleted: nobody is to see it any more.
         unasked: lists a member of which ended while nothing could start; they are asked when the
             execution goes on.
         errors: the last failures of its task runs, at most `ERRORS_MAX`.
@@ -187,6 +190,9 @@ class Execution(msgspec.Struct, frozen=True):
     kind: str = "NORMAL"
     trace_parent: str | None = None
     attempt_number: int = 1
+    original_created_us: int | None = None
+    awaits_copy: bool = False
+    is_deleted: bool = False
     outputs: Payload | None = None
     task_runs: Map[str, TaskRun] = Map()
     blocks: Map[BlockKey, Block] = Map()

@@ -6,7 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution import attempts, children, create, kill, loop, pause, restart, timers
+from tiercel_engine.execution import (
+    attempts,
+    children,
+    create,
+    deletion,
+    force,
+    kill,
+    labels,
+    loop,
+    pause,
+    replay,
+    restart,
+    seed,
+    status,
+    timers,
+)
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
@@ -24,6 +39,14 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.PauseExecution: pause.pause,
     c.ResumeExecution: pause.resume,
     c.RestartExecution: restart.restart,
+    c.CopyExecution: replay.copy_execution,
+    c.SeedExecution: seed.seed,
+    c.ChangeExecutionState: status.change_execution_state,
+    c.ChangeTaskRunState: status.change_task_run_state,
+    c.SetLabels: labels.set_labels,
+    c.ForceRunExecution: force.force_run,
+    c.UnqueueExecution: force.unqueue,
+    c.DeleteExecution: deletion.delete,
     timers.BeginScheduled: create.begin_scheduled,
     timers.RetryDue: attempts.retry_due,
     timers.StartOverdue: attempts.start_overdue,
@@ -54,7 +77,8 @@ def process(execution: Execution, command: Any, world: World) -> Step:
         Rejected: the command does not fit; nothing has happened.
     """
     step = Step(execution, world.now_us())
-    if not execution.exists and not isinstance(command, _WITHOUT_EXECUTION):
+    is_there = execution.exists and not execution.is_deleted
+    if not is_there and not isinstance(command, _WITHOUT_EXECUTION):
         raise Rejected(f"There is no execution {execution.id}.", "NOT_FOUND")
     HANDLERS[type(command)](step, command, world)
     return step

@@ -6,7 +6,8 @@ Follows Kestra's restart. Unlike there since 2.0, a killed execution can restart
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.advance import advance, open_flowable
+from tiercel_engine.execution.advance import Asked, advance, open_flowable
+from tiercel_engine.execution.labels import RESTARTED, mark
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
@@ -33,30 +34,37 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
     if plan is None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
-    innermost = _innermost(x, plan)
+    innermost = innermost_failed(x, plan)
     if not innermost:
         raise Rejected("No task found to restart execution from!", "INVALID")
     asked = sorted(x.unasked)
     step.emit(e.ExecutionRestarted(attempt_number=x.attempt_number + 1, flow_revision=revision))
-    for run in _handlers(x):
-        step.emit(e.TaskRunRemoved(run.id))
-    for run, task in innermost:
-        if has_attempts(task):
+    mark(step, RESTARTED)
+    take_handlers_out(step)
+    go_on_from(step, plan, world, innermost, asked)
+
+
+def go_on_from(
+    step: Step, plan: Plan, world: World, again: list[tuple[TaskRun, Task]], asked: list[Asked]
+) -> None:
+    """Let a RESTARTED execution run, with these task runs again."""
+    for run, task in again:
+        if has_attempts(task) and run.state != State.CREATED:
             step.emit(e.TaskRunStateChanged(run.id, State.RESTARTED))
-        _reopen_ancestors(step, run.parent_id)
+        reopen_ancestors(step, run.parent_id)
     step.emit(e.ExecutionStateChanged(State.RUNNING))
-    for run, task in innermost:
+    for run, task in again:
         asked += _run_again(step, plan, world, run, task)
     advance(step, plan, world, (ROOT, ""), *asked)
 
 
-def _innermost(x: Execution, plan: Plan) -> list[tuple[TaskRun, Task]]:
+def innermost_failed(x: Execution, plan: Plan) -> list[tuple[TaskRun, Task]]:
     """What is to run again: failed task runs with no failed ones inside, oldest first."""
     failed: list[tuple[TaskRun, Task]] = []
     around: set[str] = set()
     for run in x.runs_in_order():
         task = plan.task(run.task_id)
-        if task is None or run.state not in RESTARTABLE or _is_handler(x, run):
+        if task is None or run.state not in RESTARTABLE or is_handler(x, run):
             continue
         failed.append((run, task))
         parent_id = run.parent_id
@@ -84,7 +92,7 @@ def _run_again(
     return [open_flowable(step, plan, world, run.id, task)]
 
 
-def _is_handler(x: Execution, run: TaskRun) -> bool:
+def is_handler(x: Execution, run: TaskRun) -> bool:
     """Whether the run, or anything around it, belongs to an error handler or the like."""
     while run.branch not in HANDLER_BRANCHES:
         if not run.parent_id:
@@ -93,11 +101,18 @@ def _is_handler(x: Execution, run: TaskRun) -> bool:
     return True
 
 
-def _handlers(x: Execution) -> list[TaskRun]:
-    return [run for run in x.runs_in_order() if _is_handler(x, run)]
+def take_handlers_out(step: Step, keep: str | None = None) -> None:
+    """Remove the task runs of error handlers and the like, unless `keep` is one of them."""
+    x = step.execution
+    if keep is not None and is_handler(x, x.task_runs[keep]):
+        return
+    for run in x.runs_in_order():
+        if is_handler(x, run):
+            step.emit(e.TaskRunRemoved(run.id))
 
 
-def _reopen_ancestors(step: Step, run_id: str) -> None:
+def reopen_ancestors(step: Step, run_id: str) -> None:
+    """Let a task run and all around it be RUNNING again."""
     while run_id:
         run = step.execution.task_runs[run_id]
         if run.state == State.RUNNING:

@@ -28,6 +28,7 @@ class Step:
         events, jobs, revocations, flows, logs: what its transaction writes.
         commands: (key, command) to other executions, written by it, too.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
+        successor_id: the execution that takes this one's place when it is RETRIED.
         follow_ups: what to process next, at once: a flowable with more children to start than one
             command may create, what was due while the execution was held.
         stale: why the command did nothing, when it came too late or twice.
@@ -47,6 +48,7 @@ class Step:
         "reply_outputs",
         "revocations",
         "stale",
+        "successor_id",
     )
 
     def __init__(self, execution: Execution, at_us: int) -> None:
@@ -61,6 +63,7 @@ class Step:
         self.commands: list[tuple[str, AvroRecord]] = []
         self.reply_outputs: Payload | None = None
         self.reply_error: str | None = None
+        self.successor_id: str | None = None
         self.follow_ups: list[Timer] = []
         self.stale: str | None = None
 
@@ -90,6 +93,7 @@ class Step:
             state=x.state,
             outputs=self.reply_outputs or x.outputs,
             error=self.reply_error,
+            successor_id=self.successor_id,
         )
         self.commands.append((ended.execution_id, ended))
 

@@ -17,8 +17,8 @@ _ENDED = frozenset({S.SUCCESS, S.WARNING, S.FAILED, S.KILLED, S.CANCELLED, S.RET
 #: The life of an execution. "" is the state of one that does not exist yet.
 EXECUTION: Mapping[str, frozenset[State]] = {
     "": frozenset({S.CREATED}),
-    S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.KILLING} | _ENDED),
-    S.QUEUED: frozenset({S.RUNNING, S.KILLING, S.CANCELLED, S.KILLED}),
+    S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.RESTARTED, S.KILLING} | _ENDED),
+    S.QUEUED: frozenset({S.RUNNING, S.KILLING, S.CANCELLED, S.KILLED, S.FAILED}),
     S.RUNNING: frozenset({S.PAUSED, S.RETRYING, S.KILLING} | _ENDED),
     S.PAUSED: frozenset({S.RESTARTED, S.RUNNING, S.KILLING} | _ENDED),
     S.RETRYING: frozenset({S.RUNNING, S.PAUSED, S.KILLING} | _ENDED),
@@ -43,10 +43,10 @@ TASK_RUN: Mapping[str, frozenset[State]] = {
     S.SUCCESS: frozenset({S.RESTARTED, S.RUNNING} | _ENDED),
     S.WARNING: frozenset({S.RESTARTED, S.RUNNING} | _ENDED),
     S.FAILED: frozenset({S.RETRYING, S.RESTARTED, S.RUNNING} | _ENDED),
-    S.KILLED: frozenset({S.RESTARTED, S.RUNNING}),
-    S.CANCELLED: frozenset({S.RESTARTED, S.RUNNING}),
+    S.KILLED: frozenset({S.RESTARTED, S.RUNNING} | _ENDED),
+    S.CANCELLED: frozenset({S.RESTARTED, S.RUNNING} | _ENDED),
     S.RETRIED: frozenset(),
-    S.SKIPPED: frozenset({S.RESTARTED, S.RUNNING}),
+    S.SKIPPED: frozenset({S.RESTARTED, S.RUNNING} | _ENDED),
 }
 
 

@@ -16,7 +16,7 @@ from tiercel_engine.execution.model import Block, BlockKey, Execution, TaskRun
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 4
+VERSION = 5
 
 _MAPS = (
     "task_runs",
@@ -58,6 +58,7 @@ class Checkpoint(msgspec.Struct):
     given_ids: list[str]
     ended_given: dict[str, int]
     ended_recent: dict[str, int]
+    ended_sequences: dict[str, int]
     version: int = VERSION
 
 
@@ -70,6 +71,7 @@ def take(partition: Partition, offset: int) -> Checkpoint:
         given_ids=list(partition.given_ids),
         ended_given=given,
         ended_recent=recent,
+        ended_sequences=partition.ended_sequences(),
     )
 
 
@@ -91,6 +93,7 @@ def restore(checkpoint: Checkpoint, partition: Partition) -> None:
     """Put the saved executions into an empty partition."""
     partition.given_ids = set(checkpoint.given_ids)
     partition.ended.load(checkpoint.ended_given, checkpoint.ended_recent)
+    partition.load_ended_sequences(checkpoint.ended_sequences)
     for saved in checkpoint.executions:
         execution = _load(saved)
         partition.executions[execution.id] = execution

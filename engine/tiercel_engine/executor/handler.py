@@ -41,6 +41,9 @@ class Handler:
         except NotFound as error:
             self._reject(partition, command, Rejected(str(error), "NOT_FOUND"), outbox)
             return None
+        except Rejected as rejection:
+            self._reject(partition, command, rejection, outbox)
+            return None
         try:
             step = process(execution, command, self._world)
             self._keep(partition, command, step, outbox)
@@ -60,7 +63,10 @@ class Handler:
         execution = partition.execution(command.execution_id)
         positions = getattr(command, "positions", ())
         if not execution.exists and positions:
-            return self._recovery.execution(partition.number, execution.id, positions)
+            found = self._recovery.execution(partition.number, execution.id, positions)
+            if found.sequence < partition.last_sequence(execution.id):
+                raise Rejected("The execution has changed meanwhile: try again.", "MOVED")
+            return found
         return execution
 
     def _keep(self, partition: Partition, command: Any, step: Step, outbox: Outbox) -> None:
@@ -68,6 +74,7 @@ class Handler:
             return
         self._tally.decided(_name(command), step)
         if step.stale is not None:
+            self._say_stale(partition, command, step.stale, outbox)
             log.debug(
                 "command_stale",
                 execution_id=step.execution.id,
@@ -85,6 +92,22 @@ class Handler:
             self._world.stage(flow)
         if step.events:
             partition.accept(step)
+
+    def _say_stale(self, partition: Partition, command: Any, reason: str, outbox: Outbox) -> None:
+        """Tell whoever waits for a command that nothing had to change."""
+        command_id = getattr(command, "command_id", None)
+        if command_id is not None:
+            outbox.add_rejection(
+                partition.number,
+                e.CommandRejected(
+                    execution_id=self._subject(command),
+                    command_id=command_id,
+                    cause=_name(command),
+                    reason=reason,
+                    kind="STALE",
+                    at_us=self._world.now_us(),
+                ),
+            )
 
     def _reject(
         self, partition: Partition, command: Any, rejection: Rejected, outbox: Outbox

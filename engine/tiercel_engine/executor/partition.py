@@ -67,6 +67,9 @@ class Partition:
         self.commands_since_checkpoint = 0
         #: Executions whose id was given from outside.
         self.given_ids: set[str] = set()
+        #: Ended execution -> number of its last event: what was read elsewhere may be older.
+        self._ended_sequences: OrderedDict[str, int] = OrderedDict()
+        self._sequences_max = settings.recent_ids_max
         self._start_timeout_us = round(settings.start_timeout_s * US)
         self._timers: list[tuple[int, int, Timer]] = []
         self._timer_count = 0
@@ -77,6 +80,18 @@ class Partition:
         found = self.executions.get(execution_id)
         return Execution(execution_id) if found is None else found
 
+    def last_sequence(self, execution_id: str) -> int:
+        """Number of the last event of an execution that ended not long ago; 0: not known."""
+        return self._ended_sequences.get(execution_id, 0)
+
+    def ended_sequences(self) -> dict[str, int]:
+        """`last_sequence` of all that are known."""
+        return dict(self._ended_sequences)
+
+    def load_ended_sequences(self, sequences: dict[str, int]) -> None:
+        """Take over what `ended_sequences` gave."""
+        self._ended_sequences = OrderedDict(sequences)
+
     def keep(self, execution: Execution, at_us: int) -> None:
         """Put a state in its place: a live one into memory, an ended one out of it."""
         if execution.is_ended:
@@ -84,8 +99,13 @@ class Partition:
             given = execution.id in self.given_ids
             self.given_ids.discard(execution.id)
             self.ended.add(execution.id, at_us, given)
+            self._ended_sequences[execution.id] = execution.sequence
+            self._ended_sequences.move_to_end(execution.id)
+            if len(self._ended_sequences) > self._sequences_max:
+                self._ended_sequences.popitem(last=False)
         else:
             self.ended.discard(execution.id)
+            self._ended_sequences.pop(execution.id, None)
             self.executions[execution.id] = execution
 
     def start_timers(self) -> None:

@@ -7,9 +7,7 @@ attempt did, the executor's for what was decided; a history never goes back in t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from msgspec import UNSET, Raw
 
@@ -26,7 +24,7 @@ from tiercel_engine.indexer.documents import (
     raw,
     trigger_execution_id,
 )
-from tiercel_engine.indexer.rows import ExecutionRow, Rows, RunKey, TaskRunRow
+from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State, is_terminated
@@ -45,51 +43,6 @@ class BrokenHistory(ProgrammingError):
     """The log of an execution has a gap or names what is not there. Indexing must not go on."""
 
 
-def fold(rows: Rows, batch: e.EventBatch) -> bool:
-    """Apply one record of the executions topic; whether any of its events was new.
-
-    The execution's row, if there is one, and those that `missing_task_runs` names must have been
-    put into `rows`.
-
-    Raises:
-        BrokenHistory: events are missing before it, or it names what is not there.
-    """
-    row = rows.executions.get(batch.execution_id)
-    seen = row.seq if row is not None else 0
-    last = batch.first_seq + len(batch.events) - 1
-    if last <= seen:
-        return False
-    if batch.first_seq > seen + 1:
-        raise BrokenHistory(
-            f"Expected event {seen + 1} of execution {batch.execution_id}, but the log goes on "
-            f"with {batch.first_seq}. Run `tiercel index rebuild`; if that stops here too, records "
-            "of this execution are gone from the log and must be restored."
-        )
-    for number, event in enumerate(batch.events, batch.first_seq):
-        if number > seen:
-            APPLIERS[type(event)](rows, batch, event, number)
-    rows.executions[batch.execution_id].seq = last
-    return True
-
-
-def missing_task_runs(rows: Rows, batches: Iterable[e.EventBatch]) -> list[RunKey]:
-    """Keys of the task runs that `fold` will look for and that are not yet in `rows`."""
-    made: set[RunKey] = set()
-    missing: dict[RunKey, None] = {}
-    for batch in batches:
-        row = rows.executions.get(batch.execution_id)
-        seen = row.seq if row is not None else 0
-        for number, event in enumerate(batch.events, batch.first_seq):
-            if number <= seen or isinstance(event, _OF_AN_EXECUTION):
-                continue
-            key = (batch.execution_id, event.task_run_id)
-            if isinstance(event, e.TaskRunCreated):
-                made.add(key)
-            elif key not in made and key not in rows.task_runs:
-                missing[key] = None
-    return list(missing)
-
-
 def settle(state: StateDocument, start_us: int, changed_us: int) -> None:
     """Bring duration and end of a state in line with its last change."""
     state.duration = format_duration(changed_us - start_us)
@@ -98,12 +51,12 @@ def settle(state: StateDocument, start_us: int, changed_us: int) -> None:
     state.end_date = state.histories[-1].date if is_over else UNSET
 
 
-def _new_state(at_us: int) -> StateDocument:
+def new_state(at_us: int) -> StateDocument:
     date = iso(at_us)
     return StateDocument(CREATED, [Change(CREATED, date)], "PT0S", date)
 
 
-def _enter(row: ExecutionRow | TaskRunRow, state: str, happened_us: int, at_us: int) -> None:
+def enter(row: ExecutionRow | TaskRunRow, state: str, happened_us: int, at_us: int) -> None:
     """Add a state to a history. The clocks of two machines cannot make it go back in time."""
     row.changed_us = max(min(happened_us, at_us), row.changed_us)
     document = row.document.state
@@ -111,7 +64,7 @@ def _enter(row: ExecutionRow | TaskRunRow, state: str, happened_us: int, at_us: 
     document.histories.append(Change(state, iso(row.changed_us)))
 
 
-def _known(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
+def known(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
     row = rows.executions.get(batch.execution_id)
     if row is None:
         raise BrokenHistory(
@@ -121,10 +74,10 @@ def _known(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
     return row
 
 
-def _execution(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
+def execution_row(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
     """The execution's row, about to change."""
     rows.changed_executions[batch.execution_id] = None
-    return _known(rows, batch)
+    return known(rows, batch)
 
 
 def _task_run(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
@@ -140,7 +93,7 @@ def _task_run(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
     return row
 
 
-def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: int) -> None:
+def created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: int) -> None:
     at_us = batch.at_us
     document = ExecutionDocument(
         id=batch.execution_id,
@@ -149,11 +102,11 @@ def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number:
         flow_revision=event.flow_revision,
         inputs=UNSET if event.inputs.json == "{}" else raw(event.inputs),
         labels=list(event.labels),
-        state=_new_state(at_us),
+        state=new_state(at_us),
         parent_id=UNSET if event.parent_id is None else event.parent_id,
         original_id=event.original_id,
         trigger=raw(event.trigger),
-        metadata=Metadata(1, iso(at_us)),
+        metadata=Metadata(event.attempt_number, iso(event.original_created_us or at_us)),
         schedule_date=UNSET if event.scheduled_us is None else iso(event.scheduled_us),
         kind=UNSET if event.kind == "NORMAL" else event.kind,
     )
@@ -171,28 +124,29 @@ def _created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number:
         rows.labels_added[label.key, label.value, batch.execution_id] = None
 
 
-def _state_changed(
+def state_changed(
     rows: Rows, batch: e.EventBatch, event: e.ExecutionStateChanged, number: int
 ) -> None:
-    _enter(_execution(rows, batch), event.state, batch.at_us, batch.at_us)
+    row = execution_row(rows, batch)
+    if event.passed:
+        enter(row, event.passed, batch.at_us, batch.at_us)
+    enter(row, event.state, batch.at_us, batch.at_us)
 
 
-def _restarted(rows: Rows, batch: e.EventBatch, event: e.ExecutionRestarted, number: int) -> None:
-    row = _execution(rows, batch)
-    _enter(row, RESTARTED, batch.at_us, batch.at_us)
+def restarted(rows: Rows, batch: e.EventBatch, event: e.ExecutionRestarted, number: int) -> None:
+    row = execution_row(rows, batch)
+    enter(row, RESTARTED, batch.at_us, batch.at_us)
     row.document.flow_revision = event.flow_revision
     row.document.outputs = UNSET
     row.document.metadata.attempt_number = event.attempt_number
 
 
-def _outputs_set(
-    rows: Rows, batch: e.EventBatch, event: e.ExecutionOutputsSet, number: int
-) -> None:
-    _execution(rows, batch).document.outputs = raw(event.outputs)
+def outputs_set(rows: Rows, batch: e.EventBatch, event: e.ExecutionOutputsSet, number: int) -> None:
+    execution_row(rows, batch).document.outputs = raw(event.outputs)
 
 
-def _labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int) -> None:
-    row = _execution(rows, batch)
+def labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int) -> None:
+    row = execution_row(rows, batch)
     for label in row.document.labels:
         key = (label.key, label.value, batch.execution_id)
         rows.labels_added.pop(key, None)
@@ -202,10 +156,8 @@ def _labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int
         rows.labels_added[label.key, label.value, batch.execution_id] = None
 
 
-def _task_run_created(
-    rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int
-) -> None:
-    execution = _known(rows, batch)
+def task_run_created(rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int) -> None:
+    execution = known(rows, batch)
     document = TaskRunDocument(
         id=event.task_run_id,
         execution_id=batch.execution_id,
@@ -217,7 +169,7 @@ def _task_run_created(
         ),
         value=UNSET if event.value is None else event.value,
         outputs=EMPTY_OBJECT,
-        state=_new_state(batch.at_us),
+        state=new_state(batch.at_us),
         iteration=UNSET if event.iteration is None else event.iteration,
     )
     key = (batch.execution_id, event.task_run_id)
@@ -225,7 +177,7 @@ def _task_run_created(
     rows.changed_task_runs[key] = None
 
 
-def _task_run_state_changed(
+def task_run_state_changed(
     rows: Rows, batch: e.EventBatch, event: e.TaskRunStateChanged, number: int
 ) -> None:
     row = _task_run(rows, batch, event.task_run_id)
@@ -234,26 +186,22 @@ def _task_run_state_changed(
     if attempt is not None and is_terminated(event.state):
         # Its worker was lost while it was being killed: nobody else will say how it ended.
         started_us = _instant_us(attempt.state.start_date)
-        _end_attempt(attempt, event.state, started_us, max(batch.at_us, started_us))
+        end_attempt(attempt, event.state, started_us, max(batch.at_us, started_us))
     if row.document.state.current != event.state:
-        _enter(row, event.state, batch.at_us, batch.at_us)
+        enter(row, event.state, batch.at_us, batch.at_us)
 
 
-def _task_run_paused(rows: Rows, batch: e.EventBatch, event: e.TaskRunPaused, number: int) -> None:
-    _enter(_task_run(rows, batch, event.task_run_id), PAUSED, batch.at_us, batch.at_us)
+def task_run_paused(rows: Rows, batch: e.EventBatch, event: e.TaskRunPaused, number: int) -> None:
+    enter(_task_run(rows, batch, event.task_run_id), PAUSED, batch.at_us, batch.at_us)
 
 
-def _task_run_resumed(
-    rows: Rows, batch: e.EventBatch, event: e.TaskRunResumed, number: int
-) -> None:
+def task_run_resumed(rows: Rows, batch: e.EventBatch, event: e.TaskRunResumed, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
     _set_outputs(row, event.outputs)
-    _enter(row, RUNNING, batch.at_us, batch.at_us)
+    enter(row, RUNNING, batch.at_us, batch.at_us)
 
 
-def _task_run_removed(
-    rows: Rows, batch: e.EventBatch, event: e.TaskRunRemoved, number: int
-) -> None:
+def task_run_removed(rows: Rows, batch: e.EventBatch, event: e.TaskRunRemoved, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
     key = (batch.execution_id, event.task_run_id)
     del rows.task_runs[key]
@@ -261,60 +209,61 @@ def _task_run_removed(
     rows.removed_task_runs.append((batch.execution_id, row.position))
 
 
-def _attempt_submitted(
+def attempt_submitted(
     rows: Rows, batch: e.EventBatch, event: e.AttemptSubmitted, number: int
 ) -> None:
     key = (batch.execution_id, event.task_run_id)
     row = rows.task_runs.get(key)
     # Only a retry starts over; a first, restarted or reissued attempt changes no state.
     if row is None or row.document.state.current == RETRYING:
-        _enter(_task_run(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
+        enter(_task_run(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
 
 
-def _attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:
+def attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
-    _start_attempt(row.document, event.started_us)
+    start_attempt(row.document, event.started_us)
     if row.document.state.current != RUNNING:
-        _enter(row, RUNNING, event.started_us, batch.at_us)
+        enter(row, RUNNING, event.started_us, batch.at_us)
 
 
-def _attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number: int) -> None:
+def attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
-    attempt = _start_attempt(row.document, event.started_us)
+    attempt = start_attempt(row.document, event.started_us)
     ended_us = max(event.ended_us, event.started_us)
-    _end_attempt(attempt, event.state, event.started_us, ended_us)
+    end_attempt(attempt, event.state, event.started_us, ended_us)
     _set_outputs(row, event.outputs)
     state = event.task_run_state or event.state
     if row.document.state.current != state:
-        _enter(row, state, ended_us, batch.at_us)
+        enter(row, state, ended_us, batch.at_us)
 
 
-def _child_started(rows: Rows, batch: e.EventBatch, event: e.ChildStarted, number: int) -> None:
+def child_started(rows: Rows, batch: e.EventBatch, event: e.ChildStarted, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
     if row.document.state.current == RETRYING:
-        _enter(row, CREATED, batch.at_us, batch.at_us)
-    _enter(row, RUNNING, batch.at_us, batch.at_us)
-    _start_attempt(row.document, batch.at_us)
+        enter(row, CREATED, batch.at_us, batch.at_us)
+    if row.document.state.current != RUNNING:
+        enter(row, RUNNING, batch.at_us, batch.at_us)
+        start_attempt(row.document, batch.at_us)
 
 
-def _retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, number: int) -> None:
+def retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, number: int) -> None:
     row = _task_run(rows, batch, event.task_run_id)
-    _enter(row, RETRYING, batch.at_us, batch.at_us)
+    enter(row, RETRYING, batch.at_us, batch.at_us)
 
 
-def _iteration_started(
+def iteration_started(
     rows: Rows, batch: e.EventBatch, event: e.IterationStarted, number: int
 ) -> None:
     _set_outputs(_task_run(rows, batch, event.task_run_id), event.outputs)
 
 
-def _iteration_scheduled(
+def iteration_scheduled(
     rows: Rows, batch: e.EventBatch, event: e.IterationScheduled, number: int
 ) -> None:
     """Nothing to show: it runs."""
 
 
-def _values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
+def values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
     """Nothing to show: every value shows in the task runs made for it."""
 
 
@@ -326,13 +275,13 @@ def _running_attempt(document: TaskRunDocument) -> Attempt | None:
     return attempts[-1]
 
 
-def _start_attempt(document: TaskRunDocument, started_us: int) -> Attempt:
+def start_attempt(document: TaskRunDocument, started_us: int) -> Attempt:
     """An attempt that runs since `started_us`.
 
     It takes the place of one that has not ended: of itself, or of the same attempt on a worker that
     was lost. Attempts that never started leave no trace, so numbers do not tell places in the list.
     """
-    state = _new_state(started_us)
+    state = new_state(started_us)
     state.current = RUNNING
     state.histories.append(Change(RUNNING, iso(started_us)))
     attempt = Attempt(state)
@@ -344,7 +293,7 @@ def _start_attempt(document: TaskRunDocument, started_us: int) -> Attempt:
     return attempt
 
 
-def _end_attempt(attempt: Attempt, state: str, started_us: int, ended_us: int) -> None:
+def end_attempt(attempt: Attempt, state: str, started_us: int, ended_us: int) -> None:
     attempt.state.current = state
     attempt.state.histories.append(Change(state, iso(ended_us)))
     settle(attempt.state, started_us, ended_us)
@@ -359,34 +308,3 @@ def _set_outputs(row: TaskRunRow, outputs: Payload | None) -> None:
     value = raw(outputs)
     if value is not UNSET:
         row.document.outputs = value
-
-
-#: One applier per event. A missing one is a KeyError: better a stopped indexer than a lost fact.
-APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
-    e.ExecutionCreated: _created,
-    e.ExecutionStateChanged: _state_changed,
-    e.ExecutionRestarted: _restarted,
-    e.ExecutionOutputsSet: _outputs_set,
-    e.LabelsSet: _labels_set,
-    e.TaskRunCreated: _task_run_created,
-    e.TaskRunStateChanged: _task_run_state_changed,
-    e.TaskRunPaused: _task_run_paused,
-    e.TaskRunResumed: _task_run_resumed,
-    e.TaskRunRemoved: _task_run_removed,
-    e.AttemptSubmitted: _attempt_submitted,
-    e.AttemptStarted: _attempt_started,
-    e.AttemptEnded: _attempt_ended,
-    e.ChildStarted: _child_started,
-    e.IterationScheduled: _iteration_scheduled,
-    e.IterationStarted: _iteration_started,
-    e.RetryScheduled: _retry_scheduled,
-    e.ValuesResolved: _values_resolved,
-}
-
-_OF_AN_EXECUTION = (
-    e.ExecutionCreated,
-    e.ExecutionStateChanged,
-    e.ExecutionRestarted,
-    e.ExecutionOutputsSet,
-    e.LabelsSet,
-)

@@ -16,7 +16,8 @@ from msgspec import UNSET
 from tiercel_engine.eventlog.base import Appender, Record
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.indexer import documents, lines
-from tiercel_engine.indexer.projections import BrokenHistory, fold, missing_task_runs, settle
+from tiercel_engine.indexer.fold import fold, missing_task_runs
+from tiercel_engine.indexer.projections import BrokenHistory, settle
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
@@ -87,7 +88,7 @@ class Projector:
                 self._load([batch])
                 continue
             if is_new:
-                sequences[batch.execution_id] = self._rows.executions[batch.execution_id].seq
+                sequences[batch.execution_id] = batch.first_seq + len(batch.events) - 1
                 changes.records.append(_position(record, batch))
         self._bury(broken)
         self._collect(changes)
@@ -161,6 +162,8 @@ class Projector:
             {"execution_id": execution_id, "position": position}
             for execution_id, position in rows.removed_task_runs
         )
+        changes.deleted.extend(rows.deleted.values())
+        changes.records = [r for r in changes.records if r["execution_id"] not in rows.deleted]
         changes.labels_removed.extend(map(_label_columns, rows.labels_removed))
         changes.labels_added.extend(map(_label_columns, rows.labels_added))
 
@@ -169,7 +172,8 @@ class Projector:
         rows = self._rows
         for execution_id in sequences:
             # Back to the end: the cache forgets from its beginning.
-            rows.executions[execution_id] = rows.executions.pop(execution_id)
+            if execution_id not in rows.deleted:
+                rows.executions[execution_id] = rows.executions.pop(execution_id)
         for columns in changes.executions:
             if columns["end_us"] is not None or _is_long(columns):
                 del rows.executions[columns["id"]]
@@ -183,6 +187,7 @@ class Projector:
         rows.changed_executions.clear()
         rows.changed_task_runs.clear()
         rows.removed_task_runs.clear()
+        rows.deleted.clear()
         rows.labels_removed.clear()
         rows.labels_added.clear()
 

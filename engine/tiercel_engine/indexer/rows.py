@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from tiercel_engine.indexer.documents import ExecutionDocument, TaskRunDocument
+from tiercel_engine.repository.base import Deletion
 
 #: (execution id, task run id).
 RunKey = tuple[str, str]
@@ -38,6 +39,7 @@ class Rows:
         executions, task_runs: by id, and by (execution id, task run id).
         changed_executions, changed_task_runs: to be written; dicts, for their order.
         removed_task_runs: (execution id, position) to be removed before anything is written.
+        deleted: executions to be removed with all that belongs to them, by id.
         labels_removed, labels_added: (key, value, execution id).
     """
 
@@ -47,6 +49,7 @@ class Rows:
         self.changed_executions: dict[str, None] = {}
         self.changed_task_runs: dict[RunKey, None] = {}
         self.removed_task_runs: list[tuple[str, int]] = []
+        self.deleted: dict[str, Deletion] = {}
         self.labels_removed: dict[tuple[str, str, str], None] = {}
         self.labels_added: dict[tuple[str, str, str], None] = {}
 

@@ -150,12 +150,21 @@ class ReadModels(Protocol):
     def close(self) -> None: ...
 
 
+class Deletion(msgspec.Struct, frozen=True):
+    """An execution to remove with its task runs; `logs`, `metrics`: those, too."""
+
+    execution_id: str
+    logs: bool
+    metrics: bool
+
+
 class Changes(msgspec.Struct):
     """What one batch of records does to the tables, at most one change per row.
 
     Attributes:
         offsets: (topic, partition) -> (next offset before the batch, after it).
         executions, task_runs: whole rows to insert or overwrite.
+        deleted: executions to remove, before anything is written.
         task_runs_removed: rows of `execution_id`, `position`.
         records: rows of `execution_records`.
         labels_removed, labels_added: rows of `labels`; removed first.
@@ -165,6 +174,7 @@ class Changes(msgspec.Struct):
     offsets: dict[Lane, tuple[int, int]] = msgspec.field(default_factory=dict)
     executions: list[Row] = msgspec.field(default_factory=list)
     task_runs: list[Row] = msgspec.field(default_factory=list)
+    deleted: list[Deletion] = msgspec.field(default_factory=list)
     task_runs_removed: list[Row] = msgspec.field(default_factory=list)
     records: list[Row] = msgspec.field(default_factory=list)
     labels_removed: list[Row] = msgspec.field(default_factory=list)

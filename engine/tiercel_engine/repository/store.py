@@ -18,7 +18,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tiercel_engine.repository.base import Changes, Lane, OffsetsMoved, Row, Store
+from tiercel_engine.repository.base import Changes, Deletion, Lane, OffsetsMoved, Row, Store
 from tiercel_engine.repository.engines import migrate, open_engine
 from tiercel_engine.repository.sql import SqlReadModels, available
 from tiercel_engine.repository.tables import (
@@ -108,9 +108,21 @@ class SqlStore(SqlReadModels):
         )
         with self._writing() as connection:
             self._move_offsets(connection, changes.offsets)
+            self._delete(connection, changes.deleted)
             for statement, rows in steps:
                 if rows:
                     statement.run(connection, rows)
+
+    @staticmethod
+    def _delete(connection: sa.Connection, deleted: Sequence[Deletion]) -> None:
+        """Remove executions; their labels are removed by their own keys."""
+        for one in deleted:
+            connection.execute(executions.delete().where(executions.c.id == one.execution_id))
+            tables = [task_runs, execution_records]
+            tables += [logs] if one.logs else []
+            tables += [metrics] if one.metrics else []
+            for table in tables:
+                connection.execute(table.delete().where(table.c.execution_id == one.execution_id))
 
     def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
         with self._writing() as connection:

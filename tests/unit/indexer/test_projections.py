@@ -7,7 +7,8 @@ import pytest
 from tests.read_model_harness import MS, START_US, created, ended, started, state
 
 from tiercel_engine.indexer.documents import Attempt, StateDocument, TaskRunDocument
-from tiercel_engine.indexer.projections import BrokenHistory, fold, missing_task_runs
+from tiercel_engine.indexer.fold import fold, missing_task_runs
+from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.rows import Rows
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload

@@ -10,6 +10,9 @@ from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
 
+#: `ExecutionCreated.copied` of an execution whose task runs are still to come.
+TASK_RUNS = "TASK_RUNS"
+
 
 def created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
     assert not x.exists, f"Expected execution {x.id} not to exist, but it is {x.state}."
@@ -32,6 +35,9 @@ def created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
         trace_parent=event.trace_parent,
         reply_to=event.reply_to,
         depth=event.depth,
+        attempt_number=event.attempt_number,
+        original_created_us=event.original_created_us,
+        awaits_copy=event.copied == TASK_RUNS,
     )
 
 
@@ -42,6 +48,7 @@ def state_changed(x: Execution, event: e.ExecutionStateChanged, at_us: int) -> E
         x,
         sequence=x.sequence + 1,
         state=event.state,
+        awaits_copy=False,
         is_held=event.by_request,
         unasked=Map() if goes_on else x.unasked,
     )
@@ -57,6 +64,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         flow_revision=event.flow_revision,
         outputs=None,
         errors=(),
+        awaits_copy=False,
     )
 
 

@@ -30,6 +30,7 @@ Without --kafka one process over the embedded log; with --kafka each role as its
 It stops in order on SIGTERM and Ctrl-C, with exit code 0, or 1 when a role failed.""",
     "executor": "Run an executor over Kafka: it alone decides what happens to executions.",
     "worker": "Run a worker over Kafka: it runs task attempts in its slots.",
+    "scheduler": "Run a scheduler over Kafka: it starts executions at their dates and for events.",
     "indexer": "Run an indexer over Kafka: it writes the read model.",
     "api": "Run the HTTP API over Kafka.",
 }
@@ -41,6 +42,7 @@ EXAMPLES = {
     ),
     "executor": ("tiercel executor --kafka localhost:9092 --storage s3://bucket/tiercel",),
     "worker": ("tiercel worker --kafka localhost:9092 --worker-slots 64",),
+    "scheduler": ("tiercel scheduler --kafka localhost:9092 --timezone Europe/Paris",),
     "indexer": ("tiercel indexer --kafka localhost:9092 --database postgresql://db/tiercel",),
     "api": ("tiercel api --kafka localhost:9092 --host 0.0.0.0 --port 8080",),
 }

@@ -42,6 +42,8 @@ from tiercel_engine.repository.store import open_store
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
+from tiercel_scheduler.service import Scheduler
+from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_schemas.topics import Topics
 from tiercel_worker.service import Worker
 
@@ -68,9 +70,13 @@ def run_server(settings: Settings, stops_with_stdin: bool = False) -> int:
         worker = parts.worker()
         executor = parts.executor()
         indexer = parts.indexer()
-        process = RoleProcess(
-            settings, [_worker_role(worker), _executor_role(executor), _indexer_role(indexer)]
-        )
+        roles = [
+            _worker_role(worker),
+            _scheduler_role(parts.scheduler()),
+            _executor_role(executor),
+            _indexer_role(indexer),
+        ]
+        process = RoleProcess(settings, roles)
         return asyncio.run(_run(process, parts.app(process, indexer), "server", stops_with_stdin))
 
 
@@ -101,6 +107,8 @@ def run_role(role: str, settings: Settings, stops_with_stdin: bool = False) -> i
             roles.append(_executor_role(parts.executor()))
         elif role == "worker":
             roles.append(_worker_role(parts.worker()))
+        elif role == "scheduler":
+            roles.append(_scheduler_role(parts.scheduler()))
         elif role == "indexer":
             roles.append(_indexer_role(parts.indexer()))
         process = RoleProcess(settings, roles)
@@ -179,6 +187,18 @@ class _Parts:
             sealer=self.sealer,
         )
 
+    def scheduler(self) -> Scheduler:
+        return Scheduler(
+            log=self.log,
+            topics=self.topics,
+            catalog=self.catalog,
+            storage=self.storage,
+            clock=self.clock,
+            instance=self._instance,
+            encrypt=None if self.sealer is None else self.sealer.seal,
+            settings=SchedulerSettings(timezone=self._settings.timezone),
+        )
+
     def indexer(self) -> Indexer:
         return Indexer(self.log, self.topics, self.store(), self.clock, self._instance)
 
@@ -251,6 +271,10 @@ def _executor_role(executor: Executor) -> Role:
 
 def _worker_role(worker: Worker) -> Role:
     return Role("worker", worker, worker.ready.is_set, drains=True)
+
+
+def _scheduler_role(scheduler: Scheduler) -> Role:
+    return Role("scheduler", scheduler, scheduler.ready.is_set)
 
 
 def _indexer_role(indexer: Indexer) -> Role:

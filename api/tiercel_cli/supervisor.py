@@ -150,8 +150,8 @@ def _parse_fact(line: bytes) -> dict[str, str] | None:
 
 
 def plan_children(settings: Settings) -> list[Child]:
-    """The processes of one machine: executors, workers, one indexer, one API."""
-    roles = ["executor"] * settings.executors + ["worker"] * settings.workers
+    """The processes of one machine: executors, workers, a scheduler, an indexer, an API."""
+    roles = ["executor"] * settings.executors + ["worker"] * settings.workers + ["scheduler"]
     command = [sys.executable, "-m", "tiercel_cli.main"]
     return [
         Child(role, [*command, role, "--stop-with-stdin"]) for role in [*roles, "indexer", "api"]

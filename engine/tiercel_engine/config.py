@@ -85,6 +85,9 @@ class Settings(BaseModel):
     workers: int = Field(
         default=1, ge=1, le=64, description="Worker processes that `server --kafka` starts."
     )
+    timezone: str = Field(
+        default="UTC", description="Time zone of schedules that name none, such as Europe/Paris."
+    )
     worker_slots: int = Field(
         default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
     )

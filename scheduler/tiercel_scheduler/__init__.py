@@ -1,1 +1,1 @@
-"""Schedules and polling triggers will live here. Empty so far: nothing starts by time yet."""
+"""Where triggers stand: what is due, what starts, what people ask of them."""

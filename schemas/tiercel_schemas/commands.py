@@ -36,9 +36,10 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
         original_created_us: When the first of a chain was created; none: this is it.
         copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
             follow.
+        failure: Why it cannot run: it is recorded, and FAILED at once.
     """
 
-    FINGERPRINT: ClassVar[str] = "4a359d0d1875def6"
+    FINGERPRINT: ClassVar[str] = "97e32a7a99530527"
 
     command_id: str
     execution_id: str
@@ -61,6 +62,7 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
     attempt_number: int = 1
     original_created_us: int | None = None
     copied: str = ""
+    failure: str | None = None
 
 
 class StartAttempt(msgspec.Struct, frozen=True, gc=False):

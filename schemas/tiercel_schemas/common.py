@@ -56,15 +56,17 @@ class PositionRange(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReplyTo(msgspec.Struct, frozen=True, gc=False):
-    """Whom an execution tells of its end: the task run that started it.
+    """Whom an execution tells of its end: the task run or the trigger that started it.
 
     Attributes:
         execution_id: The execution of that task run.
         task_run_id: The task run.
         outputs_json: Templates of what it asks for when the flow has no outputs of its own, a
             JSON object.
+        trigger: Address of the trigger that started it and waits, instead of a task run.
     """
 
     execution_id: str
     task_run_id: str
     outputs_json: str | None = None
+    trigger: str = ""

@@ -414,7 +414,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "d24366c0f3ad30d0"
+    FINGERPRINT: ClassVar[str] = "820b1a912622d1fd"
 
     execution_id: str
     first_seq: int

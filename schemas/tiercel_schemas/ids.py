@@ -63,3 +63,24 @@ class FlowKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.tenant}/{self.namespace}/{self.flow_id}"
+
+
+class TriggerKey(NamedTuple):
+    """What names a trigger. Its flow's key comes first, so that both share a partition."""
+
+    tenant: str
+    namespace: str
+    flow_id: str
+    trigger_id: str
+
+    def __str__(self) -> str:
+        return f"{self.tenant}/{self.namespace}/{self.flow_id}/{self.trigger_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> TriggerKey:
+        """The key with this text; ids and namespaces have no slash."""
+        return cls(*text.split("/"))
+
+    @property
+    def flow(self) -> FlowKey:
+        return FlowKey(self.tenant, self.namespace, self.flow_id)

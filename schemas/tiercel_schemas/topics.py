@@ -58,10 +58,16 @@ class Topics:
         self.logs = topic("logs", days=7)
         #: key: execution id. Values: MetricEntry.
         self.metrics = topic("metrics", days=7)
-        #: key: trigger uid. Trigger state.
+        #: key: tenant/namespace/flow/trigger, on the partition of tenant/namespace/flow. Values:
+        #: TriggerState.
         self.triggers = topic("triggers", compacted=True)
+        #: key: flow key. Values: what the scheduler is told and asked, of triggers.avsc. Same
+        #: partitions as triggers.
+        self.trigger_commands = topic("trigger-commands", days=7)
         #: key: any. Values: TriggerMessage, the public inbound contract.
         self.trigger_messages = topic("trigger-messages", days=7)
+        #: key: execution id. Values: ExecutionEvent as JSON, the public outbound contract.
+        self.execution_events = topic("execution-events", days=7)
         #: key, value: as received; reason and origin in the headers.
         self.dead_letters = topic("dead-letters", days=30, count=1)
 

@@ -50,6 +50,10 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             copied=command.copied,
         )
     )
+    if command.failure is not None:
+        step.log("ERROR", command.failure)
+        step.emit(e.ExecutionStateChanged(State.FAILED, reason=command.failure))
+        return
     if command.copied == "TASK_RUNS":
         return
     if command.scheduled_us is None or command.scheduled_us <= step.at_us:

@@ -11,9 +11,17 @@ from tiercel_schemas.commands import ChildEnded, KillExecution
 from tiercel_schemas.common import Payload
 from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import derive_id
+from tiercel_schemas.ids import TriggerKey, derive_id
 from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.logs import LogEntry
+from tiercel_schemas.triggers import TriggerExecutionEnded
+
+
+def trigger_ended(trigger: str, execution_id: str, state: str) -> tuple[str, AvroRecord]:
+    """What the trigger that waits for an execution is told of its end: (key, command)."""
+    key = TriggerKey.parse(trigger)
+    return str(key.flow), TriggerExecutionEnded(*key, execution_id=execution_id, state=state)
+
 
 #: A command that makes more events than this is taken for a loop and rejected.
 STEP_EVENTS_MAX = 10_000
@@ -85,6 +93,9 @@ class Step:
         """Tell the task run that started the execution how it has ended."""
         x = self.execution
         if x.reply_to is None:
+            return
+        if x.reply_to.trigger:
+            self.commands.append(trigger_ended(x.reply_to.trigger, x.id, x.state))
             return
         ended = ChildEnded(
             execution_id=x.reply_to.execution_id,

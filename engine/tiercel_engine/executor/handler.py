@@ -10,7 +10,7 @@ from tiercel_engine.errors import NotFound, Rejected
 from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.process import process
-from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.step import Step, trigger_ended
 from tiercel_engine.executor.outbox import Outbox
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.recovery import Recovery
@@ -71,6 +71,8 @@ class Handler:
 
     def _keep(self, partition: Partition, command: Any, step: Step, outbox: Outbox) -> None:
         if isinstance(command, c.CreateExecution) and command.execution_id in partition.ended:
+            if command.reply_to is not None and command.reply_to.trigger:
+                self._tell_parent(command, "", outbox)
             return
         self._tally.decided(_name(command), step)
         if step.stale is not None:
@@ -138,6 +140,9 @@ class Handler:
         """An execution that does not come to be must not be waited for."""
         if isinstance(command, c.CreateExecution) and command.reply_to is not None:
             to = command.reply_to
+            if to.trigger:
+                outbox.add_command(*trigger_ended(to.trigger, command.execution_id, State.FAILED))
+                return
             ended = c.ChildEnded(
                 to.execution_id, to.task_run_id, command.execution_id, State.FAILED, error=reason
             )

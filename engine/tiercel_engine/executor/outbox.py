@@ -14,6 +14,10 @@ from tiercel_schemas.common import PositionRange
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.topics import Topics, partition_for
+from tiercel_schemas.triggers import FlowChanged, TriggerExecutionEnded
+
+#: Commands to the scheduler, keyed by the flow of the trigger.
+TO_TRIGGERS = (FlowChanged, TriggerExecutionEnded)
 
 #: Above this size a step's events are spread over several records of the same transaction.
 BATCH_BYTES_MAX = RECORD_BYTES_MAX // 2
@@ -64,6 +68,8 @@ class Outbox:
             records.append(NewRecord(self._topics.logs.name, key, codec.encode(line)))
         for flow in step.flows:
             records.append(self._flow_record(flow))
+            changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)
+            records.append(self._command_record(key, changed))
         records += [self._command_record(to, command) for to, command in step.commands]
         self.records += records
 
@@ -106,7 +112,10 @@ class Outbox:
         )
 
     def _command_record(self, key: str, command: codec.AvroRecord) -> NewRecord:
-        return NewRecord(self._topics.commands.name, key, codec.encode(command))
+        topic = self._topics.commands
+        if isinstance(command, TO_TRIGGERS):
+            topic = self._topics.trigger_commands
+        return NewRecord(topic.name, key, codec.encode(command))
 
     def add_command(self, key: str, command: codec.AvroRecord) -> None:
         """Send a command to another execution."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from tiercel_engine.flow.base import Part, Rule, Text
+from tiercel_engine.flow.cron import BadCron, Cron, zone_named
 from tiercel_engine.flow.model import Labels
 from tiercel_engine.flow.task import DurationS, Task
 from tiercel_engine.flow.trigger import Trigger
@@ -41,6 +42,15 @@ class Schedule(CoreTrigger):
     late_maximum_delay: DurationS | None = Field(None, alias="lateMaximumDelay")
     recover_missed_schedules: Recovery | None = Field(None, alias="recoverMissedSchedules")
     backfill: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _dates_exist(self) -> Schedule:
+        try:
+            Cron(self.cron, self.with_seconds)
+            zone_named(self.timezone)
+        except BadCron as error:
+            raise Rule(str(error)) from None
+        return self
 
 
 class ScheduleOnDates(CoreTrigger):

@@ -43,6 +43,12 @@ WORKER_ATTEMPT_S = Histogram(
 WORKER_SLOTS = Gauge("tiercel_worker_slots", "Attempts that may run at a time.")
 WORKER_SLOTS_BUSY = Gauge("tiercel_worker_slots_busy", "Attempts that run now.")
 
+# -- scheduler ---------------------------------------------------------------------------------
+SCHEDULER_STARTS = Counter("tiercel_scheduler_due_total", "Triggers that were due.")
+SCHEDULER_COMMIT_S = Histogram(
+    "tiercel_scheduler_commit_seconds", "Duration of a transaction.", buckets=DURATION_BUCKETS_S
+)
+
 # -- indexer -----------------------------------------------------------------------------------
 INDEXER_RECORDS = Counter("tiercel_indexer_records_total", "Records indexed.", ["topic"])
 INDEXER_BATCH_S = Histogram(

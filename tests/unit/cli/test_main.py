@@ -14,7 +14,7 @@ from tiercel_engine.config import Settings
 Run = Callable[..., int]
 
 COMMANDS = [
-    *(f"{role}" for role in ("server", "executor", "worker", "indexer", "api", "config")),
+    *("server", "executor", "worker", "scheduler", "indexer", "api", "config"),
     *(f"flow {verb}" for verb in ("validate", "create", "update", "list", "get")),
     *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
     *(f"expression {verb}" for verb in ("eval", "list")),
@@ -43,7 +43,7 @@ def test_every_command_has_help_with_examples(
     assert f"$ tiercel {command}" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("role", ["server", "executor", "worker", "indexer", "api"])
+@pytest.mark.parametrize("role", ["server", "executor", "worker", "scheduler", "indexer", "api"])
 def test_every_role_has_an_option_for_every_setting(
     role: str, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import UserError
+from tiercel_engine.errors import TaskError, UserError
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import output_text
 from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.plugin import context as plugin
+from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
-from tiercel_engine.storage.uri import parse, task_file
+from tiercel_engine.storage.sealing import Sealer
+from tiercel_engine.storage.uri import execution_root, is_claimed, parse, task_file
 from tiercel_worker.attempt import Attempt
 from tiercel_worker.logs import Metrics, TaskLogger
 
@@ -49,6 +53,8 @@ class AttemptContext:
         storage: Storage,
         clock: Clock,
         dialect: Dialect,
+        sealer: Sealer | None,
+        build: Callable[[Mapping[str, Any]], RunnableTask],
     ) -> None:
         job = attempt.job
         self.execution_id = job.execution_id
@@ -63,6 +69,9 @@ class AttemptContext:
         self._attempt = attempt
         self._renderer = renderer
         self._storage = storage
+        self._clock = clock
+        self._sealer = sealer
+        self._build = build
         self._metrics = Metrics(attempt, clock)
         self._folder: Path | None = None
 
@@ -91,16 +100,14 @@ class AttemptContext:
         return self._folder
 
     def store_file(self, path: Path, name: str | None = None) -> str:
-        uri = task_file(
-            self.namespace,
-            self.flow_id,
-            self.execution_id,
-            self.task_id,
-            self.task_run_id,
-            name or path.name,
-        )
+        uri = self._file(name or path.name)
         self._storage.put_file(uri, path)
         path.unlink()
+        return uri
+
+    def store_stream(self, source: BinaryIO | Iterable[bytes], name: str) -> str:
+        uri = self._file(name)
+        self._storage.put_stream(uri, source)
         return uri
 
     def open_stored(self, uri: str) -> BinaryIO:
@@ -108,6 +115,34 @@ class AttemptContext:
 
     def fetch_stored(self, uri: str, path: Path) -> int:
         return self._storage.download(self._checked(uri), path)
+
+    def stored_size(self, uri: str) -> int:
+        return self._storage.size(self._checked(uri))
+
+    def delete_stored(self, uri: str) -> bool:
+        return self._storage.delete(self._checked(uri))
+
+    def execution_files(self) -> Iterator[str]:
+        root = execution_root(self.namespace, self.flow_id, self.execution_id)
+        for file in self._storage.list(root):
+            if not is_claimed(file.uri.removeprefix(root)):
+                yield file.uri
+
+    def namespace_files(self, namespace: str | None = None) -> NamespaceFiles:
+        return NamespaceFiles(self._storage, namespace or self.namespace)
+
+    @property
+    def pairs(self) -> KvStore:
+        return KvStore(self._storage, self._clock)
+
+    def seal(self, text: str) -> Mapping[str, str]:
+        if self._sealer is None:
+            raise TaskError("Expected a server with an encryption_key, but it has none.")
+        return self._sealer.seal(text)
+
+    def run_task(self, properties: Mapping[str, Any]) -> Any:
+        task = self._build({"id": self.task_id, **properties})
+        return task.run(self)
 
     def is_cancelled(self) -> bool:
         return self._attempt.is_cancelled()
@@ -123,6 +158,16 @@ class AttemptContext:
         self._metrics.say_all()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _file(self, name: str) -> str:
+        return task_file(
+            self.namespace,
+            self.flow_id,
+            self.execution_id,
+            self.task_id,
+            self.task_run_id,
+            name,
+        )
 
     @staticmethod
     def _checked(uri: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,7 +28,7 @@ from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
-from tiercel_engine.storage.uri import task_file
+from tiercel_engine.storage.uri import outputs_name, task_file
 from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
@@ -97,7 +97,15 @@ class Runner:
             )
         )
         context = AttemptContext(
-            attempt, variables, renderer, logger, self._storage, self._clock, dialect
+            attempt,
+            variables,
+            renderer,
+            logger,
+            self._storage,
+            self._clock,
+            dialect,
+            self._sealer,
+            self._built,
         )
         try:
             self._set_deadline(attempt, task, context)
@@ -111,7 +119,9 @@ class Runner:
 
     def _build(self, task_json: str) -> RunnableTask:
         """The model of a task. Shared by all attempts with the same text: never changed."""
-        properties: dict[str, Any] = msgspec.json.decode(task_json)
+        return self._built(msgspec.json.decode(task_json))
+
+    def _built(self, properties: Mapping[str, Any]) -> RunnableTask:
         name = str(properties.get("type"))
         task_type = self._registry.task_type(name)
         if task_type is None:
@@ -122,7 +132,7 @@ class Runner:
         if not issubclass(task_type, RunnableTask):
             raise TaskError(f"Expected a task that a worker runs, but {name} is none.")
         try:
-            return task_type.model_validate(properties)
+            return task_type.model_validate(dict(properties))
         except ValidationError as error:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise TaskError(f"Expected the properties of {name}, but {wrong}.") from None
@@ -154,7 +164,7 @@ class Runner:
             job.execution_id,
             job.task_id,
             job.task_run_id,
-            f"outputs-{job.attempt}-{job.epoch}.json",
+            outputs_name(job.attempt, job.epoch),
         )
         return pack(outputs, self._storage, uri)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tiercel_engine.flow.dialect import Dialect
+from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.namespace_files import NamespaceFiles
 
 
 class TaskLogger(Protocol):
@@ -51,11 +53,40 @@ class RunContext(Protocol):
     def store_file(self, path: Path, name: str | None = None) -> str:
         """Move a local file into internal storage; return its kestra:/// address."""
 
+    def store_stream(self, source: BinaryIO | Iterable[bytes], name: str) -> str:
+        """Write a stream into internal storage as it comes; return its kestra:/// address."""
+
     def open_stored(self, uri: str) -> BinaryIO:
         """Open a file of internal storage that this execution may read."""
 
     def fetch_stored(self, uri: str, path: Path) -> int:
         """Copy a file of internal storage to a local path; return its size in bytes."""
+
+    def stored_size(self, uri: str) -> int:
+        """The size in bytes of a file of internal storage. Raises NotFound."""
+
+    def delete_stored(self, uri: str) -> bool:
+        """Delete a file of internal storage; False when there was none."""
+
+    def execution_files(self) -> Iterable[str]:
+        """The addresses of this execution's files, without what the engine keeps there itself."""
+
+    def namespace_files(self, namespace: str | None = None) -> NamespaceFiles:
+        """The files of a namespace, of the flow's own when none is named."""
+
+    @property
+    def pairs(self) -> KvStore:
+        """The key-value pairs of all namespaces."""
+
+    def seal(self, text: str) -> Mapping[str, str]:
+        """The text encrypted, as an output may hold it. Raises TaskError: there is no key."""
+
+    def run_task(self, properties: Mapping[str, Any]) -> Any:
+        """Run another task in place of this one: its properties, `type` among them, as written.
+
+        Raises:
+            TaskError: no runnable task has these properties.
+        """
 
     def is_cancelled(self) -> bool:
         """Whether the attempt was killed or ran into its timeout: stop soon."""

@@ -139,11 +139,15 @@ class Storage:
                         yield _stored(meta)
 
     def list_folder(self, folder: str) -> tuple[Sequence[str], Sequence[StoredFile]]:
-        """The addresses of the folders right below a folder, and the objects there."""
+        """The addresses of the folders right below a folder, and the objects there.
+
+        `folder`: an address, or `kestra:///` for the root.
+        """
+        key = None if folder == f"{SCHEME}/" else parse(folder)
         with _explained(folder):
-            found = obstore.list_with_delimiter(self._store, parse(folder))
+            found = obstore.list_with_delimiter(self._store, key)
         # On a local folder an object is told as lying below itself, too.
-        files = [_stored(m) for m in found["objects"] if m["path"] != parse(folder)]
+        files = [_stored(meta) for meta in found["objects"] if meta["path"] != key]
         return [f"{SCHEME}/{path}" for path in found["common_prefixes"]], files
 
     # ---- moving and deleting

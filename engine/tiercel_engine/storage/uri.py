@@ -20,6 +20,8 @@ URI_CHARS_MAX = 4_096
 _NOT_SLUG = re.compile(r"[^a-z0-9\s_-]")
 _BETWEEN_WORDS = re.compile(r"[\s_-]+")
 
+_OUTPUTS = re.compile(r"/tasks/[^/]+/[^/]+/outputs-[0-9]+-[0-9]+\.json")
+
 
 def slugify(name: str) -> str:
     """A name as one segment: lower-case ASCII words joined by dashes; "_" when there are none."""
@@ -42,6 +44,19 @@ def task_file(
     """
     root = execution_root(namespace, flow_id, execution_id)
     return f"{root}/tasks/{slugify(task_id)}/{_segment(task_run_id)}/{_relative(name)}"
+
+
+def outputs_name(attempt: int, epoch: int) -> str:
+    """The name of the file, among those of a task run, that holds outputs too large for the log."""
+    return f"outputs-{attempt}-{epoch}.json"
+
+
+def is_claimed(path: str) -> bool:
+    """Whether a file of an execution stands for a value of the log, so that none may delete it.
+
+    `path`: below the execution's folder, with a leading slash.
+    """
+    return path.startswith("/values/") or _OUTPUTS.fullmatch(path) is not None
 
 
 def input_file(namespace: str, flow_id: str, execution_id: str, input_id: str, name: str) -> str:

@@ -135,6 +135,16 @@ def test_the_keys_of_a_namespace_are_those_of_its_own(pairs: KvStore) -> None:
     assert pairs.delete("acme", "b")
     assert not pairs.delete("acme", "b")
     assert list(pairs.keys("acme")) == ["a.x"]
+    assert list(pairs.list("acme", "b")) == []
+
+
+def test_the_namespaces_with_pairs_are_found(pairs: KvStore, storage: Storage) -> None:
+    for namespace in ("acme", "acme.sales.eu", "acme.it", "other"):
+        pairs.set(namespace, "k", 1)
+    storage.put("kestra:///acme/flow/executions/e1/tasks/t/r/_kv/x.ion", b"1")
+    assert sorted(pairs.namespaces("")) == ["acme", "acme.it", "acme.sales.eu", "other"]
+    assert sorted(pairs.namespaces("acme.sales")) == ["acme.sales.eu"]
+    assert list(pairs.namespaces("acme.it")) == ["acme.it"]
 
 
 def test_a_value_that_the_peer_has_written_is_read(pairs: KvStore, storage: Storage) -> None:

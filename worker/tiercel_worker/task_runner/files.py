@@ -11,6 +11,7 @@ import msgspec
 
 from tiercel_engine.errors import TaskError
 from tiercel_engine.plugin.context import RunContext
+from tiercel_engine.storage.globs import matcher
 from tiercel_engine.storage.uri import file_name, is_storage_uri
 
 #: What the engine puts into the working directory; output globs do not see it.
@@ -80,22 +81,25 @@ def collect_outputs(context: RunContext, globs: Iterable[str], folder: Path) -> 
 
 def _matching(globs: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
     root = folder.resolve()
-    for pattern in globs:
-        relative = pattern.removeprefix(str(folder) + "/").removeprefix("./")
-        if relative.startswith("/") or ".." in PurePosixPath(relative).parts:
-            raise TaskError(f"Expected a glob inside the working directory, but it was {pattern}.")
-        if not relative:
+    patterns = [_relative(pattern, folder) for pattern in globs if pattern]
+    if not patterns:
+        return
+    matches = matcher(patterns)
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        is_own = name.startswith(OWN_PREFIX) or name == CONTEXT_FILE
+        if is_own or not path.is_file() or not matches(name):
             continue
-        # A trailing ** means every file below; Path.glob would give the folders only.
-        search = relative + "/*" if relative.endswith("**") else relative
-        for path in sorted(folder.glob(search)):
-            name = path.relative_to(folder).as_posix()
-            own = name.startswith(OWN_PREFIX) or name == CONTEXT_FILE
-            if own or not path.is_file():
-                continue
-            if root not in path.resolve().parents:
-                raise TaskError(f"Expected output files in the working directory, but {name}.")
-            yield name, path
+        if root not in path.resolve().parents:
+            raise TaskError(f"Expected output files in the working directory, but {name}.")
+        yield name, path
+
+
+def _relative(pattern: str, folder: Path) -> str:
+    relative = pattern.removeprefix(str(folder) + "/").removeprefix("./")
+    if relative.startswith("/") or ".." in PurePosixPath(relative).parts:
+        raise TaskError(f"Expected a glob inside the working directory, but it was {pattern}.")
+    return relative
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiercel_worker.tasks import items, kv, metric, namespace, state, storage, templating
 from tiercel_worker.tasks.debug import Echo, Return
 from tiercel_worker.tasks.execution import Fail
 from tiercel_worker.tasks.flow import Sleep
@@ -29,4 +30,11 @@ PLUGINS = (
     PythonScript,
     OldBash,
     OldPython,
+    *kv.PLUGINS,
+    *state.PLUGINS,
+    *storage.PLUGINS,
+    *items.PLUGINS,
+    *namespace.PLUGINS,
+    *metric.PLUGINS,
+    *templating.PLUGINS,
 )

@@ -16,7 +16,7 @@ from tiercel_engine.execution.step import Step
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import load_flow
-from tiercel_engine.plugin import flowables
+from tiercel_engine.plugin import executions, flowables
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.plugin.registry import PluginRegistry
@@ -41,9 +41,9 @@ class Work(RunnableTask):
 
 
 def registry() -> PluginRegistry:
-    """Flowables and `test.Work`."""
+    """Flowables, engine tasks and `test.Work`."""
     types = PluginRegistry()
-    for plugin in flowables.PLUGINS:
+    for plugin in (*flowables.PLUGINS, *executions.PLUGINS):
         types.register(plugin)
     types.register(Work)
     return types
@@ -101,6 +101,7 @@ class Engine:
         self.follow_ups: list[Any] = []
         self.commands: list[Any] = []
         self.copies: list[Any] = []
+        self.metrics: list[Any] = []
         self.last: Step | None = None
 
     def do(self, command: Any) -> Step:
@@ -119,6 +120,7 @@ class Engine:
         self.events += step.events
         self.jobs += step.jobs
         self.follow_ups += step.follow_ups
+        self.metrics += step.metrics
         self.commands += [command for _, command in step.commands]
         self.last = step
         return step
@@ -161,6 +163,7 @@ class Engine:
         worker: str = "w1",
         outputs: str | None = None,
         epoch: int | None = None,
+        effects_json: str | None = None,
     ) -> Step:
         """A worker reports the end of the newest attempt of a task."""
         run = self.run_of(task_id)
@@ -177,13 +180,14 @@ class Engine:
                 started_us=now_us,
                 ended_us=now_us,
                 error="it failed" if state == "FAILED" else None,
+                effects_json=effects_json,
             )
         )
 
-    def run(self, task_id: str, state: str = "SUCCESS", outputs: str | None = None) -> Step:
+    def run(self, task_id: str, state: str = "SUCCESS", **result: str | None) -> Step:
         """Start and end the newest attempt of a task."""
         self.start(task_id)
-        return self.end(task_id, state, outputs=outputs)
+        return self.end(task_id, state, **result)
 
     def rejected(self, command: Any) -> str:
         """The reason for which a command is refused."""

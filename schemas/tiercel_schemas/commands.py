@@ -101,9 +101,10 @@ class EndAttempt(msgspec.Struct, frozen=True, gc=False):
         ended_us: When it ended.
         outputs: JSON object.
         error: Message of its failure.
+        effects_json: What the task asks of its execution, as JSON.
     """
 
-    FINGERPRINT: ClassVar[str] = "6186d62ddf9eefdb"
+    FINGERPRINT: ClassVar[str] = "0666492fa27e4efa"
 
     execution_id: str
     task_run_id: str
@@ -115,6 +116,7 @@ class EndAttempt(msgspec.Struct, frozen=True, gc=False):
     ended_us: int
     outputs: Payload | None = None
     error: str | None = None
+    effects_json: str | None = None
 
 
 class ReturnJob(msgspec.Struct, frozen=True, gc=False):

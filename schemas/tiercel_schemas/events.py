@@ -353,6 +353,50 @@ class ExecutionDeleted(msgspec.Struct, frozen=True, gc=False):
     metrics: bool = True
 
 
+class VariablesSet(msgspec.Struct, frozen=True, gc=False):
+    """Variables of the execution changed while it ran.
+
+    Attributes:
+        values: Name -> JSON text of its whole value from here on.
+        removed: Names of those that are gone.
+    """
+
+    values: dict[str, str] = msgspec.field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+
+
+class ExitRequested(msgspec.Struct, frozen=True, gc=False):
+    """A task ended the execution: nothing more starts, and it ends once nothing runs.
+
+    Attributes:
+        state: The state that it ends in.
+    """
+
+    state: str
+
+
+class ListAsked(msgspec.Struct, frozen=True, gc=False):
+    """A list of tasks that is to be asked how it goes on.
+
+    Attributes:
+        task_run_id: The flowable's task run; empty for the flow itself.
+        branch: Branch of the child that has ended last; empty: none.
+    """
+
+    task_run_id: str
+    branch: str
+
+
+class AsksPostponed(msgspec.Struct, frozen=True, gc=False):
+    """What one command had no room to decide: it is decided by the next ones.
+
+    Attributes:
+        lists: All that is left from here on.
+    """
+
+    lists: tuple[ListAsked, ...] = ()
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -397,6 +441,9 @@ Event = (
     | ValuesResolved
     | TaskRunCopied
     | ExecutionDeleted
+    | VariablesSet
+    | ExitRequested
+    | AsksPostponed
 )
 
 
@@ -414,7 +461,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "820b1a912622d1fd"
+    FINGERPRINT: ClassVar[str] = "9089ff6ef0ca7e69"
 
     execution_id: str
     first_seq: int

@@ -2,11 +2,12 @@
 
 A transcript opens with a flow (after `---` stand those that it starts executions of), then has
 blocks of one command, `----`, and what came of it. Run pytest with --rewrite to write the outcomes
-anew, and read the diff.
+anew, and read the diff. `count` before a command gives the numbers of its events alone.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,11 @@ def describe(engine: Engine, event: e.Event) -> str:
         words.append(f"through {event.passed}")
     if getattr(event, "by_request", False):
         words.append("by request")
+    if isinstance(event, e.LabelsSet):
+        words += [f"{label.key}={label.value}" for label in event.labels]
+    if isinstance(event, e.VariablesSet):
+        words += [f"{name}={value}" for name, value in event.values.items()]
+        words += [f"without {name}" for name in event.removed]
     for field in ("state", "task_run_state", "worker_id"):
         if getattr(event, field, None) is not None:
             words.append(getattr(event, field))
@@ -88,6 +94,8 @@ def act(engine: Engine, line: str) -> None:
             engine.run(task, state)
         case "run-with", [task, outputs]:
             engine.run(task, outputs=outputs)
+        case "effects", [task, effects]:
+            engine.run(task, effects_json=effects)
         case "kill", []:
             engine.kill()
         case "kill-alone", []:
@@ -134,8 +142,8 @@ def act(engine: Engine, line: str) -> None:
             run = engine.run_of(task)
             timer = IterationDue if run.id in engine.execution.waiting else PauseDue
             engine.do(timer(EXECUTION, run.id, run.due_us or 0))
-        case "continue", [task]:
-            engine.do(Continue(EXECUTION, engine.run_of(task).id))
+        case "continue", [*task]:
+            engine.do(Continue(EXECUTION, engine.run_of(task[0]).id if task else ""))
         case "wait", [seconds]:
             engine.clock.advance(float(seconds))
         case "retry", [task]:
@@ -157,6 +165,8 @@ def act(engine: Engine, line: str) -> None:
 
 def outcome(engine: Engine, command: str) -> str:
     """Everything that came of one command."""
+    is_counted = command.startswith("count ")
+    command = command.removeprefix("count ")
     before = len(engine.events)
     jobs = len(engine.jobs)
     engine.last = None
@@ -165,8 +175,14 @@ def outcome(engine: Engine, command: str) -> str:
     except Rejected as rejection:
         return f"rejected: {rejection}"
     lines = [describe(engine, event) for event in engine.events[before:]]
+    if is_counted:
+        kinds = Counter(type(event).__name__ for event in engine.events[before:])
+        lines = [f"{count} {kind}" for kind, count in sorted(kinds.items())]
     lines += [f"job {j.task_id} attempt={j.attempt} epoch={j.epoch}" for j in engine.jobs[jobs:]]
     if engine.last is not None:
+        lines += [f"{line.level}: {line.message}" for line in engine.last.logs]
+        if not is_counted:
+            lines += [f"metric {m.name}={m.value:g}" for m in engine.last.metrics]
         lines += [told(command) for _, command in engine.last.commands]
         lines += [f"follow up {type(t).__name__}" for t in engine.last.follow_ups]
         for r in engine.last.revocations:

@@ -92,7 +92,14 @@ class Attempt:
             if not self._closed and (self._buffer or not self._is_announced):
                 self._send_buffer()
 
-    def end(self, state: str, ended_us: int, outputs: Payload | None, error: str | None) -> bool:
+    def end(
+        self,
+        state: str,
+        ended_us: int,
+        outputs: Payload | None,
+        error: str | None,
+        effects_json: str | None = None,
+    ) -> bool:
         """Say how it ended; False when that was said before, or must not be said."""
         job = self.job
         end = EndAttempt(
@@ -106,6 +113,7 @@ class Attempt:
             ended_us,
             outputs,
             None if error is None else error[:ERROR_CHARS_MAX],
+            effects_json,
         )
         with self._lock:
             if self._closed:

@@ -19,9 +19,10 @@ from tiercel_engine.clock import Clock, to_datetime
 from tiercel_engine.errors import TaskError
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
+from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.dialect import dialect_of
 from tiercel_engine.flow.duration import parse_duration_s
-from tiercel_engine.plugin.base import RunnableTask, TaskResult
+from tiercel_engine.plugin.base import NO_EFFECTS, RunnableTask, TaskResult
 from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.sandbox.jq import JqSandbox
@@ -50,6 +51,7 @@ class Ending(NamedTuple):
     state: str
     outputs: Payload | None = None
     error: str | None = None
+    effects_json: str | None = None
 
 
 class Runner:
@@ -76,9 +78,10 @@ class Runner:
             ending = self._ending(attempt, logger)
         except Exception as error:  # noqa: BLE001 - the bulkhead: one job in the worker
             ending = self._failure(attempt, logger, error)
-        if attempt.end(ending.state, self._clock.now_us(), ending.outputs, ending.error):
+        ended_us = self._clock.now_us()
+        if attempt.end(ending.state, ended_us, ending.outputs, ending.error, ending.effects_json):
             WORKER_ATTEMPTS.labels(ending.state).inc()
-            WORKER_ATTEMPT_S.observe((self._clock.now_us() - attempt.started_us) / 1_000_000)
+            WORKER_ATTEMPT_S.observe((ended_us - attempt.started_us) / 1_000_000)
 
     def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
         task = self._task(attempt.job.task_json)
@@ -114,8 +117,11 @@ class Runner:
             context.close()
         if attempt.cancel_reason is not None:
             return self._cancelled(attempt, logger)
-        state = result.state if isinstance(result, TaskResult) else State.SUCCESS
-        return Ending(state, self._outputs(attempt, result))
+        if not isinstance(result, TaskResult):
+            return Ending(State.SUCCESS, self._outputs(attempt, result))
+        effects = result.effects
+        effects_json = None if effects == NO_EFFECTS else json_text(msgspec.to_builtins(effects))
+        return Ending(result.state, self._outputs(attempt, result), effects_json=effects_json)
 
     def _build(self, task_json: str) -> RunnableTask:
         """The model of a task. Shared by all attempts with the same text: never changed."""

@@ -10,6 +10,8 @@ from tiercel_schemas.state import State, is_terminated
 def abort(step: Step, reason: str) -> None:
     """Revoke what is out, fail what is open, end FAILED with the reason in the log."""
     x = step.execution
+    # Each open task run ends once, however many there are.
+    step.events_max += len(x.task_runs)
     step.log("ERROR", reason)
     for run_id in sorted(x.leased):
         run = x.task_runs[run_id]

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tiercel_engine.errors import InvalidExpression, TaskError
+from tiercel_engine.execution.exit import settle_exit
 from tiercel_engine.execution.flowable import RESOLVERS
 from tiercel_engine.execution.flowable.base import (
     Child,
@@ -43,6 +44,9 @@ from tiercel_schemas.state import State, is_terminated
 #: Values in one event, so that a long list spreads over several records.
 VALUES_PER_EVENT = 2_000
 
+#: A command that has made so many events leaves what is to be decided to the next one.
+EVENTS_PER_COMMAND = 2_000
+
 _ROOT_RESOLVER: Resolver = Sequential()
 
 US = 1_000_000
@@ -64,16 +68,27 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
         asked: (parent's task run id or `ROOT`, branch of the child that has ended or "").
     """
     pending = list(asked)
-    while pending and step.execution.state in (State.RUNNING, State.RETRYING):
+    while pending and step.execution.goes_on:
+        if len(step.events) >= EVENTS_PER_COMMAND:
+            _postpone(step, pending)
+            break
         parent_id, changed = pending.pop()
         if parent_id != ROOT and not _may_be_asked(step.execution, parent_id):
             continue
         pending += _ask(step, plan, world, parent_id, changed)
+    settle_exit(step)
     x = step.execution
     if x.state == State.RETRYING and x.is_active:
         step.emit(e.ExecutionStateChanged(State.RUNNING))
     elif x.state == State.RUNNING and x.paused and x.is_idle and not step.follow_ups:
         step.emit(e.ExecutionStateChanged(State.PAUSED))
+
+
+def _postpone(step: Step, pending: list[Asked]) -> None:
+    """Let the next command ask these, in the same order."""
+    left = {**step.execution.unasked, **dict.fromkeys(pending)}
+    step.emit(e.AsksPostponed(tuple(e.ListAsked(*asked) for asked in left)))
+    step.follow_ups.append(Continue(step.execution.id, ROOT))
 
 
 def _may_be_asked(x: Execution, run_id: str) -> bool:
@@ -169,6 +184,8 @@ def _start(
     """Create the children; returns whom to ask next."""
     ask: list[Asked] = []
     for child in children:
+        if not step.execution.goes_on:
+            break  # One of those before has ended the execution.
         run_id = world.new_id()
         parent = step.execution.task_runs.get(parent_id)
         step.emit(

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from tiercel_engine.errors import InvalidExpression, TaskError
 from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.advance import advance
+from tiercel_engine.execution.effects import apply_effects, read_effects, record_with
 from tiercel_engine.execution.kill import finish_kill
 from tiercel_engine.execution.model import TaskRun
-from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import resubmit, submit
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
+from tiercel_engine.plugin.base import NO_EFFECTS, Effects
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
 from tiercel_schemas.ids import FlowKey
@@ -66,18 +68,32 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
         # A task shorter than the worker's sending interval is started and ended by one command.
         _start(step, run, command.worker_id, command.started_us)
     plan = plan_of(step, world)
+    effects, problem = _effects(step, plan, command)
     end = e.AttemptEnded(
         task_run_id=run.id,
         attempt=run.attempt,
         epoch=run.epoch,
-        state=command.state,
+        state=command.state if problem is None else State.FAILED,
         outputs=command.outputs,
         started_us=command.started_us,
         ended_us=command.ended_us,
-        error=command.error,
+        error=command.error if problem is None else problem,
     )
-    record_end(step, plan, world, end)
+    record_with(step, plan, world, end, effects)
     go_on(step, plan, world, run)
+
+
+def _effects(step: Step, plan: Plan | None, command: EndAttempt) -> tuple[Effects, str | None]:
+    """Do what the task asks of its execution; (what is left to do, why it cannot be done)."""
+    if command.effects_json is None or plan is None or step.execution.state == State.KILLING:
+        return NO_EFFECTS, None
+    try:
+        effects = read_effects(command.effects_json)
+        apply_effects(step, plan, effects)
+    except (InvalidExpression, TaskError) as error:
+        step.log("ERROR", str(error), command.task_run_id)
+        return NO_EFFECTS, str(error)
+    return effects, None
 
 
 def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:

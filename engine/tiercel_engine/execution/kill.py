@@ -18,6 +18,12 @@ def kill(step: Step, command: KillExecution, world: World) -> None:
     if x.state == State.KILLING:
         step.stale = "the execution is being killed already"
         return
+    kill_now(step, command.cascade)
+
+
+def kill_now(step: Step, cascade: bool) -> None:
+    """Kill an execution that has not ended; with `cascade` those that it has started, too."""
+    x = step.execution
     step.emit(e.ExecutionStateChanged(State.KILLING))
     for run_id in sorted([*x.leased, *x.retrying]):
         run = x.task_runs[run_id]
@@ -27,7 +33,7 @@ def kill(step: Step, command: KillExecution, world: World) -> None:
         step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else State.KILLED))
     for run_id in sorted(x.waiting):
         child_id = x.task_runs[run_id].child_id
-        if command.cascade and child_id is not None:
+        if cascade and child_id is not None:
             step.kill_child(child_id)
         step.emit(e.TaskRunStateChanged(run_id, State.KILLED))
     finish_kill(step)

@@ -164,12 +164,15 @@ class Execution(msgspec.Struct, frozen=True):
         members: loop's task run id -> task runs of its present time, without those of inner loops.
         reply_to: the task run that waits for this execution's end.
         depth: how many executions are around it, each started by a task of the next.
+        variables: those that tasks have set: name -> JSON text, None for one that was taken out.
+            The flow's own show through where there is none.
+        exit: a task ended the execution: once nothing runs, it ends in this state.
         is_held: somebody paused the execution: nothing starts, even what is due.
         original_created_us: when the first of a chain was created; None: this is it.
         awaits_copy: the task runs that it takes over are still on their way.
         is_deleted: nobody is to see it any more.
-        unasked: lists a member of which ended while nothing could start; they are asked when the
-            execution goes on.
+        unasked: lists a member of which ended while nothing could start, or for which one command
+            had no room; they are asked when the execution goes on.
         errors: the last failures of its task runs, at most `ERRORS_MAX`.
     """
 
@@ -206,6 +209,8 @@ class Execution(msgspec.Struct, frozen=True):
     members: Map[str, Map[str, None]] = Map()
     unasked: Map[BlockKey, None] = Map()
     errors: tuple[ErrorLine, ...] = ()
+    variables: Map[str, str | None] = Map()
+    exit: str = ""
     is_held: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0
@@ -217,6 +222,11 @@ class Execution(msgspec.Struct, frozen=True):
     @property
     def is_ended(self) -> bool:
         return is_terminated(self.state)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something of it may start."""
+        return self.state in (State.RUNNING, State.RETRYING) and not self.exit
 
     @property
     def is_idle(self) -> bool:

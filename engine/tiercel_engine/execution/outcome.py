@@ -56,7 +56,7 @@ def _judge(
     """(when to try again or None, the task run's state)."""
     task = plan.task(run.task_id) if plan is not None else None
     policy = plan.retry(run.task_id) if plan is not None else None
-    if task is None or x.state == State.KILLING:
+    if task is None or x.state == State.KILLING or x.exit:
         return None, end.state
     if end.state == State.FAILED and policy is not None:
         attempts, first_us = run.attempt, run.first_started_us or end.started_us

@@ -10,7 +10,7 @@ from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.advance import Asked, advance
 from tiercel_engine.execution.attempts import abandon, plan_of
 from tiercel_engine.execution.model import NO_PAYLOAD
-from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.timers import Continue, PauseDue, holdable_timers
 from tiercel_engine.execution.world import World
@@ -67,7 +67,10 @@ def pause_due(step: Step, command: PauseDue, world: World) -> None:
 
 
 def continue_flowable(step: Step, command: Continue, world: World) -> None:
-    """Start the next children of a flowable that has many."""
+    """Start the next children of a flowable that has many, or decide what was postponed."""
+    if command.task_run_id == ROOT:
+        _ask_postponed(step, world)
+        return
     run = step.execution.task_runs.get(command.task_run_id)
     if run is None or run.state != State.RUNNING or step.execution.is_held:
         step.stale = "the flowable has ended, or the execution is held"
@@ -75,6 +78,17 @@ def continue_flowable(step: Step, command: Continue, world: World) -> None:
     plan: Plan | None = plan_of(step, world)
     if plan is not None:
         advance(step, plan, world, *wake(step), (run.id, ""))
+
+
+def _ask_postponed(step: Step, world: World) -> None:
+    x = step.execution
+    plan = plan_of(step, world) if x.goes_on and x.unasked else None
+    if plan is None:
+        step.stale = "nothing was postponed, or the execution does not go on"
+        return
+    asked = sorted(x.unasked)
+    step.emit(e.AsksPostponed())
+    advance(step, plan, world, *asked)
 
 
 def wake(step: Step) -> list[Asked]:

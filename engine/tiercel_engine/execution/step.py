@@ -13,7 +13,7 @@ from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import TriggerKey, derive_id
 from tiercel_schemas.jobs import Revocation, TaskJob
-from tiercel_schemas.logs import LogEntry
+from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.triggers import TriggerExecutionEnded
 
 
@@ -23,8 +23,13 @@ def trigger_ended(trigger: str, execution_id: str, state: str) -> tuple[str, Avr
     return str(key.flow), TriggerExecutionEnded(*key, execution_id=execution_id, state=state)
 
 
-#: A command that makes more events than this is taken for a loop and rejected.
-STEP_EVENTS_MAX = 10_000
+#: A command that makes more events than this is taken for a loop: its execution is aborted. Some
+#: touch every open task run of an execution (a kill), so it is more than any execution has.
+STEP_EVENTS_MAX = 1_000_000
+
+
+class EndlessStep(Rejected):
+    """One command causes more events than `STEP_EVENTS_MAX`."""
 
 
 class Step:
@@ -33,7 +38,7 @@ class Step:
     Attributes:
         execution: the state, all emitted events applied.
         first_sequence: number of the first event that this step emits.
-        events, jobs, revocations, flows, logs: what its transaction writes.
+        events, jobs, revocations, flows, logs, metrics: what its transaction writes.
         commands: (key, command) to other executions, written by it, too.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         successor_id: the execution that takes this one's place when it is RETRIED.
@@ -46,12 +51,14 @@ class Step:
         "at_us",
         "commands",
         "events",
+        "events_max",
         "execution",
         "first_sequence",
         "flows",
         "follow_ups",
         "jobs",
         "logs",
+        "metrics",
         "reply_error",
         "reply_outputs",
         "revocations",
@@ -62,12 +69,14 @@ class Step:
     def __init__(self, execution: Execution, at_us: int) -> None:
         self.execution = execution
         self.at_us = at_us
+        self.events_max = STEP_EVENTS_MAX
         self.first_sequence = execution.sequence + 1
         self.events: list[Event] = []
         self.jobs: list[TaskJob] = []
         self.revocations: list[Revocation] = []
         self.flows: list[FlowRevision] = []
         self.logs: list[LogEntry] = []
+        self.metrics: list[MetricEntry] = []
         self.commands: list[tuple[str, AvroRecord]] = []
         self.reply_outputs: Payload | None = None
         self.reply_error: str | None = None
@@ -77,9 +86,9 @@ class Step:
 
     def emit(self, event: Event) -> Execution:
         """Apply and record an event: the only way state changes."""
-        if len(self.events) >= STEP_EVENTS_MAX:
-            raise Rejected(
-                f"Expected one command to cause at most {STEP_EVENTS_MAX} events, but there are "
+        if len(self.events) >= self.events_max:
+            raise EndlessStep(
+                f"Expected one command to cause at most {self.events_max} events, but there are "
                 "more: does the flow loop?"
             )
         before = self.execution

@@ -1,17 +1,18 @@
-"""Beginning attempts: a job for a worker, or a child execution."""
+"""Beginning attempts: a job for a worker, a child execution, or the executor's own work."""
 
 from __future__ import annotations
 
 import msgspec
 
+from tiercel_engine.execution.engine_tasks import is_quick, run_here
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.subflow import start_child
-from tiercel_engine.execution.variables import job_variables
+from tiercel_engine.execution.variables import JsonObject, job_variables
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
-from tiercel_engine.plugin.base import FlowableTask
+from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.flowables import Subflow
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
@@ -28,31 +29,42 @@ def has_attempts(task: Task) -> bool:
 
 
 def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
-    """Begin the run's next attempt: a child execution, or a job.
+    """Begin the run's next attempt: a child execution, a job, or the executor's own work.
 
-    What is wrong with a child, and a job that is too large, end the attempt at once.
+    What is wrong with a child, a job that is too large, and what the executor runs itself, end at
+    once.
     """
     if isinstance(task, Subflow):
         start_child(step, plan, world, run_id, task)
         return
     attempt = step.execution.task_runs[run_id].attempt + 1
-    _send(step, plan, run_id, task, attempt, epoch=1)
+    step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=attempt, epoch=1))
+    variables = _variables(step, plan, run_id, task)
+    text = msgspec.json.encode(variables).decode()
+    if isinstance(task, EngineTask) and is_quick(plan.references(task), text):
+        run_here(step, plan, world, run_id, task, variables)
+    else:
+        _send(step, plan, run_id, task, text)
 
 
 def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
     """Send the same attempt again under the next epoch; whoever held it is told to stop."""
     run = step.execution.task_runs[run_id]
     step.revoke(run_id, run.attempt, run.epoch, "SUPERSEDED", None)
-    _send(step, plan, run_id, task, run.attempt, run.epoch + 1)
+    step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=run.attempt, epoch=run.epoch + 1))
+    variables = _variables(step, plan, run_id, task)
+    _send(step, plan, run_id, task, msgspec.json.encode(variables).decode())
 
 
-def _send(step: Step, plan: Plan, run_id: str, task: Task, attempt: int, epoch: int) -> None:
-    before = step.execution.task_runs[run_id]
-    step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=attempt, epoch=epoch))
+def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
+    x = step.execution
+    return job_variables(x, plan, task, x.task_runs[run_id], plan.references(task))
+
+
+def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:
+    """Send the newest attempt to a worker. `text`: its variables as JSON."""
     x = step.execution
     run = x.task_runs[run_id]
-    variables = job_variables(x, plan, task, run, plan.references(task))
-    text = msgspec.json.encode(variables).decode()
     task_json = plan.task_json(task)
     if len(text) + len(task_json) > JOB_BYTES_MAX:
         message = (
@@ -61,14 +73,14 @@ def _send(step: Step, plan: Plan, run_id: str, task: Task, attempt: int, epoch: 
             "storage."
         )
         step.log("ERROR", message, run_id)
-        _fail_unsent(step, run, before.ended_us or step.at_us, message)
+        _fail_unsent(step, run, run.ended_us or step.at_us, message)
         return
     step.jobs.append(
         TaskJob(
             execution_id=x.id,
             task_run_id=run_id,
-            attempt=attempt,
-            epoch=epoch,
+            attempt=run.attempt,
+            epoch=run.epoch,
             tenant=x.tenant,
             namespace=x.namespace,
             flow_id=x.flow_id,

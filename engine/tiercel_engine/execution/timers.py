@@ -66,7 +66,10 @@ class LeaseLost(msgspec.Struct, frozen=True):
 
 
 class Continue(msgspec.Struct, frozen=True):
-    """A flowable has more children to start than one command may create."""
+    """A flowable has more children to start than one command may create.
+
+    Without a task run: one command had no room for everything that was to be decided.
+    """
 
     execution_id: str
     task_run_id: str
@@ -87,6 +90,8 @@ def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer
 
 def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
     """The timers that come to nothing while the execution is held; due again when it goes on."""
+    if x.unasked and x.goes_on:
+        yield 0, Continue(x.id, "")
     for run_id in sorted(x.values):
         if x.task_runs[run_id].state == State.RUNNING:
             yield 0, Continue(x.id, run_id)

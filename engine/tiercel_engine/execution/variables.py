@@ -82,8 +82,8 @@ def flow_variables(
         variables["inputs"] = raw(execution.inputs)
     if _wants(refers, "trigger", "schedule") and not _is_empty(execution.trigger):
         variables |= _trigger(execution.trigger)
-    if flow.variables and _wants(refers, "vars"):
-        variables["vars"] = msgspec.Raw(plan.vars_json().encode())
+    if (flow.variables or execution.variables) and _wants(refers, "vars"):
+        variables["vars"] = _vars(execution, plan)
     if execution.labels and _wants(refers, "labels"):
         variables["labels"] = _labels(execution)
     if execution.task_runs and _wants(refers, "outputs"):
@@ -94,6 +94,32 @@ def flow_variables(
             for task_id, run_id in _selected(execution, refers, "tasks")
         }
     return variables
+
+
+def decoded_vars(execution: Execution, plan: Plan, names: Iterable[str]) -> JsonObject:
+    """The present values of these variables, those that there are."""
+    values: JsonObject = {}
+    for name in names:
+        if name in execution.variables:
+            text = execution.variables[name]
+            if text is not None:
+                values[name] = msgspec.json.decode(text)
+        elif name in plan.flow.variables:
+            values[name] = plan.flow.variables[name]
+    return values
+
+
+def _vars(execution: Execution, plan: Plan) -> Any:
+    """The flow's variables, and over them those that tasks have set."""
+    if not execution.variables:
+        return msgspec.Raw(plan.vars_json().encode())
+    values: JsonObject = dict(plan.flow.variables)
+    for name, text in execution.variables.items():
+        if text is None:
+            values.pop(name, None)
+        else:
+            values[name] = msgspec.Raw(text.encode())
+    return values
 
 
 def decoded(variables: JsonObject) -> JsonObject:

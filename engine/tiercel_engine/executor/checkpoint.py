@@ -16,7 +16,7 @@ from tiercel_engine.execution.model import Block, BlockKey, Execution, TaskRun
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 5
+VERSION = 6
 
 _MAPS = (
     "task_runs",
@@ -30,6 +30,7 @@ _MAPS = (
     "waiting",
     "members",
     "unasked",
+    "variables",
 )
 
 
@@ -48,6 +49,7 @@ class SavedExecution(msgspec.Struct):
     waiting: list[str]
     members: dict[str, list[str]]
     unasked: list[BlockKey]
+    variables: dict[str, str | None]
 
 
 class Checkpoint(msgspec.Struct):
@@ -117,6 +119,7 @@ def _save(x: Execution) -> SavedExecution:
         waiting=list(x.waiting),
         members={loop: list(runs) for loop, runs in x.members.items()},
         unasked=list(x.unasked),
+        variables=dict(x.variables),
     )
 
 
@@ -136,6 +139,7 @@ def _load(saved: SavedExecution) -> Execution:
         waiting=Map(dict.fromkeys(saved.waiting)),
         members=Map({loop: Map(dict.fromkeys(runs)) for loop, runs in saved.members.items()}),
         unasked=Map(dict.fromkeys(saved.unasked)),
+        variables=Map(saved.variables),
     )
 
 

@@ -10,7 +10,7 @@ from tiercel_engine.errors import NotFound, Rejected
 from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.process import process
-from tiercel_engine.execution.step import Step, trigger_ended
+from tiercel_engine.execution.step import EndlessStep, Step, trigger_ended
 from tiercel_engine.executor.outbox import Outbox
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.recovery import Recovery
@@ -47,6 +47,12 @@ class Handler:
         try:
             step = process(execution, command, self._world)
             self._keep(partition, command, step, outbox)
+        except EndlessStep as error:
+            if not execution.exists:
+                self._reject(partition, command, error, outbox)
+                return None
+            log.error("command_endless", execution_id=execution.id, command=_name(command))
+            return self._abort(partition, execution, command, error, outbox)
         except Rejected as rejection:
             self._reject(partition, command, rejection, outbox)
         except AssertionError:

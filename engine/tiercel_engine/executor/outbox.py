@@ -66,6 +66,8 @@ class Outbox:
             records.append(NewRecord(self._topics.revocations.name, key, value))
         for line in step.logs:
             records.append(NewRecord(self._topics.logs.name, key, codec.encode(line)))
+        for metric in step.metrics:
+            records.append(NewRecord(self._topics.metrics.name, key, codec.encode(metric)))
         for flow in step.flows:
             records.append(self._flow_record(flow))
             changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)

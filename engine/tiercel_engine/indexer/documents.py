@@ -68,6 +68,7 @@ class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
     inputs: Raw | UnsetType = UNSET
     outputs: Raw | UnsetType = UNSET
     labels: list[Label]
+    variables: dict[str, Raw] | UnsetType = UNSET
     state: StateDocument
     parent_id: str | UnsetType = UNSET
     original_id: str

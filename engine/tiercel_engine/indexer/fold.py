@@ -17,6 +17,9 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.ExecutionRestarted: projections.restarted,
     e.ExecutionOutputsSet: projections.outputs_set,
     e.LabelsSet: projections.labels_set,
+    e.VariablesSet: projections.variables_set,
+    e.ExitRequested: projections.exit_requested,
+    e.AsksPostponed: projections.asks_postponed,
     e.TaskRunCreated: projections.task_run_created,
     e.TaskRunStateChanged: projections.task_run_state_changed,
     e.TaskRunPaused: projections.task_run_paused,
@@ -40,6 +43,9 @@ _OF_AN_EXECUTION = (
     e.ExecutionRestarted,
     e.ExecutionOutputsSet,
     e.LabelsSet,
+    e.VariablesSet,
+    e.ExitRequested,
+    e.AsksPostponed,
     e.ExecutionDeleted,
 )
 

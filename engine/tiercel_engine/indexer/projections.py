@@ -156,6 +156,22 @@ def labels_set(rows: Rows, batch: e.EventBatch, event: e.LabelsSet, number: int)
         rows.labels_added[label.key, label.value, batch.execution_id] = None
 
 
+def variables_set(rows: Rows, batch: e.EventBatch, event: e.VariablesSet, number: int) -> None:
+    document = execution_row(rows, batch).document
+    before = {} if document.variables is UNSET else document.variables
+    gone = frozenset(event.removed)
+    kept = {name: value for name, value in before.items() if name not in gone}
+    document.variables = kept | {name: Raw(text.encode()) for name, text in event.values.items()}
+
+
+def exit_requested(rows: Rows, batch: e.EventBatch, event: e.ExitRequested, number: int) -> None:
+    """Nothing to show: the states that follow do."""
+
+
+def asks_postponed(rows: Rows, batch: e.EventBatch, event: e.AsksPostponed, number: int) -> None:
+    """Nothing to show: what is decided then does."""
+
+
 def task_run_created(rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int) -> None:
     execution = known(rows, batch)
     document = TaskRunDocument(

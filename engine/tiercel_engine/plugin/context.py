@@ -18,8 +18,8 @@ class TaskLogger(Protocol):
         """Add a line. `level`: TRACE, DEBUG, INFO, WARN or ERROR. Secrets are masked."""
 
 
-class RunContext(Protocol):
-    """One attempt of one task, as its code sees it. Used by one thread, except `cancelled`."""
+class TaskContext(Protocol):
+    """One attempt of one task, wherever it runs: templates, log, metrics."""
 
     execution_id: str
     task_run_id: str
@@ -30,8 +30,6 @@ class RunContext(Protocol):
     #: What templates see; read only.
     variables: Mapping[str, Any]
     logger: TaskLogger
-    #: What the flow means where versions of the language differ.
-    dialect: Dialect
 
     def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:
         """Text of a template; it also sees the variables in `extra`. Raises InvalidExpression."""
@@ -46,6 +44,13 @@ class RunContext(Protocol):
         self, name: str, value: float, kind: str = "counter", tags: Mapping[str, str] | None = None
     ) -> None:
         """Record a metric. `kind`: counter, timer (milliseconds) or gauge."""
+
+
+class RunContext(TaskContext, Protocol):
+    """One attempt on a worker, as its code sees it. Used by one thread, except `cancelled`."""
+
+    #: What the flow means where versions of the language differ.
+    dialect: Dialect
 
     def working_directory(self) -> Path:
         """A folder of this attempt alone, made at the first call, removed at its end."""

@@ -264,3 +264,10 @@ def test_a_loop_shows_how_often_it_went_round(rows: Rows) -> None:
     # then
     assert rows.task_runs["one", "run"].document.outputs == msgspec.Raw(b'{"iterationCount":2}')
     assert ("one", "inner") not in rows.task_runs
+
+
+def test_variables_that_tasks_set_show_until_they_are_taken_out(rows: Rows) -> None:
+    first = e.VariablesSet({"place": '{"city":"Oslo"}', "count": "3"})
+    fold(rows, batch(5, first, e.VariablesSet({"count": "4"}, ("place", "never"))))
+
+    assert rows.executions["one"].document.variables == {"count": msgspec.Raw(b"4")}

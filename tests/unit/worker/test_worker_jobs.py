@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from tests.unit.worker.harness import Bench, Gate
 
@@ -219,3 +220,28 @@ def _partitions(bench: Bench, worker_id: str) -> tuple[int, ...]:
     beats: list[WorkerHeartbeat] = bench.of_kind(bench.topics.workers, WorkerHeartbeat)
     mine = [beat for beat in beats if beat.worker_id == worker_id]
     return mine[-1].job_partitions if mine else ()
+
+
+def test_what_an_engine_task_asks_of_its_execution_travels_with_its_end(bench: Bench) -> None:
+    with bench.worker():
+        bench.submit(
+            {
+                "type": "io.kestra.plugin.core.execution.SetVariables",
+                "variables": {"size": "{{ read('size.txt') }}", "one": 1},
+            }
+        )
+        failed = bench.end()
+        namespace = "kestra:///acme/test/_files/size.txt"
+        bench.storage.put(namespace, b"12")
+        bench.submit(
+            {
+                "type": "io.kestra.plugin.core.execution.SetVariables",
+                "variables": {"size": "{{ read('size.txt') }}", "one": 1},
+            },
+            run="r2",
+        )
+        end = bench.end("r2")
+
+    assert (failed.state, failed.effects_json) == ("FAILED", None)
+    assert end.state == "SUCCESS"
+    assert msgspec.json.decode(end.effects_json or "") == {"variables": {"size": "12", "one": 1}}

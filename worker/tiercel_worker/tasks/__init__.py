@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tiercel_engine.plugin import executions
 from tiercel_worker.tasks import items, kv, metric, namespace, state, storage, templating
 from tiercel_worker.tasks.debug import Echo, Return
-from tiercel_worker.tasks.execution import Fail
 from tiercel_worker.tasks.flow import Sleep
 from tiercel_worker.tasks.log import Log
 from tiercel_worker.tasks.output import OutputValues
@@ -22,7 +22,6 @@ PLUGINS = (
     Return,
     Echo,
     OutputValues,
-    Fail,
     Sleep,
     ShellCommands,
     ShellScript,
@@ -37,4 +36,5 @@ PLUGINS = (
     *namespace.PLUGINS,
     *metric.PLUGINS,
     *templating.PLUGINS,
+    *executions.PLUGINS,
 )

@@ -6,7 +6,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from tiercel_engine.execution import transitions
-from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.model import BlockKey, Execution
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
 
@@ -65,6 +65,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         outputs=None,
         errors=(),
         awaits_copy=False,
+        exit="",
     )
 
 
@@ -74,3 +75,23 @@ def outputs_set(x: Execution, event: e.ExecutionOutputsSet, at_us: int) -> Execu
 
 def labels_set(x: Execution, event: e.LabelsSet, at_us: int) -> Execution:
     return replace(x, sequence=x.sequence + 1, labels=event.labels)
+
+
+def variables_set(x: Execution, event: e.VariablesSet, at_us: int) -> Execution:
+    variables = x.variables
+    for name, text in event.values.items():
+        variables = variables.set(name, text)
+    for name in event.removed:
+        variables = variables.set(name, None)
+    return replace(x, sequence=x.sequence + 1, variables=variables)
+
+
+def exit_requested(x: Execution, event: e.ExitRequested, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, exit=event.state)
+
+
+def asks_postponed(x: Execution, event: e.AsksPostponed, at_us: int) -> Execution:
+    unasked: Map[BlockKey, None] = Map(
+        {(each.task_run_id, each.branch): None for each in event.lists}
+    )
+    return replace(x, sequence=x.sequence + 1, unasked=unasked)

@@ -397,6 +397,26 @@ class AsksPostponed(msgspec.Struct, frozen=True, gc=False):
     lists: tuple[ListAsked, ...] = ()
 
 
+class AfterExecutionPlanned(msgspec.Struct, frozen=True, gc=False):
+    """Once the execution has ended, these lists of tasks follow.
+
+    Attributes:
+        branches: Lists of the flow, in their order.
+    """
+
+    branches: tuple[str, ...]
+
+
+class AfterExecutionEnded(msgspec.Struct, frozen=True, gc=False):
+    """What followed the end of the execution has ended, too.
+
+    Attributes:
+        reason: Why, when it did not end by itself.
+    """
+
+    reason: str = ""
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -444,6 +464,8 @@ Event = (
     | VariablesSet
     | ExitRequested
     | AsksPostponed
+    | AfterExecutionPlanned
+    | AfterExecutionEnded
 )
 
 
@@ -461,7 +483,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "9089ff6ef0ca7e69"
+    FINGERPRINT: ClassVar[str] = "9303e2ff1938425c"
 
     execution_id: str
     first_seq: int

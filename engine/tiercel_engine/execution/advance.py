@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from tiercel_engine.errors import InvalidExpression, TaskError
+from tiercel_engine.execution.ending import decide_after, end_execution
 from tiercel_engine.execution.exit import settle_exit
 from tiercel_engine.execution.flowable import RESOLVERS
 from tiercel_engine.execution.flowable.base import (
@@ -67,7 +68,18 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
     Args:
         asked: (parent's task run id or `ROOT`, branch of the child that has ended or "").
     """
-    pending = list(asked)
+    _resolve(step, plan, world, list(asked))
+    if settle_exit(step, plan, world):
+        _resolve(step, plan, world, [(ROOT, "")])
+    x = step.execution
+    if x.state == State.RETRYING and x.is_active:
+        step.emit(e.ExecutionStateChanged(State.RUNNING))
+    elif x.state == State.RUNNING and x.paused and x.is_idle and not step.follow_ups:
+        step.emit(e.ExecutionStateChanged(State.PAUSED))
+
+
+def _resolve(step: Step, plan: Plan, world: World, pending: list[Asked]) -> None:
+    """Ask until nothing changes any more, or one command has done enough."""
     while pending and step.execution.goes_on:
         if len(step.events) >= EVENTS_PER_COMMAND:
             _postpone(step, pending)
@@ -76,12 +88,6 @@ def advance(step: Step, plan: Plan, world: World, *asked: Asked) -> None:
         if parent_id != ROOT and not _may_be_asked(step.execution, parent_id):
             continue
         pending += _ask(step, plan, world, parent_id, changed)
-    settle_exit(step)
-    x = step.execution
-    if x.state == State.RETRYING and x.is_active:
-        step.emit(e.ExecutionStateChanged(State.RUNNING))
-    elif x.state == State.RUNNING and x.paused and x.is_idle and not step.follow_ups:
-        step.emit(e.ExecutionStateChanged(State.PAUSED))
 
 
 def _postpone(step: Step, pending: list[Asked]) -> None:
@@ -100,9 +106,11 @@ def _may_be_asked(x: Execution, run_id: str) -> bool:
 def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> list[Asked]:
     """Do what one parent decides; returns whom to ask next."""
     if parent_id == ROOT:
-        decision = _ROOT_RESOLVER.decide(
-            _scope(step.execution, step.at_us, plan, ROOT, None, changed)
-        )
+        scope = _scope(step.execution, step.at_us, plan, ROOT, None, changed)
+        if step.execution.is_closing:
+            decision = decide_after(scope, step.execution.after)
+        else:
+            decision = _ROOT_RESOLVER.decide(scope)
     else:
         task = task_of(step.execution, plan, parent_id)
         rendering = TaskRendering(step, plan, world, parent_id, task)
@@ -260,8 +268,11 @@ def _may_run(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> b
 def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> list[Asked]:
     """End a flowable or the execution; returns whom to ask next."""
     if parent_id == ROOT:
+        if step.execution.is_closing:
+            step.emit(e.AfterExecutionEnded())
+            return []
         _finish(step, plan, world, state)
-        return []
+        return [(ROOT, "")]
     run = step.execution.task_runs[parent_id]
     task = task_of(step.execution, plan, parent_id)
     step.emit(e.TaskRunStateChanged(parent_id, allowed(task, state)))
@@ -285,7 +296,7 @@ def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
             step.emit(e.ExecutionOutputsSet(payload))
     elif reply_to is not None and reply_to.outputs_json is not None:
         _render_reply(step, plan, world, reply_to.outputs_json)
-    step.emit(e.ExecutionStateChanged(state))
+    end_execution(step, plan, world, state)
 
 
 def _render_reply(step: Step, plan: Plan, world: World, outputs_json: str) -> None:

@@ -52,6 +52,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.ExecutionCreated: executions.created,
     e.ExecutionStateChanged: executions.state_changed,
     e.ExecutionRestarted: executions.restarted,
+    e.AfterExecutionPlanned: executions.after_planned,
+    e.AfterExecutionEnded: executions.after_ended,
     e.ExecutionOutputsSet: executions.outputs_set,
     e.LabelsSet: executions.labels_set,
     e.VariablesSet: executions.variables_set,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.kill import stop_all
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
@@ -14,6 +15,8 @@ from tiercel_schemas.state import State
 def delete(step: Step, command: DeleteExecution, world: World) -> None:
     """Delete a finished execution; one that runs is stopped before, when that is asked for."""
     x = step.execution
+    if x.is_closing:
+        stop_following(step, "the execution was deleted")
     if not x.is_ended:
         if not command.include_running:
             raise Rejected(

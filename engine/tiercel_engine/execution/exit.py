@@ -6,8 +6,11 @@ open task run, and the execution, take the state that the task named. KILLED kil
 
 from __future__ import annotations
 
+from tiercel_engine.execution.ending import end_execution
 from tiercel_engine.execution.kill import kill_now
+from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
 
@@ -28,15 +31,16 @@ def request_exit(step: Step, state: str) -> None:
         step.emit(e.TaskRunStateChanged(run_id, state))
 
 
-def settle_exit(step: Step) -> None:
-    """End what is open, and the execution, once nothing runs.
+def settle_exit(step: Step, plan: Plan, world: World) -> bool:
+    """End what is open, and the execution, once nothing runs; whether it has done so.
 
     Looks at every task run, once in the life of an execution that a task ends.
     """
     x = step.execution
     if not x.exit or x.is_active or x.is_ended:
-        return
+        return False
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, x.exit))
-    step.emit(e.ExecutionStateChanged(x.exit))
+    end_execution(step, plan, world, x.exit)
+    return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
@@ -13,6 +14,9 @@ from tiercel_schemas.state import State, is_terminated
 def kill(step: Step, command: KillExecution, world: World) -> None:
     """Revoke every job that is out; end at once what no worker has started."""
     x = step.execution
+    if x.is_closing:
+        stop_following(step, "the execution was killed")
+        return
     if x.is_ended:
         raise Rejected(f"The execution has already ended {x.state}.", "CONFLICT")
     if x.state == State.KILLING:

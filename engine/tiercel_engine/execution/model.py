@@ -167,6 +167,8 @@ class Execution(msgspec.Struct, frozen=True):
         variables: those that tasks have set: name -> JSON text, None for one that was taken out.
             The flow's own show through where there is none.
         exit: a task ended the execution: once nothing runs, it ends in this state.
+        ended_us: when it took its final state.
+        after: lists of the flow that are to follow the end; none once they have.
         is_held: somebody paused the execution: nothing starts, even what is due.
         original_created_us: when the first of a chain was created; None: this is it.
         awaits_copy: the task runs that it takes over are still on their way.
@@ -211,6 +213,8 @@ class Execution(msgspec.Struct, frozen=True):
     errors: tuple[ErrorLine, ...] = ()
     variables: Map[str, str | None] = Map()
     exit: str = ""
+    ended_us: int | None = None
+    after: tuple[str, ...] = ()
     is_held: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0
@@ -221,12 +225,25 @@ class Execution(msgspec.Struct, frozen=True):
 
     @property
     def is_ended(self) -> bool:
+        """Whether its state is final. Tasks may follow even so; see `is_over`."""
         return is_terminated(self.state)
 
     @property
     def goes_on(self) -> bool:
         """Whether something of it may start."""
-        return self.state in (State.RUNNING, State.RETRYING) and not self.exit
+        if self.state in (State.RUNNING, State.RETRYING):
+            return not self.exit
+        return self.is_closing
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether it has ended, and tasks run that follow its end."""
+        return bool(self.after) and self.is_ended
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, and what followed its end, too."""
+        return self.is_ended and not self.after
 
     @property
     def is_idle(self) -> bool:

@@ -11,6 +11,8 @@ from tiercel_engine.flow.task import RetryPolicy, Task
 
 #: The parent id of what belongs to the flow itself.
 ROOT = ""
+#: The flow's list of tasks that run after its end.
+AFTER_BRANCH = "afterExecution"
 
 
 class Plan:
@@ -29,7 +31,7 @@ class Plan:
             "tasks": flow.tasks,
             "errors": flow.errors,
             "finally": flow.finally_,
-            "afterExecution": flow.after_execution,
+            AFTER_BRANCH: flow.after_execution,
         }
         self._index(ROOT, top, flow.retry)
 

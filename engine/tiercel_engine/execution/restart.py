@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.advance import Asked, advance, open_flowable
+from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.labels import RESTARTED, mark
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
@@ -21,7 +22,7 @@ from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State, is_terminated
 
 #: Task runs of these branches are made anew after a restart.
-HANDLER_BRANCHES = frozenset({"errors", "finally", "afterExecution"})
+HANDLER_BRANCHES = frozenset({"errors", "finally", "afterExecution", "listeners"})
 RESTARTABLE = frozenset({State.FAILED, State.KILLED, State.PAUSED})
 
 
@@ -37,6 +38,8 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     innermost = innermost_failed(x, plan)
     if not innermost:
         raise Rejected("No task found to restart execution from!", "INVALID")
+    if x.is_closing:
+        stop_following(step, "the execution was restarted")
     asked = sorted(x.unasked)
     step.emit(e.ExecutionRestarted(attempt_number=x.attempt_number + 1, flow_revision=revision))
     mark(step, RESTARTED)
@@ -94,7 +97,7 @@ def _run_again(
 
 def is_handler(x: Execution, run: TaskRun) -> bool:
     """Whether the run, or anything around it, belongs to an error handler or the like."""
-    while run.branch not in HANDLER_BRANCHES:
+    while run.branch.partition(".")[0] not in HANDLER_BRANCHES:
         if not run.parent_id:
             return False
         run = x.task_runs[run.parent_id]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.attempts import abandon, plan_of
+from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.pause import wake
 from tiercel_engine.execution.restart import reopen_ancestors, take_handlers_out
@@ -48,6 +49,8 @@ def change_task_run_state(step: Step, command: ChangeTaskRunState, world: World)
         abandon(step)
         return
     asked = sorted(x.unasked)
+    if x.is_closing:
+        stop_following(step, "a task run was changed")
     if x.is_ended:
         step.emit(e.ExecutionRestarted(x.attempt_number, x.flow_revision))
         take_handlers_out(step, keep=run.id)

@@ -94,7 +94,7 @@ class Step:
         before = self.execution
         self.execution = apply(before, event, self.at_us)
         self.events.append(event)
-        if self.execution.is_ended and not before.is_ended:
+        if self.execution.is_over and not before.is_over:
             self._reply()
         return self.execution
 

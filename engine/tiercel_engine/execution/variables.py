@@ -78,6 +78,8 @@ def flow_variables(
         variables["trace"] = {"parent": execution.trace_parent}
     if execution.errors and _wants(refers, "error", "errorLogs"):
         variables |= _errors(execution)
+    if execution.is_ended:
+        variables["execution"] |= _end(execution)
     if _wants(refers, "inputs") and not _is_empty(execution.inputs):
         variables["inputs"] = raw(execution.inputs)
     if _wants(refers, "trigger", "schedule") and not _is_empty(execution.trigger):
@@ -120,6 +122,14 @@ def _vars(execution: Execution, plan: Plan) -> Any:
         else:
             values[name] = msgspec.Raw(text.encode())
     return values
+
+
+def _end(execution: Execution) -> JsonObject:
+    """What only those see who run after the end."""
+    view: JsonObject = {"endDate": iso(execution.ended_us or execution.created_us)}
+    if execution.outputs is not None:
+        view["outputs"] = raw(execution.outputs)
+    return view
 
 
 def decoded(variables: JsonObject) -> JsonObject:

@@ -94,7 +94,7 @@ class Partition:
 
     def keep(self, execution: Execution, at_us: int) -> None:
         """Put a state in its place: a live one into memory, an ended one out of it."""
-        if execution.is_ended:
+        if execution.is_over:
             self.executions.pop(execution.id, None)
             given = execution.id in self.given_ids
             self.given_ids.discard(execution.id)

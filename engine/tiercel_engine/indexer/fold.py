@@ -10,6 +10,14 @@ from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.rows import Rows, RunKey
 from tiercel_schemas import events as e
 
+
+def _nothing(rows: Rows, batch: e.EventBatch, event: e.Event, number: int) -> None:
+    """It shows in the events beside it alone."""
+
+
+#: Events of an execution that change nothing of what is shown.
+_UNSHOWN = (e.AfterExecutionPlanned, e.AfterExecutionEnded)
+
 #: One applier per event. A missing one is a KeyError: better a stopped indexer than a lost fact.
 APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.ExecutionCreated: projections.created,
@@ -35,6 +43,7 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.ValuesResolved: projections.values_resolved,
     e.TaskRunCopied: copies.task_run_copied,
     e.ExecutionDeleted: copies.deleted,
+    **dict.fromkeys(_UNSHOWN, _nothing),
 }
 
 _OF_AN_EXECUTION = (
@@ -47,6 +56,7 @@ _OF_AN_EXECUTION = (
     e.ExitRequested,
     e.AsksPostponed,
     e.ExecutionDeleted,
+    *_UNSHOWN,
 )
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tiercel_engine.execution import transitions
 from tiercel_engine.execution.model import BlockKey, Execution
 from tiercel_schemas import events as e
-from tiercel_schemas.state import State
+from tiercel_schemas.state import State, is_terminated
 
 #: `ExecutionCreated.copied` of an execution whose task runs are still to come.
 TASK_RUNS = "TASK_RUNS"
@@ -49,6 +49,7 @@ def state_changed(x: Execution, event: e.ExecutionStateChanged, at_us: int) -> E
         sequence=x.sequence + 1,
         state=event.state,
         awaits_copy=False,
+        ended_us=at_us if is_terminated(event.state) else None,
         is_held=event.by_request,
         unasked=Map() if goes_on else x.unasked,
     )
@@ -63,10 +64,20 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         attempt_number=event.attempt_number,
         flow_revision=event.flow_revision,
         outputs=None,
+        ended_us=None,
+        after=(),
         errors=(),
         awaits_copy=False,
         exit="",
     )
+
+
+def after_planned(x: Execution, event: e.AfterExecutionPlanned, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, after=event.branches)
+
+
+def after_ended(x: Execution, event: e.AfterExecutionEnded, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, after=())
 
 
 def outputs_set(x: Execution, event: e.ExecutionOutputsSet, at_us: int) -> Execution:

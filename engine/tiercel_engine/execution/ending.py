@@ -1,0 +1,62 @@
+"""How an execution ends, and what runs after its end: listeners and `afterExecution`.
+
+Theory of operation. The lists that will follow are recorded before the final state is, so that an
+execution is over (`Execution.is_over`) either with its final state or, if anything follows, with
+`AfterExecutionEnded`. Only then is whoever waits for it told, and only then does it leave memory.
+What follows sees the final state and cannot change it; a failed task does not stop the next one.
+After a kill nothing follows.
+"""
+
+from __future__ import annotations
+
+from tiercel_engine.execution.flowable.base import WAIT, Child, Decision, End, Scope, Start
+from tiercel_engine.execution.plan import AFTER_BRANCH, ROOT, Plan
+from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.world import World
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State, is_terminated
+
+#: Executions of this kind are parts of another one, which has its own end.
+LOOP = "LOOP"
+
+
+def end_execution(
+    step: Step, plan: Plan, world: World, state: str, reason: str | None = None
+) -> None:
+    """Take the final state. Whoever calls asks `ROOT` next: it starts what follows."""
+    branches = () if state == State.KILLED else _following(step, plan, world, state)
+    if branches:
+        step.emit(e.AfterExecutionPlanned(branches))
+    step.emit(e.ExecutionStateChanged(state, reason=reason))
+
+
+def _following(step: Step, plan: Plan, world: World, state: str) -> tuple[str, ...]:
+    """The lists of tasks that follow the end of an execution."""
+    if step.execution.kind == LOOP:
+        return ()
+    return (AFTER_BRANCH,) if plan.tasks(ROOT, AFTER_BRANCH) else ()
+
+
+def stop_following(step: Step, reason: str) -> None:
+    """End what follows the end, and at once: nobody waits for it."""
+    for run in step.execution.runs_in_order():
+        if is_terminated(run.state):
+            continue
+        if run.is_leased:
+            step.revoke(run.id, run.attempt, run.epoch, "KILLED", None)
+        if run.child_id is not None and run.id in step.execution.waiting:
+            step.kill_child(run.child_id)
+        step.emit(e.TaskRunStateChanged(run.id, State.KILLED, reason=reason))
+    step.emit(e.AfterExecutionEnded(reason))
+
+
+def decide_after(scope: Scope, branches: tuple[str, ...]) -> Decision:
+    """One task after the other through all the lists, whatever becomes of each."""
+    for branch in branches:
+        block = scope.block(branch)
+        if block.live:
+            return WAIT
+        tasks = scope.tasks(branch)
+        if block.created < len(tasks):
+            return Start((Child(tasks[block.created], branch),))
+    return End(State.SUCCESS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.plugin import executions
-from tiercel_worker.tasks import items, kv, metric, namespace, state, storage, templating
+from tiercel_worker.tasks import http, items, kv, metric, namespace, state, storage, templating
 from tiercel_worker.tasks.debug import Echo, Return
 from tiercel_worker.tasks.flow import Sleep
 from tiercel_worker.tasks.log import Log
@@ -29,6 +29,7 @@ PLUGINS = (
     PythonScript,
     OldBash,
     OldPython,
+    *http.PLUGINS,
     *kv.PLUGINS,
     *state.PLUGINS,
     *storage.PLUGINS,

@@ -1,0 +1,186 @@
+"""One HTTP request of a task: sent with aiohttp, its answer written into a local file as it comes.
+
+Tasks run in threads; each request has an event loop of its own for as long as it takes. A kill or
+a timeout of the task ends it at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from multidict import CIMultiDict
+
+from tiercel_engine.errors import TaskError
+from tiercel_engine.plugin.context import RunContext
+
+REDIRECTS_MAX = 20
+CONNECT_TIMEOUT_S = 30.0
+#: How long a server may be silent.
+READ_TIMEOUT_S = 300.0
+BLOCK_BYTES = 256 << 10
+USER_AGENT = "Tiercel"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a request is sent.
+
+    Attributes:
+        proxy: `http://host:port`; None for none.
+        proxy_auth, auth: user and password.
+        is_trusting: whether certificates are left unchecked.
+    """
+
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    read_timeout_s: float = READ_TIMEOUT_S
+    follow_redirects: bool = True
+    auth: tuple[str, str] | None = None
+    proxy: str | None = None
+    proxy_auth: tuple[str, str] | None = None
+    is_trusting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One field of a form: text, or the content of a local file under a name."""
+
+    name: str
+    text: str | None = None
+    path: Path | None = None
+    file_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent. `form`: the body as a form, of which `is_multipart` decides the kind."""
+
+    method: str
+    uri: str
+    headers: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    query: Mapping[str, str] | None = None
+    body: bytes | None = None
+    form: Sequence[Part] | None = None
+    is_multipart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; its body is in the file. `size_bytes`: of the body, decompressed."""
+
+    uri: str
+    code: int
+    headers: dict[str, list[str]]
+    charset: str
+    size_bytes: int
+
+
+def fetch(
+    context: RunContext, request: Request, options: Options, target: Path, bytes_max: int
+) -> Answer:
+    """Send a request, write the answer's body to `target`.
+
+    Raises:
+        TaskError: no answer came, or its body has more than `bytes_max` bytes. An answer that
+            tells a failure is an answer.
+    """
+    return asyncio.run(_cancellable(context, _fetch(request, options, target, bytes_max)))
+
+
+async def _cancellable(context: RunContext, work: Any) -> Answer:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    context.on_cancel(stop)
+    try:
+        answer: Answer = await task
+    except asyncio.CancelledError:
+        raise TaskError("The request was stopped.") from None
+    return answer
+
+
+async def _fetch(request: Request, options: Options, target: Path, bytes_max: int) -> Answer:
+    timeout = aiohttp.ClientTimeout(
+        total=None, sock_connect=options.connect_timeout_s, sock_read=options.read_timeout_s
+    )
+    headers: CIMultiDict[str] = CIMultiDict({"User-Agent": USER_AGENT, "Accept": "*/*"})
+    for name, given in request.headers.items():
+        headers.popall(name, None)
+        for text in [given] if isinstance(given, str) else given:
+            headers.add(name, text)
+    if options.auth is not None:
+        # aiohttp takes it away again when it is redirected to another host.
+        headers.setdefault("Authorization", _basic(*options.auth))
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(
+                request.method,
+                request.uri,
+                params=request.query,
+                data=_body(request),
+                headers=headers,
+                allow_redirects=options.follow_redirects,
+                max_redirects=REDIRECTS_MAX,
+                proxy=options.proxy,
+                proxy_headers=(
+                    None
+                    if options.proxy_auth is None
+                    else {"Proxy-Authorization": _basic(*options.proxy_auth)}
+                ),
+                ssl=not options.is_trusting,
+            ) as response,
+        ):
+            size_bytes = await _receive(response, target, bytes_max)
+            return Answer(
+                str(response.url),
+                response.status,
+                {name: response.headers.getall(name) for name in response.headers},
+                response.charset or "utf-8",
+                size_bytes,
+            )
+    except (aiohttp.ClientError, ssl.SSLError, TimeoutError, ValueError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise TaskError(f"Request '{request.method} {request.uri}' failed: {reason}") from error
+
+
+async def _receive(response: aiohttp.ClientResponse, target: Path, bytes_max: int) -> int:
+    size_bytes = 0
+    with target.open("wb") as file:
+        async for block in response.content.iter_chunked(BLOCK_BYTES):
+            size_bytes += len(block)
+            if size_bytes > bytes_max:
+                raise TaskError(
+                    f"Expected an answer of at most {bytes_max} bytes, but it has more:"
+                    " use http.Download, which keeps it as a file."
+                )
+            file.write(block)
+    return size_bytes
+
+
+def _basic(user: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+def _body(request: Request) -> Any:
+    if request.form is None:
+        return request.body
+    form = aiohttp.FormData(default_to_multipart=request.is_multipart)
+    for part in request.form:
+        if part.path is None:
+            form.add_field(part.name, part.text or "")
+        else:
+            name = part.file_name or part.path.name
+            # aiohttp reads it in blocks, and closes it.
+            form.add_field(part.name, part.path.open("rb"), filename=name)
+    return form

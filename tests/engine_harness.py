@@ -144,7 +144,8 @@ class Engine:
 
     def start(self, task_id: str, worker: str = "w1", epoch: int | None = None) -> Step:
         """A worker starts the newest attempt of a task."""
-        run = self.run_of(task_id)
+        run = self.execution.lease(self.run_of(task_id).id)
+        assert run is not None
         return self.do(
             c.StartAttempt(
                 execution_id=EXECUTION,
@@ -181,6 +182,30 @@ class Engine:
                 ended_us=now_us,
                 error="it failed" if state == "FAILED" else None,
                 effects_json=effects_json,
+            )
+        )
+
+    def answer(self, task_id: str | None, value: str, state: str = "SUCCESS") -> Step:
+        """A worker has rendered the template that is out for a task, or for the flow (None).
+
+        `value`: JSON, or the error when the state is FAILED.
+        """
+        owner = self.run_of(task_id).id if task_id is not None else ""
+        evaluation = self.execution.evaluations[owner]
+        now_us = self.clock.now_us()
+        failed = state == "FAILED"
+        return self.do(
+            c.EndAttempt(
+                execution_id=EXECUTION,
+                task_run_id=owner,
+                attempt=evaluation.attempt,
+                epoch=evaluation.epoch,
+                worker_id="w1",
+                state=state,
+                outputs=None if failed else Payload(json=f'{{"value":{value}}}'),
+                started_us=now_us,
+                ended_us=now_us,
+                error=value if failed else None,
             )
         )
 

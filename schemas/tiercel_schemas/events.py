@@ -417,6 +417,62 @@ class AfterExecutionEnded(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
+class EvaluationSubmitted(msgspec.Struct, frozen=True, gc=False):
+    """A template that the executor must not render went to the workers.
+
+    Attributes:
+        task_run_id: Whose template it is; empty: the flow's own.
+        epoch: Which question: the number of the event that submitted it.
+        template: The template, or a map or list of them, as JSON.
+        typed: Whether a single print keeps its type.
+        asked: What goes on once the answer is there: a list of tasks, or a step of the start.
+        scope: Variables to render with, when they are not those of the owner.
+        opens_secrets: Whether sealed inputs are opened for it; else they stay as they are.
+    """
+
+    task_run_id: str
+    epoch: int
+    template: str
+    typed: bool
+    asked: str
+    scope: Payload | None = None
+    opens_secrets: bool = True
+
+
+class EvaluationStarted(msgspec.Struct, frozen=True, gc=False):
+    """A worker renders the template.
+
+    Attributes:
+        task_run_id: Whose template it is; empty: the flow's own.
+        epoch: Which question: the number of the event that submitted it.
+        worker_id: Who holds the lease.
+        started_us: When, by the worker's clock.
+    """
+
+    task_run_id: str
+    epoch: int
+    worker_id: str
+    started_us: int
+
+
+class EvaluationEnded(msgspec.Struct, frozen=True, gc=False):
+    """The template has its answer; neither value nor error: nobody waits for it any more.
+
+    Attributes:
+        task_run_id: Whose template it is; empty: the flow's own.
+        epoch: Which question: the number of the event that submitted it.
+        value: What it gave.
+        error: Why it gave nothing.
+        secret: Whether secrets were read for it: it stands in no log.
+    """
+
+    task_run_id: str
+    epoch: int
+    value: Payload | None = None
+    error: str | None = None
+    secret: bool = False
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -466,6 +522,9 @@ Event = (
     | AsksPostponed
     | AfterExecutionPlanned
     | AfterExecutionEnded
+    | EvaluationSubmitted
+    | EvaluationStarted
+    | EvaluationEnded
 )
 
 
@@ -483,7 +542,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "9303e2ff1938425c"
+    FINGERPRINT: ClassVar[str] = "39dc235be557f18b"
 
     execution_id: str
     first_seq: int

@@ -39,6 +39,19 @@ tasks:
       - {id: one, type: io.kestra.plugin.core.flow.Subflow, namespace: tests, flowId: two}
       - {id: other, type: io.kestra.plugin.core.flow.Subflow, namespace: tests, flowId: two}
 """
+ASKING = """id: asking
+namespace: tests
+tasks:
+  - id: choice
+    type: io.kestra.plugin.core.flow.If
+    condition: "{{ kv('k') }}"
+    then:
+      - id: a
+        type: test.Work
+        runIf: "{{ kv('a') }}"
+outputs:
+  - {id: found, type: STRING, value: "{{ kv('x') }}"}
+"""
 EXECUTIONS = 40
 TURNS_MAX = 3_000
 STORM = Faults(duplicate=0.05, uncertain=0.05, crash=0.01, rebalance=0.02, gap=0.1)
@@ -150,6 +163,29 @@ def test_after_any_storm_every_child_has_ended_and_told_its_parent(
         own = [children[run.child_id] for run in runs if run.child_id is not None]
         assert len(own) == 2
         assert [run.state for run in runs if run.child_id] == [child.state for child in own]
+    check_once(bench)
+    simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_storm_every_template_that_workers_render_has_one_answer(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(ASKING, "asking")
+    ids = simulation.weather("asking", EXECUTIONS // 2)
+
+    folded = simulation.settle(len(ids))
+
+    assert set(folded) == ids
+    assert {x.state for x in folded.values()} <= {State.SUCCESS, State.FAILED}
+    for execution_id, batches in bench.batches().items():
+        events = [event for batch in batches for event in batch.events]
+        answers = [ev.task_run_id for ev in events if isinstance(ev, e.EvaluationEnded)]
+        assert len(answers) == len(set(answers)), "a template was answered twice"
+        assert not folded[execution_id].evaluations
+        assert any(isinstance(ev, e.EvaluationEnded) for ev in events)
     check_once(bench)
     simulation.close()
 

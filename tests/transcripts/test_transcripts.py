@@ -38,9 +38,13 @@ def describe(engine: Engine, event: e.Event) -> str:
     run_id = getattr(event, "task_run_id", None)
     if run_id is not None:
         run = engine.execution.task_runs.get(run_id)
-        words.append(run.task_id if run else run_id)
+        words.append(run.task_id if run else run_id or "the flow")
     if isinstance(event, e.TaskRunCreated) and event.branch != "tasks":
         words.append(f"in {event.branch}")
+    for field in ("template", "value", "error"):
+        shown = getattr(event, field, None)
+        if shown is not None and type(event).__name__.startswith("Evaluation"):
+            words.append(str(getattr(shown, "json", shown)))
     for field in ("attempt", "epoch"):
         if hasattr(event, field):
             words.append(f"{field}={getattr(event, field)}")
@@ -80,6 +84,11 @@ def told(command: Any) -> str:
     return " ".join(words)
 
 
+def leased(engine: Engine, task: str) -> Any:
+    """What the job is for that is out for a task."""
+    return engine.execution.lease(engine.run_of(task).id)
+
+
 def act(engine: Engine, line: str) -> None:
     """Run one command line."""
     verb, *words = line.split()
@@ -90,6 +99,10 @@ def act(engine: Engine, line: str) -> None:
             engine.start(task, worker[0] if worker else "w1")
         case "end", [task, state, *worker]:
             engine.end(task, state, worker[0] if worker else "w1")
+        case "answer", [task, value]:
+            engine.answer(None if task == "flow" else task, value)
+        case "no-answer", [task, *words]:
+            engine.answer(None if task == "flow" else task, " ".join(words), "FAILED")
         case "run", [task, state]:
             engine.run(task, state)
         case "run-with", [task, outputs]:
@@ -150,14 +163,14 @@ def act(engine: Engine, line: str) -> None:
             run = engine.run_of(task)
             engine.do(RetryDue(EXECUTION, run.id, run.attempt))
         case "lose", [task]:
-            run = engine.run_of(task)
+            run = leased(engine, task)
             lost = LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id)
             engine.do(lost)
         case "overdue", [task]:
-            run = engine.run_of(task)
+            run = leased(engine, task)
             engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
         case "return", [task, worker]:
-            run = engine.run_of(task)
+            run = leased(engine, task)
             engine.do(c.ReturnJob(EXECUTION, run.id, run.attempt, run.epoch, worker, "it drains"))
         case _:
             raise AssertionError(f"unknown command: {line}")
@@ -178,7 +191,10 @@ def outcome(engine: Engine, command: str) -> str:
     if is_counted:
         kinds = Counter(type(event).__name__ for event in engine.events[before:])
         lines = [f"{count} {kind}" for kind, count in sorted(kinds.items())]
-    lines += [f"job {j.task_id} attempt={j.attempt} epoch={j.epoch}" for j in engine.jobs[jobs:]]
+    lines += [
+        f"job {j.task_id or 'of the flow'} attempt={j.attempt} epoch={j.epoch}"
+        for j in engine.jobs[jobs:]
+    ]
     if engine.last is not None:
         lines += [f"{line.level}: {line.message}" for line in engine.last.logs]
         if not is_counted:

@@ -65,6 +65,7 @@ class AttemptContext:
         self.task_id = job.task_id
         self.variables = variables
         self.logger: plugin.TaskLogger = logger
+        self._log = logger
         self.dialect = dialect
         self._attempt = attempt
         self._renderer = renderer
@@ -88,6 +89,9 @@ class AttemptContext:
 
     def render_deep(self, value: Any) -> Any:
         return self._renderer.deep(value, self.variables)
+
+    def has_secrets(self) -> bool:
+        return self._log.has_secrets
 
     def metric(
         self, name: str, value: float, kind: str = "counter", tags: Mapping[str, str] | None = None

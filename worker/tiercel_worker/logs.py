@@ -47,8 +47,7 @@ class TaskLogger:
             name, rank = "INFO", LEVELS["INFO"]
         if rank < self._lowest:
             return
-        for secret in self._secrets:
-            message = message.replace(secret, MASK)
+        message = self.masked(message)
         with self._lock:
             if len(message) <= LINE_CHARS_MAX:
                 self._say(name, message, 1)
@@ -60,6 +59,17 @@ class TaskLogger:
         """Leave out lines below this level."""
         if level is not None:
             self._lowest = LEVELS.get(SYNONYMS.get(level.upper(), level.upper()), 0)
+
+    @property
+    def has_secrets(self) -> bool:
+        """Whether anything is hidden."""
+        return bool(self._secrets)
+
+    def masked(self, text: str) -> str:
+        """A text with `MASK` in the place of secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASK)
+        return text
 
     def mask(self, secret: str) -> None:
         """Show `MASK` instead of this text from now on."""
@@ -79,9 +89,9 @@ class TaskLogger:
             level=level,
             message=message,
             execution_id=job.execution_id,
-            task_run_id=job.task_run_id,
-            task_id=job.task_id,
-            attempt=job.attempt,
+            task_run_id=job.task_run_id or None,
+            task_id=job.task_id or None,
+            attempt=max(job.attempt, 1),
             thread=threading.current_thread().name,
         )
         self._attempt.say(self._attempt.topics.logs.name, entry)

@@ -24,6 +24,8 @@ from tiercel_engine.flow.dialect import dialect_of
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.plugin.base import NO_EFFECTS, RunnableTask, TaskResult
 from tiercel_engine.plugin.dialects import expression_dialect
+from tiercel_engine.plugin.evaluation import ATTEMPT as EVALUATION
+from tiercel_engine.plugin.evaluation import Evaluation
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
@@ -86,7 +88,8 @@ class Runner:
     def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
         task = self._task(attempt.job.task_json)
         logger.set_level(task.log_level)
-        vault = None if self._sealer is None else Vault(self._sealer, logger.mask)
+        opens = not isinstance(task, Evaluation) or task.opens_secrets
+        vault = Vault(self._sealer, logger.mask) if self._sealer is not None and opens else None
         variables = variables_of(attempt.job.variables, self._storage, vault)
         dialect = dialect_of(attempt.job.dialect)
         renderer = Renderer(
@@ -130,6 +133,8 @@ class Runner:
     def _built(self, properties: Mapping[str, Any]) -> RunnableTask:
         name = str(properties.get("type"))
         task_type = self._registry.task_type(name)
+        if name == Evaluation.TYPE:
+            task_type = Evaluation
         if task_type is None:
             raise TaskError(
                 f"Expected a task type that this worker knows, but it was {name}."
@@ -177,9 +182,11 @@ class Runner:
     def _failure(self, attempt: Attempt, logger: TaskLogger, error: Exception) -> Ending:
         if attempt.cancel_reason is not None:
             return self._cancelled(attempt, logger)
-        message = "\nCaused by: ".join(_messages(error))
-        logger.log("ERROR", message)
-        logger.log("TRACE", "".join(traceback.format_exception(error)))
+        message = logger.masked("\nCaused by: ".join(_messages(error)))
+        if attempt.job.attempt != EVALUATION:
+            # Of an evaluation the executor says it, which knows what it was for.
+            logger.log("ERROR", message)
+            logger.log("TRACE", "".join(traceback.format_exception(error)))
         return Ending(State.FAILED, None, message)
 
     def _cancelled(self, attempt: Attempt, logger: TaskLogger) -> Ending:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.step import Step
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
@@ -9,10 +10,11 @@ from tiercel_schemas.state import State, is_terminated
 
 def abort(step: Step, reason: str) -> None:
     """Revoke what is out, fail what is open, end FAILED with the reason in the log."""
-    x = step.execution
     # Each open task run ends once, however many there are.
-    step.events_max += len(x.task_runs)
+    step.events_max += len(step.execution.task_runs)
     step.log("ERROR", reason)
+    drop_evaluations(step)
+    x = step.execution
     for run_id in sorted(x.leased):
         run = x.task_runs[run_id]
         step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)

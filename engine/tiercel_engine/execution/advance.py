@@ -14,6 +14,7 @@ import msgspec
 
 from tiercel_engine.errors import InvalidExpression, TaskError
 from tiercel_engine.execution.ending import decide_after, end_execution
+from tiercel_engine.execution.evaluations import evaluate
 from tiercel_engine.execution.exit import settle_exit
 from tiercel_engine.execution.flowable import RESOLVERS
 from tiercel_engine.execution.flowable.base import (
@@ -30,11 +31,15 @@ from tiercel_engine.execution.flowable.sequential import Sequential
 from tiercel_engine.execution.model import NO_PAYLOAD, Execution, TaskRun
 from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
-from tiercel_engine.execution.rendering import TaskRendering, json_payload
+from tiercel_engine.execution.rendering import (
+    NeedsWorker,
+    TemplateRendering,
+    flow_rendering,
+    json_payload,
+)
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.timers import Continue
-from tiercel_engine.execution.variables import decoded, flow_variables
 from tiercel_engine.execution.world import World
 from tiercel_engine.expression.analysis import analyse
 from tiercel_engine.flow.task import Task
@@ -51,6 +56,11 @@ EVENTS_PER_COMMAND = 2_000
 _ROOT_RESOLVER: Resolver = Sequential()
 
 US = 1_000_000
+
+#: What a task run is asked for when a worker has rendered what its start needs: to begin, `runIf`
+#: and all; or to start its next attempt, or to open.
+BEGIN = "?begin"
+START = "?start"
 
 #: Whom to ask: (parent's task run id or `ROOT`, branch of the child that has ended or "").
 Asked = tuple[str, str]
@@ -85,7 +95,7 @@ def _resolve(step: Step, plan: Plan, world: World, pending: list[Asked]) -> None
             _postpone(step, pending)
             break
         parent_id, changed = pending.pop()
-        if parent_id != ROOT and not _may_be_asked(step.execution, parent_id):
+        if parent_id != ROOT and not _may_be_asked(step.execution, parent_id, changed):
             continue
         pending += _ask(step, plan, world, parent_id, changed)
 
@@ -97,14 +107,20 @@ def _postpone(step: Step, pending: list[Asked]) -> None:
     step.follow_ups.append(Continue(step.execution.id, ROOT))
 
 
-def _may_be_asked(x: Execution, run_id: str) -> bool:
+def _may_be_asked(x: Execution, run_id: str, changed: str) -> bool:
     """Whether a flowable decides now: it is there, runs, and does not wait to go round again."""
     run = x.task_runs.get(run_id)
+    if changed in (BEGIN, START):
+        return run is not None and not is_terminated(run.state)
     return run is not None and run.state == State.RUNNING and run_id not in x.waiting
 
 
 def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> list[Asked]:
     """Do what one parent decides; returns whom to ask next."""
+    if changed == BEGIN:
+        return _begin_run(step, plan, world, parent_id, task_of(step.execution, plan, parent_id))
+    if changed == START:
+        return start_run(step, plan, world, parent_id, task_of(step.execution, plan, parent_id))
     if parent_id == ROOT:
         scope = _scope(step.execution, step.at_us, plan, ROOT, None, changed)
         if step.execution.is_closing:
@@ -113,12 +129,14 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
             decision = _ROOT_RESOLVER.decide(scope)
     else:
         task = task_of(step.execution, plan, parent_id)
-        rendering = TaskRendering(step, plan, world, parent_id, task)
+        rendering = TemplateRendering(step, plan, world, parent_id, task)
         try:
             scope = _scope(step.execution, step.at_us, plan, parent_id, task, changed, rendering)
             decision = RESOLVERS[task.TYPE].decide(scope)
+        except NeedsWorker as need:
+            return _leave(step, plan, parent_id, changed, need)
         except (InvalidExpression, TaskError) as error:
-            return _fail(step, parent_id, task, str(error))
+            return _fail(step, parent_id, task, rendering.told(error))
     match decision:
         case Start(children, more):
             if more:
@@ -206,27 +224,55 @@ def _start(
                 iteration=child.iteration,
             )
         )
-        if not _may_run(step, plan, world, run_id, child.task):
-            ask.append((parent_id, child.branch))
-        elif has_attempts(child.task):
-            submit(step, plan, world, run_id, child.task)
-            if is_terminated(step.execution.task_runs[run_id].state):
-                ask.append((parent_id, child.branch))
-        else:
-            ask.append(open_flowable(step, plan, world, run_id, child.task))
+        ask += _begin_run(step, plan, world, run_id, child.task)
     return ask
 
 
-def open_flowable(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> Asked:
+def _begin_run(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> list[Asked]:
+    """Start a new run, if it may run; returns whom to ask next."""
+    try:
+        may_run = _may_run(step, plan, world, run_id, task)
+    except NeedsWorker as need:
+        return _leave(step, plan, run_id, BEGIN, need)
+    if may_run:
+        return start_run(step, plan, world, run_id, task, BEGIN)
+    run = step.execution.task_runs[run_id]
+    return [(run.parent_id, run.branch)]
+
+
+def start_run(
+    step: Step, plan: Plan, world: World, run_id: str, task: Task, asked: str = START
+) -> list[Asked]:
+    """Begin its next attempt, or open the flowable; returns whom to ask next."""
+    try:
+        if not has_attempts(task):
+            return [_open_flowable(step, plan, world, run_id, task)]
+        submit(step, plan, world, run_id, task)
+    except NeedsWorker as need:
+        if is_terminated(step.execution.task_runs[run_id].state):
+            # A failed flowable that is restarted: whoever is around it must see that it goes on.
+            step.emit(e.TaskRunStateChanged(run_id, State.RUNNING))
+        return _leave(step, plan, run_id, asked, need)
+    run = step.execution.task_runs[run_id]
+    return [(run.parent_id, run.branch)] if is_terminated(run.state) else []
+
+
+def _leave(step: Step, plan: Plan, run_id: str, asked: str, need: NeedsWorker) -> list[Asked]:
+    """Let a worker render it, and ask again then."""
+    return [(run_id, asked)] if evaluate(step, plan, run_id, asked, need) else []
+
+
+def _open_flowable(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> Asked:
     """Start a flowable: it runs in the executor and is asked at once."""
     resolver = RESOLVERS.get(task.TYPE)
+    rendering = TemplateRendering(step, plan, world, run_id, task)
     try:
         if resolver is None:
             raise TaskError(f"The flowable task {task.type} is not supported by this version.")
-        opening = resolver.open(task, TaskRendering(step, plan, world, run_id, task))
+        opening = resolver.open(task, rendering)
     except (InvalidExpression, TaskError) as error:
         step.emit(e.TaskRunStateChanged(run_id, State.RUNNING))
-        (ask,) = _fail(step, run_id, task, str(error))
+        (ask,) = _fail(step, run_id, task, rendering.told(error))
         return ask
     outputs = None
     if opening.outputs is not None:
@@ -254,12 +300,14 @@ def _may_run(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> b
     """Evaluate `runIf`: falsy ends the run SKIPPED, an error FAILED."""
     if task.run_if is True or task.run_if == "true":
         return True
+    rendering = TemplateRendering(step, plan, world, run_id, task)
     try:
-        if TaskRendering(step, plan, world, run_id, task).truthy(task.run_if):
+        if rendering.truthy(task.run_if):
             return True
     except InvalidExpression as error:
-        step.log("ERROR", str(error), run_id)
-        step.emit(e.TaskRunStateChanged(run_id, State.FAILED, reason=str(error)))
+        reason = rendering.told(error)
+        step.log("ERROR", reason, run_id)
+        step.emit(e.TaskRunStateChanged(run_id, State.FAILED, reason=reason))
         return False
     step.emit(e.TaskRunStateChanged(run_id, State.SKIPPED))
     return False
@@ -271,7 +319,10 @@ def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> li
         if step.execution.is_closing:
             step.emit(e.AfterExecutionEnded())
             return []
-        _finish(step, plan, world, state)
+        try:
+            _finish(step, plan, world, state)
+        except NeedsWorker as need:
+            return _leave(step, plan, ROOT, "", need)
         return [(ROOT, "")]
     run = step.execution.task_runs[parent_id]
     task = task_of(step.execution, plan, parent_id)
@@ -284,13 +335,12 @@ def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
     outputs = plan.flow.outputs
     reply_to = step.execution.reply_to
     if outputs:
-        variables = decoded(flow_variables(step.execution, plan, plan.output_references()))
+        rendering = flow_rendering(step, plan, world, plan.output_references())
         try:
-            values = {o.id: world.renderer.value(o.value, variables) for o in outputs}
-            payload = json_payload(values)
+            payload = json_payload(rendering.value({o.id: o.value for o in outputs}))
         except InvalidExpression as error:
             if state != State.FAILED:
-                step.log("ERROR", f"Failed to render output values: {error}")
+                step.log("ERROR", f"Failed to render output values: {rendering.told(error)}")
                 state = State.FAILED
         else:
             step.emit(e.ExecutionOutputsSet(payload))
@@ -302,8 +352,8 @@ def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
 def _render_reply(step: Step, plan: Plan, world: World, outputs_json: str) -> None:
     """Render what the task that started the execution asks for (`outputs` of a Subflow)."""
     templates = msgspec.json.decode(outputs_json)
-    variables = decoded(flow_variables(step.execution, plan, analyse(templates)))
+    rendering = flow_rendering(step, plan, world, analyse(templates))
     try:
-        step.reply_outputs = json_payload(world.renderer.value(templates, variables))
+        step.reply_outputs = json_payload(rendering.value(templates))
     except InvalidExpression as error:
-        step.reply_error = f"Failed to render the outputs of the subflow: {error}"
+        step.reply_error = f"Failed to render the outputs of the subflow: {rendering.told(error)}"

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tiercel_engine.execution.appliers import attempts, copies, executions, task_runs, waits
+from tiercel_engine.execution.appliers import (
+    attempts,
+    copies,
+    evaluations,
+    executions,
+    task_runs,
+    waits,
+)
 from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
 
@@ -74,4 +81,7 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.ValuesResolved: waits.values_resolved,
     e.TaskRunCopied: copies.task_run_copied,
     e.ExecutionDeleted: copies.deleted,
+    e.EvaluationSubmitted: evaluations.evaluation_submitted,
+    e.EvaluationStarted: evaluations.evaluation_started,
+    e.EvaluationEnded: evaluations.evaluation_ended,
 }

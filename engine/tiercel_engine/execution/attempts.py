@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from tiercel_engine.errors import InvalidExpression, TaskError
 from tiercel_engine.execution.abort import abort
-from tiercel_engine.execution.advance import advance
+from tiercel_engine.execution.advance import advance, start_run
 from tiercel_engine.execution.effects import apply_effects, read_effects, record_with
+from tiercel_engine.execution.evaluations import record_answer, send_again
 from tiercel_engine.execution.kill import finish_kill
-from tiercel_engine.execution.model import TaskRun
+from tiercel_engine.execution.model import Evaluation, TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.submit import resubmit, submit
+from tiercel_engine.execution.submit import resubmit
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
 from tiercel_engine.plugin.base import NO_EFFECTS, Effects
@@ -19,10 +20,13 @@ from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State, is_terminated
 
+#: What a job was sent for: the newest attempt of a task run, or a template.
+Leased = TaskRun | Evaluation
+
 
 def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     """Give the lease to the first worker that asks for it; all others are told to stop."""
-    run = step.execution.task_runs.get(command.task_run_id)
+    run = step.execution.lease(command.task_run_id)
     if run is None or not _is_current(run, command.attempt, command.epoch):
         step.stale = "the attempt was superseded or has ended"
     elif run.worker_id is None and step.execution.state != State.KILLING:
@@ -38,7 +42,10 @@ def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     )
 
 
-def _start(step: Step, run: TaskRun, worker_id: str, started_us: int) -> None:
+def _start(step: Step, run: Leased, worker_id: str, started_us: int) -> None:
+    if isinstance(run, Evaluation):
+        step.emit(e.EvaluationStarted(run.id, run.epoch, worker_id, started_us))
+        return
     step.emit(
         e.AttemptStarted(
             task_run_id=run.id,
@@ -50,19 +57,22 @@ def _start(step: Step, run: TaskRun, worker_id: str, started_us: int) -> None:
     )
 
 
-def _is_current(run: TaskRun, attempt: int, epoch: int) -> bool:
+def _is_current(run: Leased, attempt: int, epoch: int) -> bool:
     return run.is_leased and run.attempt == attempt and run.epoch == epoch
 
 
 def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     """Take an attempt's result, from the holder of its lease alone."""
-    run = step.execution.task_runs.get(command.task_run_id)
+    run = step.execution.lease(command.task_run_id)
     if (
         run is None
         or not _is_current(run, command.attempt, command.epoch)
         or run.worker_id not in (None, command.worker_id)
     ):
         step.stale = "the attempt was superseded or has ended"
+        return
+    if isinstance(run, Evaluation):
+        _answered(step, run, command, world)
         return
     if run.worker_id is None:
         # A task shorter than the worker's sending interval is started and ended by one command.
@@ -94,6 +104,16 @@ def _effects(step: Step, plan: Plan | None, command: EndAttempt) -> tuple[Effect
         step.log("ERROR", str(error), command.task_run_id)
         return NO_EFFECTS, str(error)
     return effects, None
+
+
+def _answered(step: Step, evaluation: Evaluation, command: EndAttempt, world: World) -> None:
+    """Whoever needed the template is asked again."""
+    record_answer(step, evaluation, command)
+    plan = plan_of(step, world)
+    if plan is None:
+        abandon(step)
+    else:
+        advance(step, plan, world, (evaluation.id, evaluation.asked))
 
 
 def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:
@@ -128,16 +148,16 @@ def retry_due(step: Step, command: RetryDue, world: World) -> None:
     if plan is None or task is None:
         go_on(step, None, world, run)
         return
-    submit(step, plan, world, run.id, task)
+    asked = start_run(step, plan, world, run.id, task)
     if step.execution.state == State.RETRYING and step.execution.is_active:
         step.emit(e.ExecutionStateChanged(State.RUNNING))
-    if is_terminated(step.execution.task_runs[run.id].state):
-        advance(step, plan, world, (run.parent_id, run.branch))
+    if asked:
+        advance(step, plan, world, *asked)
 
 
 def lease_lost(step: Step, command: LeaseLost, world: World) -> None:
     """The holder is gone: the same attempt goes out again under the next epoch."""
-    run = step.execution.task_runs.get(command.task_run_id)
+    run = step.execution.lease(command.task_run_id)
     if (
         run is None
         or not _is_current(run, command.attempt, command.epoch)
@@ -150,7 +170,7 @@ def lease_lost(step: Step, command: LeaseLost, world: World) -> None:
 
 def start_overdue(step: Step, command: StartOverdue, world: World) -> None:
     """No worker started it in time: it goes out again under the next epoch."""
-    run = step.execution.task_runs.get(command.task_run_id)
+    run = step.execution.lease(command.task_run_id)
     if (
         run is None
         or not _is_current(run, command.attempt, command.epoch)
@@ -163,7 +183,7 @@ def start_overdue(step: Step, command: StartOverdue, world: World) -> None:
 
 def return_job(step: Step, command: ReturnJob, world: World) -> None:
     """A draining worker gives an attempt back."""
-    run = step.execution.task_runs.get(command.task_run_id)
+    run = step.execution.lease(command.task_run_id)
     if (
         run is None
         or not _is_current(run, command.attempt, command.epoch)
@@ -174,8 +194,14 @@ def return_job(step: Step, command: ReturnJob, world: World) -> None:
     _send_again(step, run, world, f"worker {command.worker_id} gave it back: {command.reason}")
 
 
-def _send_again(step: Step, run: TaskRun, world: World, reason: str) -> None:
+def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
     plan = plan_of(step, world)
+    if isinstance(run, Evaluation):
+        if plan is None:
+            abandon(step)
+        elif send_again(step, plan, run):
+            advance(step, plan, world, (run.id, run.asked))
+        return
     task = plan.task(run.task_id) if plan is not None else None
     if step.execution.state == State.KILLING:
         step.emit(e.TaskRunStateChanged(run.id, State.KILLED, reason=reason))

@@ -9,6 +9,7 @@ After a kill nothing follows.
 
 from __future__ import annotations
 
+from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.flowable.base import WAIT, Child, Decision, End, Scope, Start
 from tiercel_engine.execution.plan import AFTER_BRANCH, ROOT, Plan
 from tiercel_engine.execution.step import Step
@@ -39,6 +40,7 @@ def _following(step: Step, plan: Plan, world: World, state: str) -> tuple[str, .
 
 def stop_following(step: Step, reason: str) -> None:
     """End what follows the end, and at once: nobody waits for it."""
+    drop_evaluations(step)
     for run in step.execution.runs_in_order():
         if is_terminated(run.state):
             continue

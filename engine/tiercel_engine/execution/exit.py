@@ -7,6 +7,7 @@ open task run, and the execution, take the state that the task named. KILLED kil
 from __future__ import annotations
 
 from tiercel_engine.execution.ending import end_execution
+from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.kill import kill_now
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
@@ -21,6 +22,7 @@ def request_exit(step: Step, state: str) -> None:
         # As in Kestra, executions that this one has started go on.
         kill_now(step, cascade=False)
         return
+    drop_evaluations(step)
     x = step.emit(e.ExitRequested(state))
     for run_id in sorted([*x.leased, *x.retrying, *x.paused, *x.waiting]):
         run = x.task_runs[run_id]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.ending import stop_following
+from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
@@ -29,6 +30,8 @@ def kill_now(step: Step, cascade: bool) -> None:
     """Kill an execution that has not ended; with `cascade` those that it has started, too."""
     x = step.execution
     step.emit(e.ExecutionStateChanged(State.KILLING))
+    drop_evaluations(step)
+    x = step.execution
     for run_id in sorted([*x.leased, *x.retrying]):
         run = x.task_runs[run_id]
         if run.is_leased:
@@ -48,6 +51,7 @@ def stop_all(step: Step) -> None:
 
     Looks at every task run, once in the life of an execution.
     """
+    drop_evaluations(step)
     x = step.execution
     for run_id in sorted(x.leased):
         run = x.task_runs[run_id]

@@ -132,6 +132,55 @@ COUNTERS = {
 }
 
 
+class Evaluation(msgspec.Struct, frozen=True):
+    """A template that is out to a worker. It has a lease, as the newest attempt of a run has.
+
+    Attributes:
+        id: its owner: a task run, or "" for the flow itself.
+        epoch: its lease.
+        template: JSON: the template, or a map or list of them.
+        typed: whether a single print keeps its type.
+        asked: what the owner is asked for once the answer is there.
+        scope: variables to render with, when they are not the owner's.
+        opens_secrets: whether sealed inputs are opened for it.
+        submitted_us: when the newest job was sent.
+        worker_id: who holds the lease; None while no worker has started it.
+    """
+
+    id: str
+    epoch: int
+    template: str
+    typed: bool
+    asked: str
+    scope: Payload | None
+    opens_secrets: bool
+    submitted_us: int
+    worker_id: str | None = None
+    attempt: int = 0
+
+    @property
+    def is_leased(self) -> bool:
+        return True
+
+    @property
+    def key(self) -> str:
+        """Under which its answer is found."""
+        return answer_key(self.template, self.typed)
+
+
+class Evaluated(msgspec.Struct, frozen=True):
+    """What a template gave, or why it gave nothing. `is_secret`: it must stand in no log."""
+
+    value: Payload | None
+    error: str | None
+    is_secret: bool = False
+
+
+def answer_key(template: str, typed: bool) -> str:
+    """`template`: as JSON."""
+    return f"{'typed' if typed else 'text'} {template}"
+
+
 #: Failures of its task runs that an execution remembers, the newest ones, and characters of each.
 ERRORS_MAX = 50
 ERROR_CHARS_MAX = 2_048
@@ -157,7 +206,9 @@ class Execution(msgspec.Struct, frozen=True):
         runs_of_task: task id -> newest task run id.
         valued_runs: task id -> path of each values -> newest task run id with that path.
         values: flowable's task run id -> the values that it goes through.
-        leased: task runs with a job out.
+        leased: task runs with a job out; "" for one of the flow itself.
+        evaluations: templates that are out to workers, by owner.
+        evaluated: owner -> `answer_key` -> what its templates gave.
         retrying: task runs that wait for their next attempt.
         paused: task runs that wait to be resumed.
         waiting: task runs that wait for an execution that they started, or to go round again.
@@ -205,6 +256,8 @@ class Execution(msgspec.Struct, frozen=True):
     valued_runs: Map[str, Map[tuple[str, ...], str]] = Map()
     values: Map[str, tuple[str, ...]] = Map()
     leased: Map[str, None] = Map()
+    evaluations: Map[str, Evaluation] = Map()
+    evaluated: Map[str, Map[str, Evaluated]] = Map()
     retrying: Map[str, None] = Map()
     paused: Map[str, None] = Map()
     waiting: Map[str, None] = Map()
@@ -254,6 +307,10 @@ class Execution(msgspec.Struct, frozen=True):
     def is_active(self) -> bool:
         """Whether an attempt of it is under way."""
         return bool(self.leased or self.waiting)
+
+    def lease(self, run_id: str) -> TaskRun | Evaluation | None:
+        """What the job is for that is out for a task run, or for the flow itself."""
+        return self.evaluations.get(run_id) or self.task_runs.get(run_id)
 
     def runs_in_order(self) -> list[TaskRun]:
         """Every task run in the order of creation, which persistent maps do not keep."""

@@ -6,6 +6,7 @@ import msgspec
 
 from tiercel_engine.expression.analysis import References, analyse
 from tiercel_engine.expression.server import ServerVariables
+from tiercel_engine.flow.input_types import SecretInput
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.task import RetryPolicy, Task
 
@@ -27,6 +28,10 @@ class Plan:
         self._references: dict[str, References] = {}
         self._json: dict[str, str] = {}
         self._vars_json: str | None = None
+        #: Paths of the inputs that executions keep sealed.
+        self.secret_inputs = tuple(
+            ("inputs", *each.id.split(".")) for each in flow.inputs if isinstance(each, SecretInput)
+        )
         top = {
             "tasks": flow.tasks,
             "errors": flow.errors,
@@ -64,6 +69,17 @@ class Plan:
             own = {name: value for name, value in task.properties.items() if name not in inside}
             found = self._references[task.id] = analyse(own)
         return found
+
+    def reads_secret(self, refers: References) -> bool:
+        """Whether sealed inputs may be among what templates refer to."""
+        return bool(self.secret_inputs) and (
+            refers.dynamic
+            or any(
+                path[: len(secret)] == secret[: len(path)]
+                for path in refers.paths
+                for secret in self.secret_inputs
+            )
+        )
 
     def output_references(self) -> References:
         """What the templates of the flow's outputs refer to."""

@@ -6,20 +6,20 @@ Follows Kestra's restart. Unlike there since 2.0, a killed execution can restart
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.advance import Asked, advance, open_flowable
+from tiercel_engine.execution.advance import Asked, advance, start_run
 from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.labels import RESTARTED, mark
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
-from tiercel_engine.execution.submit import has_attempts, submit
+from tiercel_engine.execution.submit import has_attempts
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.flowables import LoopUntil
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import RestartExecution
 from tiercel_schemas.ids import FlowKey
-from tiercel_schemas.state import State, is_terminated
+from tiercel_schemas.state import State
 
 #: Task runs of these branches are made anew after a restart.
 HANDLER_BRANCHES = frozenset({"errors", "finally", "afterExecution", "listeners"})
@@ -82,9 +82,7 @@ def _run_again(
 ) -> list[tuple[str, str]]:
     """Send a task's next attempt, or go on with a flowable; returns whom to ask."""
     if has_attempts(task):
-        submit(step, plan, world, run.id, task)
-        has_ended = is_terminated(step.execution.task_runs[run.id].state)
-        return [(run.parent_id, run.branch)] if has_ended else []
+        return start_run(step, plan, world, run.id, task)
     if isinstance(task, LoopUntil) and run.id in step.execution.members:
         step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))
         step.emit(e.IterationScheduled(run.id, 1, step.at_us))
@@ -92,7 +90,7 @@ def _run_again(
     if any(step.execution.block(run.id, branch).created for branch in task.child_lists()):
         step.emit(e.TaskRunStateChanged(run.id, State.RUNNING))
         return [(run.id, "")]
-    return [open_flowable(step, plan, world, run.id, task)]
+    return start_run(step, plan, world, run.id, task)
 
 
 def is_handler(x: Execution, run: TaskRun) -> bool:

@@ -32,6 +32,10 @@ class EndlessStep(Rejected):
     """One command causes more events than `STEP_EVENTS_MAX`."""
 
 
+#: A job's task and variables together; above it the task fails loudly instead of being sent.
+JOB_BYTES_MAX = 900_000
+
+
 class Step:
     """What one command does. Drop it, and nothing has happened.
 

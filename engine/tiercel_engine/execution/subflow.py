@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tiercel_engine.errors import InvalidExpression, TaskError, UserError
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.execution.rendering import TaskRendering, json_payload
+from tiercel_engine.execution.rendering import TemplateRendering, json_payload
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.base import Rule
@@ -43,12 +44,20 @@ def start_child(step: Step, plan: Plan, world: World, run_id: str, task: Subflow
     """Start an execution of another flow as the run's next attempt; what is wrong fails it."""
     attempt = step.execution.task_runs[run_id].attempt + 1
     child_id = derive_id("subflow", step.execution.id, run_id, str(attempt))
-    x = step.emit(e.ChildStarted(run_id, attempt, child_id))
+    run = replace(step.execution.task_runs[run_id], attempt=attempt, child_id=child_id)
+    rendering = TemplateRendering(
+        step, plan, world, run_id, task, attempt=attempt, opens_secrets=False
+    )
+    command, problem = None, ""
     try:
-        command = _command(step, plan, world, x.task_runs[run_id], task)
+        command = _command(step, world, run, task, rendering)
     except (UserError, InvalidExpression, TaskError, Rule) as error:
-        step.log("ERROR", str(error), run_id)
-        record_end(step, plan, world, ended(step, run_id, State.FAILED, None, str(error)))
+        problem = rendering.told(error)
+    # Not before: a template that a worker must render first leaves everything as it was.
+    step.emit(e.ChildStarted(run_id, attempt, child_id))
+    if command is None:
+        step.log("ERROR", problem, run_id)
+        record_end(step, plan, world, ended(step, run_id, State.FAILED, None, problem))
         return
     step.commands.append((child_id, command))
     if not task.wait:
@@ -74,13 +83,14 @@ def ended(
     )
 
 
-def _command(step: Step, plan: Plan, world: World, run: TaskRun, task: Subflow) -> CreateExecution:
+def _command(
+    step: Step, world: World, run: TaskRun, task: Subflow, rendering: TemplateRendering
+) -> CreateExecution:
     """Raises TaskError, InvalidExpression, InvalidInput, Rule: what is wrong with the start."""
     x = step.execution
     assert run.child_id is not None
     if x.depth >= DEPTH_MAX:
         raise TaskError(f"Expected at most {DEPTH_MAX} executions inside each other.")
-    rendering = TaskRendering(step, plan, world, run.id, task)
     key = FlowKey(x.tenant, rendering.text(task.namespace), rendering.text(task.flow_id))
     child = world.plan(key, task.revision)
     if child is None:
@@ -105,7 +115,7 @@ def _command(step: Step, plan: Plan, world: World, run: TaskRun, task: Subflow) 
         namespace=key.namespace,
         flow_id=key.flow_id,
         flow_revision=child.flow.revision,
-        inputs=_inputs(child.flow, rendering.value(task.inputs), world),
+        inputs=_inputs(child.flow, rendering.value(task.inputs), rendering),
         labels=_labels(x, task, rendering),
         trigger=Payload(json=msgspec.json.encode(trigger).decode()),
         scheduled_us=_scheduled_us(task, rendering),
@@ -117,11 +127,11 @@ def _command(step: Step, plan: Plan, world: World, run: TaskRun, task: Subflow) 
     )
 
 
-def _inputs(flow: Flow, given: Mapping[str, Any], world: World) -> Payload:
+def _inputs(flow: Flow, given: Mapping[str, Any], rendering: TemplateRendering) -> Payload:
     variables = {"flow": {"id": flow.id, "namespace": flow.namespace}, "vars": flow.variables}
 
     def render(value: Any, inputs: Mapping[str, Any]) -> Any:
-        return world.renderer.value(value, {**variables, **inputs})
+        return rendering.value_in(value, {**variables, **inputs})
 
     payload = json_payload(resolve_inputs(flow, given, render=render, encrypt=_sealed))
     text = payload.json or ""
@@ -148,7 +158,7 @@ def _sealed(text: str) -> Any:
     return value
 
 
-def _labels(x: Execution, task: Subflow, rendering: TaskRendering) -> tuple[Label, ...]:
+def _labels(x: Execution, task: Subflow, rendering: TemplateRendering) -> tuple[Label, ...]:
     """The parent's labels when they are inherited, those of the task, the correlation id."""
     own = read_labels(rendering.value(task.labels)) if task.labels else ()
     labels = [Label(key, value) for key, value in own]
@@ -160,7 +170,7 @@ def _labels(x: Execution, task: Subflow, rendering: TaskRendering) -> tuple[Labe
     return (*labels, *(correlation[:1] or [Label(CORRELATION_LABEL, x.id)]))
 
 
-def _scheduled_us(task: Subflow, rendering: TaskRendering) -> int | None:
+def _scheduled_us(task: Subflow, rendering: TemplateRendering) -> int | None:
     if task.schedule_date is None:
         return None
     text = rendering.text(task.schedule_date)

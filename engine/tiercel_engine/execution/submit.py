@@ -7,7 +7,7 @@ import msgspec
 from tiercel_engine.execution.engine_tasks import is_quick, run_here
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.plan import Plan
-from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.step import JOB_BYTES_MAX, Step
 from tiercel_engine.execution.subflow import start_child
 from tiercel_engine.execution.variables import JsonObject, job_variables
 from tiercel_engine.execution.world import World
@@ -18,9 +18,6 @@ from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.state import State
-
-#: A job's task and variables together; above it the task fails loudly instead of being sent.
-JOB_BYTES_MAX = 900_000
 
 
 def has_attempts(task: Task) -> bool:

@@ -117,7 +117,9 @@ def new_timers(
                 yield from _pause(x, run_id)
             case e.IterationScheduled(task_run_id=run_id) if run_id in x.waiting:
                 yield from _iteration(x, run_id)
-            case e.AttemptSubmitted(task_run_id=run_id) if run_id in x.leased:
+            case (
+                e.AttemptSubmitted(task_run_id=run_id) | e.EvaluationSubmitted(task_run_id=run_id)
+            ) if run_id in x.leased:
                 yield from _start(x, run_id, start_timeout_us)
 
 
@@ -140,7 +142,7 @@ def _iteration(x: Execution, run_id: str) -> Iterator[tuple[int, Timer]]:
 
 
 def _start(x: Execution, run_id: str, start_timeout_us: int) -> Iterator[tuple[int, Timer]]:
-    run = x.task_runs[run_id]
-    if run.worker_id is None:
+    run = x.lease(run_id)
+    if run is not None and run.worker_id is None:
         due_us = run.submitted_us + start_timeout_us
         yield due_us, StartOverdue(x.id, run_id, run.attempt, run.epoch)

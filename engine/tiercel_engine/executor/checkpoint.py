@@ -6,13 +6,21 @@ fold starts at offset 0; both ways give the same state (a test says so).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from immutables import Map
 from msgspec.structs import asdict, replace
 
-from tiercel_engine.execution.model import Block, BlockKey, Execution, TaskRun
+from tiercel_engine.execution.model import (
+    Block,
+    BlockKey,
+    Evaluated,
+    Evaluation,
+    Execution,
+    TaskRun,
+)
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
@@ -25,6 +33,8 @@ _MAPS = (
     "valued_runs",
     "values",
     "leased",
+    "evaluations",
+    "evaluated",
     "retrying",
     "paused",
     "waiting",
@@ -44,6 +54,8 @@ class SavedExecution(msgspec.Struct):
     valued_runs: list[tuple[str, tuple[str, ...], str]]
     values: dict[str, tuple[str, ...]]
     leased: list[str]
+    evaluations: list[Evaluation]
+    evaluated: list[tuple[str, str, Evaluated]]
     retrying: list[str]
     paused: list[str]
     waiting: list[str]
@@ -114,6 +126,12 @@ def _save(x: Execution) -> SavedExecution:
         ],
         values=dict(x.values),
         leased=list(x.leased),
+        evaluations=list(x.evaluations.values()),
+        evaluated=[
+            (owner, key, answer)
+            for owner, answers in x.evaluated.items()
+            for key, answer in answers.items()
+        ],
         retrying=list(x.retrying),
         paused=list(x.paused),
         waiting=list(x.waiting),
@@ -131,9 +149,11 @@ def _load(saved: SavedExecution) -> Execution:
         task_runs=Map({run.id: run for run in saved.task_runs}),
         blocks=Map({(parent, branch): block for parent, branch, block in saved.blocks}),
         runs_of_task=Map(saved.runs_of_task),
-        valued_runs=_valued(saved),
+        valued_runs=_by_two(saved.valued_runs),
         values=Map(saved.values),
         leased=Map(dict.fromkeys(saved.leased)),
+        evaluations=Map({one.id: one for one in saved.evaluations}),
+        evaluated=_by_two(saved.evaluated),
         retrying=Map(dict.fromkeys(saved.retrying)),
         paused=Map(dict.fromkeys(saved.paused)),
         waiting=Map(dict.fromkeys(saved.waiting)),
@@ -143,11 +163,12 @@ def _load(saved: SavedExecution) -> Execution:
     )
 
 
-def _valued(saved: SavedExecution) -> Map[str, Map[tuple[str, ...], str]]:
-    runs: dict[str, dict[tuple[str, ...], str]] = {}
-    for task_id, path, run_id in saved.valued_runs:
-        runs.setdefault(task_id, {})[path] = run_id
-    return Map({task_id: Map(paths) for task_id, paths in runs.items()})
+def _by_two(rows: Iterable[tuple[str, Any, Any]]) -> Any:
+    """A map of maps from rows of (outer key, inner key, value)."""
+    maps: dict[str, dict[Any, Any]] = {}
+    for outer, inner, value in rows:
+        maps.setdefault(outer, {})[inner] = value
+    return Map({outer: Map(values) for outer, values in maps.items()})
 
 
 #: `Execution` without its maps, so that msgspec can convert it.

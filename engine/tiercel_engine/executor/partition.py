@@ -114,8 +114,8 @@ class Partition:
             for due_us, timer in all_timers(execution, self._start_timeout_us):
                 self.add_timer(due_us, timer)
             for run_id in execution.leased:
-                worker_id = execution.task_runs[run_id].worker_id
-                if worker_id is not None:
+                lease = execution.lease(run_id)
+                if lease is not None and (worker_id := lease.worker_id) is not None:
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
 
     def accept(self, step: Step) -> None:
@@ -129,7 +129,10 @@ class Partition:
             match event:
                 case e.ExecutionCreated(deduplicate=True):
                     self.given_ids.add(execution.id)
-                case e.AttemptStarted(worker_id=worker_id, task_run_id=run_id):
+                case (
+                    e.AttemptStarted(worker_id=worker_id, task_run_id=run_id)
+                    | e.EvaluationStarted(worker_id=worker_id, task_run_id=run_id)
+                ):
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
         self.keep(execution, step.at_us)
 
@@ -152,7 +155,7 @@ class Partition:
         """The attempts that this worker still holds; its entry is dropped."""
         for execution_id, run_id in self._leases.pop(worker_id, ()):
             execution = self.executions.get(execution_id)
-            run = execution.task_runs.get(run_id) if execution is not None else None
+            run = execution.lease(run_id) if execution is not None else None
             if run is not None and run.worker_id == worker_id:
                 yield LeaseLost(execution_id, run_id, run.attempt, run.epoch, worker_id)
 
@@ -171,5 +174,5 @@ class Partition:
 
     def _is_held(self, worker_id: str, execution_id: str, run_id: str) -> bool:
         execution = self.executions.get(execution_id)
-        run = execution.task_runs.get(run_id) if execution is not None else None
+        run = execution.lease(run_id) if execution is not None else None
         return run is not None and run.worker_id == worker_id

@@ -15,6 +15,10 @@ from tiercel_engine.expression.frame import Budget
 from tiercel_engine.expression.render import Renderer
 
 
+class BlockingExpression(InvalidExpression):
+    """A template was refused because it may block: a worker can render it."""
+
+
 class QuickRenderer(Renderer):
     """A renderer that refuses what needs I/O or may run long, in templates inside templates too."""
 
@@ -32,7 +36,7 @@ class QuickRenderer(Renderer):
         blocking = analyse(template).blocking
         if blocking:
             names = ", ".join(f"'{name}'" for name in sorted(blocking))
-            raise InvalidExpression(
+            raise BlockingExpression(
                 f"Expected a template that is quick to render, but {names} may read the world or "
                 "run long here: compute it in a task and use its output",
                 template,

@@ -16,7 +16,13 @@ def _nothing(rows: Rows, batch: e.EventBatch, event: e.Event, number: int) -> No
 
 
 #: Events of an execution that change nothing of what is shown.
-_UNSHOWN = (e.AfterExecutionPlanned, e.AfterExecutionEnded)
+_UNSHOWN = (
+    e.AfterExecutionPlanned,
+    e.AfterExecutionEnded,
+    e.EvaluationSubmitted,
+    e.EvaluationStarted,
+    e.EvaluationEnded,
+)
 
 #: One applier per event. A missing one is a KeyError: better a stopped indexer than a lost fact.
 APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {

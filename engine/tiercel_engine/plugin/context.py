@@ -52,6 +52,9 @@ class RunContext(TaskContext, Protocol):
     #: What the flow means where versions of the language differ.
     dialect: Dialect
 
+    def has_secrets(self) -> bool:
+        """Whether a template of this attempt has read a secret."""
+
     def working_directory(self) -> Path:
         """A folder of this attempt alone, made at the first call, removed at its end."""
 

@@ -6,6 +6,7 @@ from immutables import Map
 from msgspec.structs import replace
 
 from tiercel_engine.execution import transitions
+from tiercel_engine.execution.appliers.runs import dropped
 from tiercel_engine.execution.model import BlockKey, Execution
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
@@ -69,6 +70,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         errors=(),
         awaits_copy=False,
         exit="",
+        evaluated=dropped(x.evaluated, ""),
     )
 
 

@@ -57,10 +57,13 @@ def without_waits(x: Execution, task_run_id: str) -> Execution:
     if run.submitted_us:
         run = replace(run, submitted_us=0, worker_id=None)
         x = replace(x, task_runs=x.task_runs.set(run.id, run))
+    if task_run_id in x.evaluated:
+        x = replace(x, evaluated=x.evaluated.delete(task_run_id))
     if not any(task_run_id in waits for waits in (x.leased, x.retrying, x.paused, x.waiting)):
         return x
     return replace(
         x,
+        evaluations=dropped(x.evaluations, task_run_id),
         leased=dropped(x.leased, task_run_id),
         retrying=dropped(x.retrying, task_run_id),
         paused=dropped(x.paused, task_run_id),

@@ -32,7 +32,11 @@ def task_run_resumed(x: Execution, event: e.TaskRunResumed, at_us: int) -> Execu
 def iteration_scheduled(x: Execution, event: e.IterationScheduled, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
     waits = replace(run, due_us=event.due_us, next_iteration=event.iteration)
-    return replace(with_run(x, run, waits), waiting=x.waiting.set(run.id, None))
+    return replace(
+        with_run(x, run, waits),
+        waiting=x.waiting.set(run.id, None),
+        evaluated=dropped(x.evaluated, run.id),
+    )
 
 
 def iteration_started(x: Execution, event: e.IterationStarted, at_us: int) -> Execution:

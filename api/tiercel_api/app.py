@@ -28,6 +28,8 @@ from tiercel_api.routes import (
     expressions,
     flows,
     logs,
+    namespace_files,
+    pairs,
     system,
     webhooks,
 )
@@ -56,6 +58,8 @@ ROUTES = (
     *expressions.ROUTES,
     *flows.ROUTES,
     *logs.ROUTES,
+    *pairs.ROUTES,
+    *namespace_files.ROUTES,
 )
 
 

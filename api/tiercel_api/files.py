@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar
 
 from aiohttp import BodyPartReader, web
@@ -56,7 +57,8 @@ class Files:
         """Wait for what runs, start nothing more."""
         self._threads.shutdown()
 
-    async def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What a function that uses storage gives, in a thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: function(*args, **kwargs))
 
@@ -74,8 +76,19 @@ class Files:
             BodyTooLarge: it has more than `bytes_max` bytes; nothing is stored.
             TransientError: storage does not take it.
         """
+        return await self._receive(
+            part, lambda pipe: self._storage.put_stream(uri, pipe), bytes_max
+        )
+
+    async def receive_local(self, part: BodyPartReader, path: Path, bytes_max: int) -> int:
+        """Write one part of a form into a local file; as `receive`."""
+        return await self._receive(part, lambda pipe: _write(pipe, path), bytes_max)
+
+    async def _receive(
+        self, part: BodyPartReader, store: Callable[[Iterable[bytes]], int], bytes_max: int
+    ) -> int:
         pipe = _Pipe()
-        writing = asyncio.ensure_future(self._call(self._storage.put_stream, uri, pipe))
+        writing = asyncio.ensure_future(self.call(store, pipe))
         size = 0
         try:
             while block := await _next_block(part):
@@ -95,11 +108,11 @@ class Files:
 
     async def delete(self, uri: str) -> None:
         """Remove a file if it is there."""
-        await self._call(self._storage.delete, uri)
+        await self.call(self._storage.delete, uri)
 
     async def size(self, uri: str) -> int:
         """Its size in bytes. Raises NotFound."""
-        return await self._call(self._storage.size, uri)
+        return await self.call(self._storage.size, uri)
 
     async def send(self, request: web.Request, uri: str, name: str) -> web.StreamResponse:
         """Answer with a file's content, as an attachment.
@@ -108,27 +121,34 @@ class Files:
             NotFound: there is no such file.
         """
         size = await self.size(uri)
-        source = await self._call(self._storage.open, uri)
+        source = await self.call(self._storage.open, uri)
         try:
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": "application/octet-stream",
-                    "Content-Length": str(size),
-                    "Content-Disposition": f"attachment; filename*=utf-8''{name}",
-                }
-            )
-            await response.prepare(request)
-            await self._pour(request, response, source)
-            return response
+            disposition = f"attachment; filename*=utf-8''{name}"
+            return await self.pour(request, source, size, {"Content-Disposition": disposition})
         finally:
-            await self._call(source.close)
+            await self.call(source.close)
+
+    async def pour(
+        self, request: web.Request, source: BinaryIO, size_bytes: int, headers: Mapping[str, str]
+    ) -> web.StreamResponse:
+        """Answer with what a stream of known size gives."""
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(size_bytes),
+                **headers,
+            }
+        )
+        await response.prepare(request)
+        await self._pour(request, response, source)
+        return response
 
     async def _pour(
         self, request: web.Request, response: web.StreamResponse, source: BinaryIO
     ) -> None:
         """Send all of `source`. The head is out: what fails now can only cut the connection."""
         try:
-            while block := await self._call(source.read, BLOCK_BYTES):
+            while block := await self.call(source.read, BLOCK_BYTES):
                 await asyncio.wait_for(response.write(block), DOWNLOAD_TIMEOUT_S)
             await response.write_eof()
         except (TiercelError, TimeoutError, ConnectionError) as error:
@@ -146,13 +166,13 @@ class Files:
         if len(text) <= INLINE_BYTES_MAX:
             return Payload(json=text.decode())
         uri = addresses.execution_value(flow.namespace, flow.id, execution_id, f"{name}.json")
-        return await self._call(pack, value, self._storage, uri)
+        return await self.call(pack, value, self._storage, uri)
 
     async def redeemed(self, document: JsonObject) -> JsonObject:
         """An execution with the values behind its claim checks in place, as far as bounds allow."""
         if not any(_is_claim(holder[name]) for holder, name in _places(document)):
             return document
-        return await self._call(self._redeem, document)
+        return await self.call(self._redeem, document)
 
     def _redeem(self, document: JsonObject) -> JsonObject:
         left = CLAIMED_BYTES_MAX
@@ -185,6 +205,11 @@ async def _next_block(part: BodyPartReader) -> bytes:
         while len(block) < BLOCK_BYTES and (chunk := await part.read_chunk(65_536)):
             block += chunk
     return bytes(block)
+
+
+def _write(chunks: Iterable[bytes], path: Path) -> int:
+    with path.open("wb") as file:
+        return sum(file.write(chunk) for chunk in chunks)
 
 
 class _Pipe:

@@ -129,7 +129,7 @@ class _FormReader:
             raise BadRequest(f"Expected a multipart form, but it does not read: {error}") from None
 
     async def _take(self, part: BodyPartReader) -> None:
-        name, filename = _names(part)
+        name, filename = part_names(part)
         if filename is None:
             self._form.values[name] = await self._text(part)
             return
@@ -178,7 +178,7 @@ async def _next(reader: MultipartReader) -> BodyPartReader | MultipartReader | N
         return await reader.next()
 
 
-def _names(part: BodyPartReader) -> tuple[str, str | None]:
+def part_names(part: BodyPartReader) -> tuple[str, str | None]:
     """The part's name, and its file name when it is a file.
 
     The standard library reads the header: aiohttp's own `part.name` costs ten times as much.

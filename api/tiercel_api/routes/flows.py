@@ -67,6 +67,21 @@ async def update_flow(request: web.Request) -> web.Response:
         raise InvalidFlow(str(error)) from None
 
 
+async def store_flow(request: web.Request, source: str) -> None:
+    """Store a flow's next revision, or its first one. Raises InvalidFlow."""
+    flow = await _load(request, source, None)
+    key = FlowKey(flow.tenant, flow.namespace, flow.id)
+    newest = request.app[SERVICES].catalog.entry(key)
+    if newest is not None and newest.source == source:
+        return
+    if newest is not None:
+        flow = await _load(request, source, newest)
+    try:
+        await _save(request, key, source, flow, expected_revision=None)
+    except Rejected as error:
+        raise InvalidFlow(str(error)) from None
+
+
 async def delete_flow(request: web.Request) -> web.Response:
     """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
     key = _key_of(request)
@@ -157,7 +172,7 @@ async def list_flows(request: web.Request) -> web.Response:
     """GET /flows/{namespace}: the flows of one namespace."""
     namespace = request.match_info["namespace"]
     where = FlowFilter(namespace=namespace)
-    found = await asyncio.to_thread(_matching, request, where, ())
+    found = await asyncio.to_thread(matching_flows, request, where, ())
     return json_response([_document(request, entry) for entry in found])
 
 
@@ -167,15 +182,15 @@ async def search_flows(request: web.Request) -> web.Response:
     page, size = page_of(request.query)
 
     def search() -> Page:
-        found = _matching(request, where, sort)
+        found = matching_flows(request, where, sort)
         shown = found[(page - 1) * size : page * size]
         return Page([_document(request, entry) for entry in shown], len(found))
 
     return json_response(await asyncio.to_thread(search))
 
 
-def _matching(
-    request: web.Request, where: FlowFilter, sort: Iterable[tuple[str, bool]]
+def matching_flows(
+    request: web.Request, where: FlowFilter, sort: Iterable[tuple[str, bool]] = ()
 ) -> list[FlowRevision]:
     """The newest revisions that match; looks at every flow, in a thread of its own."""
     catalog = request.app[SERVICES].catalog

@@ -56,7 +56,7 @@ class NamespaceFiles:
         Raises:
             Conflict: there is a folder of that name.
         """
-        if self._is_folder(path):
+        if self.is_folder(path):
             raise Conflict(f"Expected a file at {_slashed(path)}, but there is a folder.")
         return self._storage.put_stream(self.uri(path), source)
 
@@ -88,7 +88,7 @@ class NamespaceFiles:
             NotFound: there is no such folder; the root is always there.
         """
         found = self._children(path)
-        if not found and _slashed(path) != "/" and not self._is_folder(path):
+        if not found and _slashed(path) != "/" and not self.is_folder(path):
             raise NotFound(f"Expected a folder at {_slashed(path)}, but there is none.")
         return sorted(found, key=lambda entry: (not entry.is_folder, entry.path))
 
@@ -125,7 +125,7 @@ class NamespaceFiles:
         """
         source, target = _slashed(source), _slashed(target)
         entry = self.entry(source)
-        if f"{target}/".startswith(f"{source}/") or self._is_folder(target) or self.exists(target):
+        if f"{target}/".startswith(f"{source}/") or self.is_folder(target) or self.exists(target):
             raise Conflict(
                 f"Expected a free place for {source}, but it was {target}: move or delete what is"
                 " there, and do not move a folder into itself."
@@ -154,7 +154,8 @@ class NamespaceFiles:
         found += [Entry(self._path(f), False, f.size_bytes, f.modified_us) for f in files]
         return [entry for entry in found if entry.name != MARKER]
 
-    def _is_folder(self, path: str) -> bool:
+    def is_folder(self, path: str) -> bool:
+        """Whether anything lies below a path."""
         return next(iter(self._storage.list(self.uri(path))), None) is not None
 
     def _drop_empty(self, path: str) -> None:

@@ -69,6 +69,7 @@ def test_a_folder_is_moved_and_deleted_with_all_below_it(files: NamespaceFiles) 
     put(files, "a/x.txt", "a/b/y.txt", "other.txt")
     files.move("/a", "/c/d")
     assert sorted(e.path for e in files.all()) == ["/c/d/b/y.txt", "/c/d/x.txt", "/other.txt"]
+    assert names(files) == ["/c/", "/other.txt"]
     files.move("other.txt", "c/other.txt")
     assert files.delete("c/d")
     assert [e.path for e in files.all()] == ["/c/other.txt"]

@@ -11,13 +11,14 @@ from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import EventLog, NewRecord, Record
 from tiercel_engine.eventlog.memory import MemoryLog
 from tiercel_engine.indexer.projector import Projector
-from tiercel_engine.indexer.service import Indexer
+from tiercel_engine.indexer.service import Indexer, indexed
 from tiercel_engine.repository.base import Store
 from tiercel_schemas import events as e
 from tiercel_schemas.codec import AvroRecord, encode
 from tiercel_schemas.common import Label, Payload
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.topics import Topics
+from tiercel_schemas.triggers import TriggerState
 
 #: 2023-11-14T22:13:20Z, where the fake clock stands.
 START_US = 1_700_000_000_000_000
@@ -43,7 +44,7 @@ class Journal:
         self.store = store
         self.appender = self.log.appender()
         self.sequences: Counter[str] = Counter()
-        kinds = (self.topics.executions, self.topics.logs, self.topics.metrics)
+        kinds = indexed(self.topics)
         self.lanes = [(t.name, p) for t in kinds for p in range(t.partitions)]
 
     def happen(self, execution_id: str, *events: e.Event, after_ms: int = 0) -> e.EventBatch:
@@ -64,6 +65,8 @@ class Journal:
         topic = self.topics.executions
         if isinstance(record, LogEntry):
             topic = self.topics.logs
+        elif isinstance(record, TriggerState):
+            topic = self.topics.triggers
         elif isinstance(record, MetricEntry):
             topic = self.topics.metrics
         value = record if isinstance(record, bytes) else encode(record)

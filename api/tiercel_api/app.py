@@ -31,6 +31,8 @@ from tiercel_api.routes import (
     namespace_files,
     pairs,
     system,
+    trigger_bulk,
+    triggers,
     webhooks,
 )
 from tiercel_api.services import SERVICES, Services
@@ -60,6 +62,8 @@ ROUTES = (
     *logs.ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
+    *trigger_bulk.ROUTES,
+    *triggers.ROUTES,
 )
 
 

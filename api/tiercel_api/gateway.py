@@ -29,9 +29,10 @@ from tiercel_schemas.events import (
     ExecutionStateChanged,
 )
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.ids import FlowKey, TriggerKey
 from tiercel_schemas.state import State, is_terminated
 from tiercel_schemas.topics import Topics
+from tiercel_schemas.triggers import TriggerState
 
 #: How long an append may take to become durable.
 APPEND_TIMEOUT_S = 10.0
@@ -126,10 +127,11 @@ class Gateway:
         self._executions = Tail(event_log, topics.executions.name)
         self._flows = Tail(event_log, topics.flows.name, lambda key: key.rpartition("/")[0])
         self.logs = Tail(event_log, topics.logs.name)
+        self._triggers = Tail(event_log, topics.triggers.name)
 
     async def close(self) -> None:
         """Stop following, and give up the appender."""
-        for tail in (self._executions, self._flows, self.logs):
+        for tail in (self._executions, self._flows, self.logs, self._triggers):
             await tail.close()
         await asyncio.to_thread(self._appender.close)
 
@@ -185,6 +187,31 @@ class Gateway:
             await self.send(execution_id, command)
             await watch.decision(command.command_id, self._command_timeout_s)
             return watch
+
+    async def ask_trigger(self, key: TriggerKey, command: Any) -> TriggerState:
+        """Send a command to a trigger that has a state; return the state that answers it.
+
+        Raises:
+            NotFound, Conflict, Rejected: the scheduler refused it.
+            LogUnavailable: it did not decide in time.
+        """
+        answer: asyncio.Future[TriggerState] = asyncio.get_running_loop().create_future()
+
+        def stated(state: TriggerState) -> None:
+            if state.command_id == command.command_id and not answer.done():
+                answer.set_result(state)
+
+        async with self._triggers.following(str(key), stated):
+            await self.append(self._topics.trigger_commands.name, str(key.flow), command)
+            try:
+                state = await asyncio.wait_for(answer, self._command_timeout_s)
+            except TimeoutError:
+                raise LogUnavailable(
+                    "Expected the scheduler to decide in time, but it did not. Is one running?"
+                ) from None
+        if state.refusal is not None:
+            raise REFUSALS.get(state.refusal_kind, Rejected)(state.refusal)
+        return state
 
     async def save_flow(self, command: SaveFlow) -> FlowRevision:
         """Store or delete a flow; return the revision that came of it.

@@ -18,7 +18,7 @@ from multidict import MultiMapping
 from tiercel_api.errors import HttpError
 from tiercel_engine.errors import InvalidInput, UserError, Violation
 from tiercel_engine.flow.duration import parse_duration_s
-from tiercel_engine.repository.base import ExecutionFilter, LogFilter
+from tiercel_engine.repository.base import ExecutionFilter, LogFilter, TriggerFilter
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.state import State
 
@@ -127,6 +127,23 @@ def log_filter(query: Query, now_us: int, **given: Any) -> LogFilter:
     for field, operator, value in _conditions(query):
         _narrow_log(parts, field, operator, value, now_us)
     return LogFilter(**parts)
+
+
+def trigger_filter(query: Query, now_us: int) -> TriggerFilter:
+    """What `GET /triggers/search` asks for."""
+    parts: dict[str, Any] = {}
+    for field, operator, value in _conditions(query):
+        if field == "triggerId":
+            _expect(field, operator, frozenset({"EQUALS"}))
+            parts["trigger_id"] = value
+        elif field == "triggerState":
+            _expect(field, operator, frozenset({"EQUALS"}))
+            parts["disabled"] = value.upper() == "DISABLED"
+        elif field != "workerId":
+            _narrow_shared(parts, field, operator, value, now_us)
+    parts.pop("start_us", None)
+    parts.pop("end_us", None)
+    return TriggerFilter(**parts)
 
 
 _PLAIN = frozenset(

@@ -32,6 +32,7 @@ class ApiSettings:
 
     Attributes:
         url: how users reach the server, for links; none: as the request named it.
+        timezone: zone of schedules that name none.
         tenants: tenants that exist.
         hosts: host names (without port) that a request may name; none: any.
         dialect: of flows that neither their author nor their constructs give one.
@@ -50,6 +51,7 @@ class ApiSettings:
     """
 
     url: str | None = None
+    timezone: str = "UTC"
     tenants: frozenset[str] = frozenset({"main"})
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     dialect: str = DEFAULT

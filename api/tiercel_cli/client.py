@@ -167,6 +167,41 @@ class Client:
         except (ServerUnreachable, ServerRefused):
             return False
 
+    # -- triggers ------------------------------------------------------------------------------
+
+    def triggers(
+        self, namespace: str | None, flow_id: str | None, q: str | None, page: int, size: int
+    ) -> JsonObject:
+        """One page: `results` with `trigger` and `state`, and `total`."""
+        query = {"namespace": namespace, "flowId": flow_id, "q": q, "page": page, "size": size}
+        return self._object("GET", "/triggers/search", query)
+
+    def next_dates(self, namespace: str, flow_id: str, trigger_id: str, count: int) -> JsonObject:
+        path = f"/triggers/{_path(namespace, flow_id, trigger_id)}/next"
+        return self._object("GET", path, {"count": count})
+
+    def set_trigger_disabled(
+        self, namespace: str, flow_id: str, trigger_id: str, disabled: bool
+    ) -> JsonObject:
+        key = {"namespace": namespace, "flowId": flow_id, "triggerId": trigger_id}
+        return self._object("PUT", "/triggers", document={**key, "disabled": disabled})
+
+    def trigger_verb(self, namespace: str, flow_id: str, trigger_id: str, verb: str) -> JsonObject:
+        """`unlock` or `restart`; the state that follows."""
+        return self._object("POST", f"/triggers/{_path(namespace, flow_id, trigger_id)}/{verb}")
+
+    def start_backfill(
+        self, namespace: str, flow_id: str, trigger_id: str, backfill: JsonObject
+    ) -> JsonObject:
+        key = {"namespace": namespace, "flowId": flow_id, "triggerId": trigger_id}
+        return self._object("PUT", "/triggers", document={**key, "backfill": backfill})
+
+    def backfill_verb(self, namespace: str, flow_id: str, trigger_id: str, verb: str) -> JsonObject:
+        """`pause`, `unpause` or `delete`; the state that follows."""
+        key = {"namespace": namespace, "flowId": flow_id, "triggerId": trigger_id}
+        method = "POST" if verb == "delete" else "PUT"
+        return self._object(method, f"/triggers/backfill/{verb}", document=key)
+
     # -- the wire ------------------------------------------------------------------------------
 
     def _object(self, method: str, path: str, query: Any = None, **body: Any) -> JsonObject:
@@ -182,6 +217,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
         yaml: str | None = None,
         text: str | None = None,
+        document: JsonObject | None = None,
         parts: _Multipart | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> Any:
@@ -193,6 +229,9 @@ class Client:
         elif text is not None:
             headers["Content-Type"] = "text/plain"
             body = text.encode()
+        elif document is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(document).encode()
         elif parts is not None and parts:
             headers |= parts.headers()
             body = parts

@@ -222,6 +222,7 @@ class _Parts:
                 clock=self.clock,
                 settings=ApiSettings(
                     url=self._settings.url,
+                    timezone=self._settings.timezone,
                     hosts=_allowed_hosts(self._settings.host),
                     dialect=self._settings.dialect,
                 ),

@@ -18,8 +18,6 @@ from tiercel_engine.flow.cron import BadCron
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.dates import ScheduleRules, schedule_rules
-from tiercel_engine.plugin.triggers import Flow as FlowTrigger
-from tiercel_engine.plugin.triggers import Schedule, ScheduleOnDates
 from tiercel_scheduler.decisions import DECISIONS
 from tiercel_scheduler.due import Firing, fire
 from tiercel_scheduler.shelf import Shelf, key_of
@@ -33,12 +31,6 @@ from tiercel_schemas.triggers import TriggerState
 
 log = structlog.get_logger(__name__)
 
-#: Which triggers have a state, and its kind.
-KINDS: tuple[tuple[type[Trigger], str], ...] = (
-    (Schedule, "SCHEDULE"),
-    (ScheduleOnDates, "SCHEDULE"),
-    (FlowTrigger, "FLOW"),
-)
 #: The kind of the record that says: this revision has no trigger with a state.
 NONE = "NONE"
 
@@ -103,9 +95,8 @@ class Handler:
             log.error("flow_unreadable", flow=str(key), revision=revision, error=str(error))
             return
         for trigger in flow.triggers if flow is not None else ():
-            kind = next((name for cls, name in KINDS if isinstance(trigger, cls)), None)
-            if flow is not None and kind is not None:
-                yield self._state(flow, trigger, kind, known.get(trigger.id))
+            if flow is not None and trigger.STATE_KIND:
+                yield self._state(flow, trigger, trigger.STATE_KIND, known.get(trigger.id))
 
     def _state(
         self, flow: Flow, trigger: Trigger, kind: str, old: TriggerState | None
@@ -194,7 +185,8 @@ class Handler:
         found = self._find(state)
         if isinstance(command, t.DeleteTrigger):
             if found is not None:
-                self._answer(shelf, state, command, "The flow still has this trigger.", outbox)
+                refusal = Rejected("The flow still has this trigger.", "CONFLICT")
+                self._answer(shelf, state, command, refusal, outbox)
                 return
             shelf.drop(key)
             outbox.state(key, None)
@@ -204,14 +196,24 @@ class Handler:
             now_us = self._clock.now_us()
             after = DECISIONS[type(command)](state, command, rules, now_us)
         except Rejected as rejection:
-            self._answer(shelf, state, command, str(rejection), outbox)
+            self._answer(shelf, state, command, rejection, outbox)
             return
         self._answer(shelf, after, command, None, outbox)
 
     def _answer(
-        self, shelf: Shelf, state: TriggerState, command: Any, refusal: str | None, outbox: Outbox
+        self,
+        shelf: Shelf,
+        state: TriggerState,
+        command: Any,
+        refusal: Rejected | None,
+        outbox: Outbox,
     ) -> None:
-        answered = replace(state, command_id=command.command_id, refusal=refusal)
+        answered = replace(
+            state,
+            command_id=command.command_id,
+            refusal=None if refusal is None else str(refusal),
+            refusal_kind="INVALID" if refusal is None else refusal.kind,
+        )
         self._put(shelf, answered, outbox)
 
     def _put(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:

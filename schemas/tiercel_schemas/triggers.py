@@ -105,9 +105,10 @@ class TriggerState(msgspec.Struct, frozen=True, gc=False):
         worker_id: Who evaluates it.
         command_id: The command that this record answers.
         refusal: Why that command was refused; the rest is as it was.
+        refusal_kind: CONFLICT or INVALID.
     """
 
-    FINGERPRINT: ClassVar[str] = "98584c1ebf427286"
+    FINGERPRINT: ClassVar[str] = "7aa3717cf4ff41aa"
 
     tenant: str
     namespace: str
@@ -129,6 +130,7 @@ class TriggerState(msgspec.Struct, frozen=True, gc=False):
     worker_id: str | None = None
     command_id: str | None = None
     refusal: str | None = None
+    refusal_kind: str = "INVALID"
 
 
 class FlowChanged(msgspec.Struct, frozen=True, gc=False):

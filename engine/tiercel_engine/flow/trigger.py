@@ -23,6 +23,9 @@ class Trigger(WrittenPart):
 
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
+    #: How the scheduler looks after triggers of this type: SCHEDULE, FLOW, POLLING, REALTIME;
+    #: empty: it has nothing to remember of them.
+    STATE_KIND: ClassVar[str] = ""
 
     id: TaskId
     type: str

@@ -19,6 +19,7 @@ from tiercel_engine.indexer import documents, lines
 from tiercel_engine.indexer.fold import fold, missing_task_runs
 from tiercel_engine.indexer.projections import BrokenHistory, settle
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
+from tiercel_engine.indexer.trigger_rows import TriggerRows
 from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
 from tiercel_schemas.codec import UnreadableRecord, decode
@@ -49,6 +50,7 @@ class Projector:
             topics.metrics.name: lines.metric_row,
         }
         self._logs = topics.logs.name
+        self._triggers = topics.triggers.name
         self._grave = topics.dead_letters.name
         self._rows = Rows()
         self._next: dict[Lane, int] = {}
@@ -102,6 +104,7 @@ class Projector:
         """Decode; lines and metrics go straight into `changes`, as do the offsets."""
         batches: list[tuple[Record, EventBatch]] = []
         unreadable: list[tuple[Record, str]] = []
+        triggers = TriggerRows()
         for record in records:
             lane = (record.topic, record.partition)
             before = self._next[lane]
@@ -120,11 +123,14 @@ class Projector:
                         raise UnreadableRecord(
                             f"Expected an EventBatch, but it is a {type(batch).__name__}."
                         )
+                elif record.topic == self._triggers:
+                    triggers.add(record)
                 else:
                     row = self._rows_of[record.topic](record)
                     (changes.logs if record.topic == self._logs else changes.metrics).append(row)
             except UnreadableRecord as error:
                 unreadable.append((record, str(error)))
+        triggers.collect(changes)
         self._bury(unreadable)
         for topic, count in Counter(record.topic for record in records).items():
             INDEXER_RECORDS.labels(topic).inc(count)

@@ -28,7 +28,7 @@ from tiercel_engine.indexer.projector import Projector
 from tiercel_engine.repository.base import WriteModels
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_engine.telemetry.metrics import INDEXER_BATCH_S
-from tiercel_schemas.topics import Topics
+from tiercel_schemas.topics import Topic, Topics
 
 GROUP = "indexer"
 
@@ -110,9 +110,7 @@ class Indexer:
             DatabaseUnavailable: the database stayed away.
             OwnerFenced: a newer member of the same name joined.
         """
-        topics = [
-            t.name for t in (self._topics.executions, self._topics.logs, self._topics.metrics)
-        ]
+        topics = [topic.name for topic in indexed(self._topics)]
         with ExitStack() as stack:
             stack.callback(self._close_reader)
             letters = self._log.appender()
@@ -196,6 +194,11 @@ class Indexer:
             self._reader = None
 
 
+def indexed(topics: Topics) -> tuple[Topic, ...]:
+    """The topics that the read model follows."""
+    return (topics.executions, topics.logs, topics.metrics, topics.triggers)
+
+
 def rebuild(
     event_log: EventLog,
     topics: Topics,
@@ -216,11 +219,14 @@ def rebuild(
     Raises:
         OffsetsMoved: an indexer ran meanwhile; stop it and rebuild again.
     """
-    kinds = (topics.executions, topics.logs, topics.metrics)
+    kinds = indexed(topics)
     lanes = [(t.name, p) for t in kinds for p in range(event_log.partition_count(t.name))]
     ends = {lane: event_log.end_offset(*lane) for lane in lanes}
     store.clear(
-        _first_offsets(event_log, [lane for lane in lanes if lane[0] != topics.executions.name]),
+        _first_offsets(
+            event_log,
+            [lane for lane in lanes if lane[0] in (topics.logs.name, topics.metrics.name)],
+        ),
         topics.logs.name,
         topics.metrics.name,
     )

@@ -32,6 +32,7 @@ class Schedule(CoreTrigger):
     """Starts executions at the dates of a cron expression."""
 
     TYPE: ClassVar[str] = _NEW + "Schedule"
+    STATE_KIND: ClassVar[str] = "SCHEDULE"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "Schedule",)
 
     cron: Text
@@ -57,6 +58,7 @@ class ScheduleOnDates(CoreTrigger):
     """Starts one execution per date."""
 
     TYPE: ClassVar[str] = _NEW + "ScheduleOnDates"
+    STATE_KIND: ClassVar[str] = "SCHEDULE"
 
     dates: list[Text] | Text
     timezone: str | None = None
@@ -174,6 +176,7 @@ class Flow(CoreTrigger):
     """Starts an execution when executions of other flows change their state."""
 
     TYPE: ClassVar[str] = _NEW + "Flow"
+    STATE_KIND: ClassVar[str] = "FLOW"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "Flow",)
 
     #: None: every terminated state.

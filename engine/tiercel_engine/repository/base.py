@@ -94,6 +94,26 @@ class LogFilter(msgspec.Struct, frozen=True):
     end_us: int | None = None
 
 
+class TriggerFilter(msgspec.Struct, frozen=True):
+    """Which triggers; every part narrows.
+
+    Attributes:
+        q: part of its id, namespace or flow id, in any case of letters.
+        namespace: exactly this one; `namespace_prefix`: this one and those below it.
+        flow_id, trigger_id: exactly these.
+        disabled: whether somebody disabled it.
+        locked: whether an execution locks it.
+    """
+
+    q: str | None = None
+    namespace: str | None = None
+    namespace_prefix: str | None = None
+    flow_id: str | None = None
+    trigger_id: str | None = None
+    disabled: bool | None = None
+    locked: bool | None = None
+
+
 class ReadModels(Protocol):
     """What the API reads. Thread-safe; every call is one short transaction."""
 
@@ -144,6 +164,17 @@ class ReadModels(Protocol):
             SortUnknown: no such column.
         """
 
+    def search_triggers(
+        self, where: TriggerFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
+    ) -> Page:
+        """Triggers that have a state, as the API answers them; none: by name.
+
+        Columns: triggerId, namespace, flowId, date, nextExecutionDate, updatedDate.
+
+        Raises:
+            SortUnknown: no such column.
+        """
+
     def indexed_offsets(self) -> Mapping[tuple[str, int], int]:
         """(topic, partition) -> next offset to index."""
 
@@ -169,6 +200,7 @@ class Changes(msgspec.Struct):
         records: rows of `execution_records`.
         labels_removed, labels_added: rows of `labels`; removed first.
         logs, metrics: rows to insert.
+        triggers_removed, triggers: rows of `triggers` to remove, to insert or overwrite.
     """
 
     offsets: dict[Lane, tuple[int, int]] = msgspec.field(default_factory=dict)
@@ -181,6 +213,8 @@ class Changes(msgspec.Struct):
     labels_added: list[Row] = msgspec.field(default_factory=list)
     logs: list[Row] = msgspec.field(default_factory=list)
     metrics: list[Row] = msgspec.field(default_factory=list)
+    triggers_removed: list[Row] = msgspec.field(default_factory=list)
+    triggers: list[Row] = msgspec.field(default_factory=list)
 
 
 class WriteModels(Protocol):

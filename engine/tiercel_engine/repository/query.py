@@ -7,8 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tiercel_engine.repository.base import ExecutionFilter, LogFilter, SortUnknown
-from tiercel_engine.repository.tables import executions, labels, logs, metrics
+from tiercel_engine.repository.base import ExecutionFilter, LogFilter, SortUnknown, TriggerFilter
+from tiercel_engine.repository.tables import executions, labels, logs, metrics, triggers
 
 #: How many task runs of an execution come along in a search. A single execution has them all.
 TASK_RUNS_PER_RESULT_MAX = 1_000
@@ -36,6 +36,15 @@ METRIC_SORTS: Columns = {
     "timestamp": metrics.c.at_us,
     "taskId": metrics.c.task_id,
     "taskRunId": metrics.c.task_run_id,
+}
+
+TRIGGER_SORTS: Columns = {
+    "triggerId": triggers.c.trigger_id,
+    "namespace": triggers.c.namespace,
+    "flowId": triggers.c.flow_id,
+    "date": triggers.c.date_us,
+    "nextExecutionDate": triggers.c.next_us,
+    "updatedDate": triggers.c.updated_us,
 }
 
 
@@ -94,6 +103,26 @@ def log_conditions(where: LogFilter) -> list[Condition]:
         conditions.append(line.at_us >= where.start_us)
     if where.end_us is not None:
         conditions.append(line.at_us <= where.end_us)
+    return conditions
+
+
+def trigger_conditions(where: TriggerFilter) -> list[Condition]:
+    """What a trigger must be to match."""
+    t = triggers.c
+    conditions: list[Condition] = []
+    if where.q:
+        columns = (t.trigger_id, t.namespace, t.flow_id)
+        conditions.append(sa.or_(*(_contains(column, where.q) for column in columns)))
+    if where.namespace_prefix:
+        conditions.append(_is_below(t.namespace, where.namespace_prefix))
+    equal: tuple[tuple[sa.ColumnElement[Any], str | int | None], ...] = (
+        (t.namespace, where.namespace),
+        (t.flow_id, where.flow_id),
+        (t.trigger_id, where.trigger_id),
+        (t.disabled, None if where.disabled is None else int(where.disabled)),
+        (t.locked, None if where.locked is None else int(where.locked)),
+    )
+    conditions.extend(column == value for column, value in equal if value is not None)
     return conditions
 
 

@@ -19,6 +19,7 @@ from tiercel_engine.repository.base import (
     Lane,
     LogFilter,
     Page,
+    TriggerFilter,
 )
 from tiercel_engine.repository.tables import (
     execution_records,
@@ -27,6 +28,7 @@ from tiercel_engine.repository.tables import (
     logs,
     metrics,
     task_runs,
+    triggers,
 )
 
 _decode = msgspec.json.Decoder().decode
@@ -125,6 +127,22 @@ class SqlReadModels:
             rows = connection.execute(_paged(found, page, size)).mappings()
             results = [metric_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
+
+    def search_triggers(
+        self, where: TriggerFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
+    ) -> Page:
+        conditions = query.trigger_conditions(where)
+        t = triggers.c
+        order = query.order_by(sort, query.TRIGGER_SORTS)
+        found = (
+            sa.select(t.document)
+            .where(*conditions)
+            .order_by(*order, t.namespace, t.flow_id, t.trigger_id)
+        )
+        total = sa.select(sa.func.count()).select_from(triggers).where(*conditions)
+        with self._reading() as connection:
+            texts = connection.execute(_paged(found, page, size)).scalars().all()
+            return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
 
     def indexed_offsets(self) -> Mapping[Lane, int]:
         with self._reading() as connection:

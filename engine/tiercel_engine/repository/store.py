@@ -30,6 +30,7 @@ from tiercel_engine.repository.tables import (
     metadata,
     metrics,
     task_runs,
+    triggers,
 )
 
 #: Keys per SELECT, as both databases have a limit on parameters, and rows per JSON text.
@@ -105,6 +106,8 @@ class SqlStore(SqlReadModels):
             (sql.add_label, changes.labels_added),
             (sql.add_log, changes.logs),
             (sql.add_metric, changes.metrics),
+            (sql.remove_trigger, changes.triggers_removed),
+            (sql.put_trigger, changes.triggers),
         )
         with self._writing() as connection:
             self._move_offsets(connection, changes.offsets)
@@ -126,7 +129,7 @@ class SqlStore(SqlReadModels):
 
     def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
         with self._writing() as connection:
-            for name in ("executions", "task_runs", "execution_records", "labels"):
+            for name in ("executions", "task_runs", "execution_records", "labels", "triggers"):
                 connection.execute(metadata.tables[name].delete())
             connection.execute(indexed_offsets.delete())
             for (topic, partition), offset in sorted(keep_below.items()):
@@ -195,6 +198,8 @@ class _Statements:
         self.open_lane = self._keep(indexed_offsets)
         self.remove_task_run = self._remove(task_runs)
         self.remove_label = self._remove(labels)
+        self.put_trigger = self._overwrite(triggers)
+        self.remove_trigger = self._remove(triggers)
         lane = indexed_offsets.c
         self.move_offset = _Statement(
             self._text(

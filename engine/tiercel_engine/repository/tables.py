@@ -120,6 +120,24 @@ metrics = sa.Table(
     sa.Index("metrics_by_execution", "execution_id", "at_us"),
 )
 
+#: Where each trigger stands; `next_us` is when it is due, none: it waits for something else.
+#: `disabled` and `locked` are 0 or 1.
+triggers = sa.Table(
+    "triggers",
+    metadata,
+    sa.Column("tenant", KEY, primary_key=True),
+    sa.Column("namespace", KEY, primary_key=True),
+    sa.Column("flow_id", KEY, primary_key=True),
+    sa.Column("trigger_id", KEY, primary_key=True),
+    _required("disabled", sa.Integer()),
+    _required("locked", sa.Integer()),
+    sa.Column("next_us", sa.BigInteger()),
+    sa.Column("date_us", sa.BigInteger()),
+    _required("updated_us", sa.BigInteger()),
+    _required("document", sa.Text()),
+    sa.Index("triggers_by_next", "next_us"),
+)
+
 #: Written in the transaction of the rows, so what is indexed is indexed once.
 indexed_offsets = sa.Table(
     "indexed_offsets",

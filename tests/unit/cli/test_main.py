@@ -16,6 +16,10 @@ Run = Callable[..., int]
 COMMANDS = [
     *("server", "executor", "worker", "scheduler", "indexer", "api", "config"),
     *(f"flow {verb}" for verb in ("validate", "create", "update", "list", "get")),
+    *(
+        f"trigger {verb}"
+        for verb in ("list", "next", "enable", "disable", "unlock", "restart", "backfill start")
+    ),
     *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
     *(f"expression {verb}" for verb in ("eval", "list")),
     "index rebuild",

@@ -238,6 +238,25 @@ class Engine:
         to = child_id or run.child_id
         return self.do(c.ChildEnded(EXECUTION, run.id, to, state, payload))
 
+    def item(
+        self, task_id: str, index: int, state: str, outputs: str | None = None, attempt: int = 0
+    ) -> Step:
+        """One of many executions that a task started has ended."""
+        run = self.run_of(task_id)
+        payload = None if outputs is None else Payload(json=outputs)
+        number = attempt or run.attempt
+        return self.do(
+            c.ChildEnded(
+                EXECUTION, run.id, f"item{index}", state, payload, index=index, attempt=number
+            )
+        )
+
+    def stored(self, task_id: str, chunk: int, state: str = "SUCCESS") -> Step:
+        """A worker has stored a set of outputs of executions that a task started."""
+        run = self.run_of(task_id)
+        now_us = self.clock.now_us()
+        return self.do(c.EndAttempt(EXECUTION, run.id, -chunk - 1, 1, "w1", state, now_us, now_us))
+
     def pause(self) -> Step:
         return self.do(c.PauseExecution(command_id="pause", execution_id=EXECUTION))
 

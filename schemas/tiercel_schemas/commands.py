@@ -39,7 +39,7 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
         failure: Why it cannot run: it is recorded, and FAILED at once.
     """
 
-    FINGERPRINT: ClassVar[str] = "97e32a7a99530527"
+    FINGERPRINT: ClassVar[str] = "a5e63e695a5328b7"
 
     command_id: str
     execution_id: str
@@ -219,9 +219,11 @@ class ChildEnded(msgspec.Struct, frozen=True, gc=False):
         outputs: Its outputs, a JSON object.
         error: What went wrong with the outputs that were asked for, or with its start.
         successor_id: The execution that takes its place, when it was RETRIED.
+        index: Which of the task run's executions it is, from 0; -1: its only one.
+        attempt: Which attempt of the task run started it; 0: the newest.
     """
 
-    FINGERPRINT: ClassVar[str] = "c17dad4f80206981"
+    FINGERPRINT: ClassVar[str] = "eeff1c94b2d41776"
 
     execution_id: str
     task_run_id: str
@@ -230,6 +232,8 @@ class ChildEnded(msgspec.Struct, frozen=True, gc=False):
     outputs: Payload | None = None
     error: str | None = None
     successor_id: str | None = None
+    index: int = -1
+    attempt: int = 0
 
 
 class SaveFlow(msgspec.Struct, frozen=True, gc=False):

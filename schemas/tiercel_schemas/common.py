@@ -64,9 +64,13 @@ class ReplyTo(msgspec.Struct, frozen=True, gc=False):
         outputs_json: Templates of what it asks for when the flow has no outputs of its own, a
             JSON object.
         trigger: Address of the trigger that started it and waits, instead of a task run.
+        index: Which of that task run's executions it is, from 0; -1: its only one.
+        attempt: Which attempt of the task run started it; 0: the newest.
     """
 
     execution_id: str
     task_run_id: str
     outputs_json: str | None = None
     trigger: str = ""
+    index: int = -1
+    attempt: int = 0

@@ -473,6 +473,129 @@ class EvaluationEnded(msgspec.Struct, frozen=True, gc=False):
     secret: bool = False
 
 
+class FanOutStarted(msgspec.Struct, frozen=True, gc=False):
+    """A task run is about to start many executions, as its attempt.
+
+    Attributes:
+        task_run_id: The task run.
+        attempt: Which attempt, from 1.
+        count: How many executions, in all attempts together.
+        outputs: Outputs of the task run from here on, a JSON object: its counters.
+    """
+
+    task_run_id: str
+    attempt: int
+    count: int
+    outputs: Payload
+
+
+class ItemsStarted(msgspec.Struct, frozen=True, gc=False):
+    """The next executions of a fan-out were started.
+
+    Attributes:
+        task_run_id: The task run.
+        first: Index of the first, from 0.
+        count: How many.
+    """
+
+    task_run_id: str
+    first: int
+    count: int
+
+
+class ItemsRestarted(msgspec.Struct, frozen=True, gc=False):
+    """Executions of a fan-out that had not ended well run again.
+
+    Attributes:
+        task_run_id: The task run.
+        state: All that had ended in this state
+        first: from this index
+        last: to this one, included.
+        count: How many these are.
+    """
+
+    task_run_id: str
+    state: str
+    first: int
+    last: int
+    count: int
+
+
+class ItemEnded(msgspec.Struct, frozen=True, gc=False):
+    """An execution of a fan-out has ended.
+
+    Attributes:
+        task_run_id: The task run.
+        index: Which, from 0.
+        state: Its state.
+        outputs: Its outputs, when they are collected.
+    """
+
+    task_run_id: str
+    index: int
+    state: str
+    outputs: Payload | None = None
+
+
+class ItemsLeft(msgspec.Struct, frozen=True, gc=False):
+    """Executions of a fan-out that run are not waited for any more.
+
+    Attributes:
+        task_run_id: The task run.
+        state: What they count as: KILLING, they were told to stop; SUCCESS, nobody ever waits for
+            them.
+        first: All that run from this index
+        last: to this one, included.
+        count: How many these are.
+    """
+
+    task_run_id: str
+    state: str
+    first: int
+    last: int
+    count: int
+
+
+class ItemReplaced(msgspec.Struct, frozen=True, gc=False):
+    """An execution of a fan-out goes on as another one: its retry.
+
+    Attributes:
+        task_run_id: The task run.
+        index: Which, from 0.
+        child_id: The execution that counts from here on.
+    """
+
+    task_run_id: str
+    index: int
+    child_id: str
+
+
+class OutputsSent(msgspec.Struct, frozen=True, gc=False):
+    """Outputs of executions of a fan-out that ended lately went to a worker to be stored.
+
+    Attributes:
+        task_run_id: The task run.
+        chunk: Which set of them, from 0.
+        epoch: How often the set was sent, from 1.
+    """
+
+    task_run_id: str
+    chunk: int
+    epoch: int
+
+
+class OutputsStored(msgspec.Struct, frozen=True, gc=False):
+    """A set of outputs is in internal storage.
+
+    Attributes:
+        task_run_id: The task run.
+        chunk: Which set.
+    """
+
+    task_run_id: str
+    chunk: int
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -525,6 +648,14 @@ Event = (
     | EvaluationSubmitted
     | EvaluationStarted
     | EvaluationEnded
+    | FanOutStarted
+    | ItemsStarted
+    | ItemsRestarted
+    | ItemEnded
+    | ItemsLeft
+    | ItemReplaced
+    | OutputsSent
+    | OutputsStored
 )
 
 
@@ -542,7 +673,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "39dc235be557f18b"
+    FINGERPRINT: ClassVar[str] = "19be03bf4ced0ef0"
 
     execution_id: str
     first_seq: int

@@ -19,6 +19,7 @@ from tiercel_engine.execution.timers import (
     Continue,
     IterationDue,
     LeaseLost,
+    OutputsOverdue,
     PauseDue,
     RetryDue,
     StartOverdue,
@@ -45,7 +46,7 @@ def describe(engine: Engine, event: e.Event) -> str:
         shown = getattr(event, field, None)
         if shown is not None and type(event).__name__.startswith("Evaluation"):
             words.append(str(getattr(shown, "json", shown)))
-    for field in ("attempt", "epoch"):
+    for field in ("attempt", "first", "last", "index", "count", "chunk", "epoch"):
         if hasattr(event, field):
             words.append(f"{field}={getattr(event, field)}")
     if isinstance(event, e.TaskRunPaused) and event.due_us is not None:
@@ -77,6 +78,8 @@ def told(command: Any) -> str:
         words += [f"{command.flow_id}/{command.flow_revision}", command.inputs.json or ""]
         words += [f"{label.key}={label.value}" for label in command.labels]
         words.append("and wait" if command.reply_to else "and go on")
+        if command.reply_to and command.reply_to.index >= 0:
+            words.append(f"for {command.reply_to.index}")
         if command.copied:
             words.append(f"copying {command.copied} as number {command.attempt_number}")
     if isinstance(command, c.SeedExecution):
@@ -145,6 +148,16 @@ def act(engine: Engine, line: str) -> None:
             engine.do(c.DeleteExecution("delete", EXECUTION, include_running=True))
         case "child", [task, state, *outputs]:
             engine.child(task, state, *outputs)
+        case "item", [task, index, state, *outputs]:
+            engine.item(task, int(index), state, outputs[0] if outputs else None)
+        case "item-of-attempt", [task, attempt, index, state]:
+            engine.item(task, int(index), state, attempt=int(attempt))
+        case "stored", [task, chunk, *state]:
+            engine.stored(task, int(chunk), *state)
+        case "outputs-overdue", [task, chunk]:
+            run = engine.run_of(task)
+            epoch = engine.execution.fan_outs[run.id].sending[int(chunk)].epoch
+            engine.do(OutputsOverdue(EXECUTION, run.id, int(chunk), epoch))
         case "ghost", [task]:
             engine.child(task, child_id="another")
         case "pause", []:

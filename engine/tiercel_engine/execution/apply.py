@@ -14,6 +14,7 @@ from tiercel_engine.execution.appliers import (
     copies,
     evaluations,
     executions,
+    fan_out,
     task_runs,
     waits,
 )
@@ -84,4 +85,12 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.EvaluationSubmitted: evaluations.evaluation_submitted,
     e.EvaluationStarted: evaluations.evaluation_started,
     e.EvaluationEnded: evaluations.evaluation_ended,
+    e.FanOutStarted: fan_out.fan_out_started,
+    e.ItemsStarted: fan_out.items_started,
+    e.ItemsRestarted: fan_out.items_restarted,
+    e.ItemEnded: fan_out.item_ended,
+    e.ItemReplaced: fan_out.item_replaced,
+    e.ItemsLeft: fan_out.items_left,
+    e.OutputsSent: fan_out.outputs_sent,
+    e.OutputsStored: fan_out.outputs_stored,
 }

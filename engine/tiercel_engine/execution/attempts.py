@@ -7,6 +7,7 @@ from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.advance import advance, start_run
 from tiercel_engine.execution.effects import apply_effects, read_effects, record_with
 from tiercel_engine.execution.evaluations import record_answer, send_again
+from tiercel_engine.execution.gathering import is_awaited
 from tiercel_engine.execution.kill import finish_kill
 from tiercel_engine.execution.model import Evaluation, TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -26,6 +27,9 @@ Leased = TaskRun | Evaluation
 
 def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     """Give the lease to the first worker that asks for it; all others are told to stop."""
+    if is_awaited(step.execution, command.task_run_id, command.attempt):
+        step.stale = "nobody leases the storing of outputs"
+        return
     run = step.execution.lease(command.task_run_id)
     if run is None or not _is_current(run, command.attempt, command.epoch):
         step.stale = "the attempt was superseded or has ended"

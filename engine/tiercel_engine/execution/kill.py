@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
+from tiercel_engine.execution import fan_out_kill as fan_out
 from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.timers import Continue
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import KillExecution
@@ -39,6 +41,10 @@ def kill_now(step: Step, cascade: bool) -> None:
         started = run.worker_id is not None
         step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else State.KILLED))
     for run_id in sorted(x.waiting):
+        if run_id in x.fan_outs and cascade:
+            step.emit(e.TaskRunStateChanged(run_id, State.KILLING))
+            kill_more(step, run_id)
+            continue
         child_id = x.task_runs[run_id].child_id
         if cascade and child_id is not None:
             step.kill_child(child_id)
@@ -60,9 +66,19 @@ def stop_all(step: Step) -> None:
         child_id = x.task_runs[run_id].child_id
         if child_id is not None:
             step.kill_child(child_id)
+        while run_id in x.fan_outs and fan_out.kill(step, run_id):
+            """As many as `OPEN_MAX`: there is no later command for an execution that ends."""
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.KILLED))
+
+
+def kill_more(step: Step, run_id: str) -> None:
+    """Tell the next executions of a fan-out to stop; the last of them ends the run."""
+    if fan_out.kill(step, run_id):
+        step.follow_ups.append(Continue(step.execution.id, run_id))
+    else:
+        step.emit(e.TaskRunStateChanged(run_id, State.KILLED))
 
 
 def finish_kill(step: Step) -> None:
@@ -71,7 +87,7 @@ def finish_kill(step: Step) -> None:
     Looks at every task run, once in the life of a killed execution.
     """
     x = step.execution
-    if x.leased:
+    if x.leased or x.waiting:
         return
     for run in x.runs_in_order():
         if not is_terminated(run.state):

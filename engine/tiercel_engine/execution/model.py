@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from immutables import Map
 
+from tiercel_engine.execution.fan_out_state import FanOut
 from tiercel_schemas.common import Label, Payload, ReplyTo
 from tiercel_schemas.state import SEVERITY, State, is_terminated
 
@@ -213,6 +214,7 @@ class Execution(msgspec.Struct, frozen=True):
         paused: task runs that wait to be resumed.
         waiting: task runs that wait for an execution that they started, or to go round again.
         members: loop's task run id -> task runs of its present time, without those of inner loops.
+        fan_outs: task run id -> the many executions that it starts.
         reply_to: the task run that waits for this execution's end.
         depth: how many executions are around it, each started by a task of the next.
         variables: those that tasks have set: name -> JSON text, None for one that was taken out.
@@ -268,6 +270,7 @@ class Execution(msgspec.Struct, frozen=True):
     exit: str = ""
     ended_us: int | None = None
     after: tuple[str, ...] = ()
+    fan_outs: Map[str, FanOut] = Map()
     is_held: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0

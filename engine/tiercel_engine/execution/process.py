@@ -52,7 +52,8 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     timers.StartOverdue: attempts.start_overdue,
     timers.PauseDue: pause.pause_due,
     timers.IterationDue: loop.iteration_due,
-    timers.Continue: pause.continue_flowable,
+    timers.Continue: children.continue_run,
+    timers.OutputsOverdue: children.outputs_overdue,
     timers.LeaseLost: attempts.lease_lost,
 }
 
@@ -80,5 +81,8 @@ def process(execution: Execution, command: Any, world: World) -> Step:
     is_there = execution.exists and not execution.is_deleted
     if not is_there and not isinstance(command, _WITHOUT_EXECUTION):
         raise Rejected(f"There is no execution {execution.id}.", "NOT_FOUND")
-    HANDLERS[type(command)](step, command, world)
+    handler = HANDLERS[type(command)]
+    if isinstance(command, c.EndAttempt | c.ReturnJob) and command.attempt < 0:
+        handler = children.outputs_answered
+    handler(step, command, world)
     return step

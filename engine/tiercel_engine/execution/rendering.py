@@ -78,6 +78,10 @@ class TemplateRendering:
         self._has_claims = False
         self._saw_secret = False
 
+    def variables(self) -> dict[str, Any]:
+        """What its templates see."""
+        return self._all()
+
     def text(self, template: str) -> str:
         return output_text(self._rendered(template, typed=False))
 

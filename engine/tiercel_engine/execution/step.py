@@ -118,6 +118,8 @@ class Step:
             outputs=self.reply_outputs or x.outputs,
             error=self.reply_error,
             successor_id=self.successor_id,
+            index=x.reply_to.index,
+            attempt=x.reply_to.attempt,
         )
         self.commands.append((ended.execution_id, ended))
 

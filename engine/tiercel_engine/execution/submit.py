@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from tiercel_engine.execution import fan_out, gathering
 from tiercel_engine.execution.engine_tasks import is_quick, run_here
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -13,16 +14,19 @@ from tiercel_engine.execution.variables import JsonObject, job_variables
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import EngineTask, FlowableTask
-from tiercel_engine.plugin.flowables import Subflow
+from tiercel_engine.plugin.child_flows import Items, Subflow
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.state import State
 
+#: Tasks whose attempts are many executions.
+FANS_OUT = (Items,)
+
 
 def has_attempts(task: Task) -> bool:
     """Whether its runs are made of attempts; others are resolved from what is inside them."""
-    return isinstance(task, Subflow) or not isinstance(task, FlowableTask)
+    return isinstance(task, (Subflow, *FANS_OUT)) or not isinstance(task, FlowableTask)
 
 
 def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
@@ -33,6 +37,9 @@ def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> Non
     """
     if isinstance(task, Subflow):
         start_child(step, plan, world, run_id, task)
+        return
+    if isinstance(task, FANS_OUT):
+        fan_out.start(step, plan, world, run_id, task)
         return
     attempt = step.execution.task_runs[run_id].attempt + 1
     step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=attempt, epoch=1))
@@ -55,7 +62,9 @@ def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
 
 def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
     x = step.execution
-    return job_variables(x, plan, task, x.task_runs[run_id], plan.references(task))
+    run = x.task_runs[run_id]
+    variables = job_variables(x, plan, task, run, plan.references(task))
+    return variables | gathering.variables_of(x, plan, run, task)
 
 
 def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:

@@ -75,7 +75,18 @@ class Continue(msgspec.Struct, frozen=True):
     task_run_id: str
 
 
-Timer = BeginScheduled | RetryDue | PauseDue | IterationDue | StartOverdue | Continue
+class OutputsOverdue(msgspec.Struct, frozen=True):
+    """Nobody said in time that a set of outputs of a fan-out is stored."""
+
+    execution_id: str
+    task_run_id: str
+    chunk: int
+    epoch: int
+
+
+Timer = (
+    BeginScheduled | RetryDue | PauseDue | IterationDue | StartOverdue | Continue | OutputsOverdue
+)
 InternalCommand = Timer | LeaseLost
 
 
@@ -86,6 +97,11 @@ def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer
     yield from holdable_timers(x)
     for run_id in x.leased:
         yield from _start(x, run_id, start_timeout_us)
+    for run_id, fan in x.fan_outs.items():
+        if x.state == State.KILLING and run_id in x.waiting:
+            yield 0, Continue(x.id, run_id)
+        for chunk in fan.sending:
+            yield _outputs(x, run_id, chunk, start_timeout_us)
 
 
 def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
@@ -101,6 +117,8 @@ def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
         yield from _pause(x, run_id)
     for run_id in sorted(x.waiting):
         yield from _iteration(x, run_id)
+        if run_id in x.fan_outs and x.fan_outs[run_id].has_more:
+            yield 0, Continue(x.id, run_id)
 
 
 def new_timers(
@@ -117,6 +135,9 @@ def new_timers(
                 yield from _pause(x, run_id)
             case e.IterationScheduled(task_run_id=run_id) if run_id in x.waiting:
                 yield from _iteration(x, run_id)
+            case e.OutputsSent(task_run_id=run_id, chunk=chunk):
+                if run_id in x.fan_outs and chunk in x.fan_outs[run_id].sending:
+                    yield _outputs(x, run_id, chunk, start_timeout_us)
             case (
                 e.AttemptSubmitted(task_run_id=run_id) | e.EvaluationSubmitted(task_run_id=run_id)
             ) if run_id in x.leased:
@@ -146,3 +167,9 @@ def _start(x: Execution, run_id: str, start_timeout_us: int) -> Iterator[tuple[i
     if run is not None and run.worker_id is None:
         due_us = run.submitted_us + start_timeout_us
         yield due_us, StartOverdue(x.id, run_id, run.attempt, run.epoch)
+
+
+def _outputs(x: Execution, run_id: str, chunk: int, timeout_us: int) -> tuple[int, Timer]:
+    sending = x.fan_outs[run_id].sending[chunk]
+    due_us = sending.sent_us + timeout_us * 2 ** (sending.epoch - 1)
+    return due_us, OutputsOverdue(x.id, run_id, chunk, sending.epoch)

@@ -138,6 +138,21 @@ def decoded(variables: JsonObject) -> JsonObject:
     return value
 
 
+def sibling(x: Execution, run: TaskRun, task_id: str) -> TaskRun | None:
+    """The newest run of another task of the same list, around the same values."""
+    runs = x.valued_runs.get(task_id) if run.path else None
+    found = x.runs_of_task.get(task_id) if runs is None else runs.get(run.path)
+    other = x.task_runs.get(found) if found is not None else None
+    return other if other is not None and other.parent_id == run.parent_id else None
+
+
+def decoded_outputs(run: TaskRun) -> JsonObject:
+    """A run's outputs as values; nothing when they are not in the log."""
+    text = None if run.outputs is None else run.outputs.json
+    value: JsonObject = {} if text is None else msgspec.json.decode(text)
+    return value
+
+
 def raw(payload: Payload | None) -> Any:
     """A payload as it stands in a job."""
     if payload is None:

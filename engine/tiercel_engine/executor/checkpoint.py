@@ -13,6 +13,8 @@ import msgspec
 from immutables import Map
 from msgspec.structs import asdict, replace
 
+from tiercel_engine.execution.fan_out_state import FanOut, Sending
+from tiercel_engine.execution.index_set import IndexSet
 from tiercel_engine.execution.model import (
     Block,
     BlockKey,
@@ -24,7 +26,7 @@ from tiercel_engine.execution.model import (
 from tiercel_engine.executor.partition import Partition
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 6
+VERSION = 7
 
 _MAPS = (
     "task_runs",
@@ -41,7 +43,19 @@ _MAPS = (
     "members",
     "unasked",
     "variables",
+    "fan_outs",
 )
+
+
+class SavedFanOut(msgspec.Struct):
+    """A fan-out with its persistent maps as plain ones; bits as hexadecimal text."""
+
+    fields: dict[str, Any]
+    open: dict[int, str]
+    bad: dict[str, dict[int, str]]
+    ended: dict[str, int]
+    sending: dict[int, Sending]
+    replaced: dict[int, str]
 
 
 class SavedExecution(msgspec.Struct):
@@ -62,6 +76,7 @@ class SavedExecution(msgspec.Struct):
     members: dict[str, list[str]]
     unasked: list[BlockKey]
     variables: dict[str, str | None]
+    fan_outs: dict[str, SavedFanOut]
 
 
 class Checkpoint(msgspec.Struct):
@@ -138,6 +153,7 @@ def _save(x: Execution) -> SavedExecution:
         members={loop: list(runs) for loop, runs in x.members.items()},
         unasked=list(x.unasked),
         variables=dict(x.variables),
+        fan_outs={run_id: _save_fan_out(fan) for run_id, fan in x.fan_outs.items()},
     )
 
 
@@ -160,6 +176,7 @@ def _load(saved: SavedExecution) -> Execution:
         members=Map({loop: Map(dict.fromkeys(runs)) for loop, runs in saved.members.items()}),
         unasked=Map(dict.fromkeys(saved.unasked)),
         variables=Map(saved.variables),
+        fan_outs=Map({run_id: _load_fan_out(fan) for run_id, fan in saved.fan_outs.items()}),
     )
 
 
@@ -169,6 +186,40 @@ def _by_two(rows: Iterable[tuple[str, Any, Any]]) -> Any:
     for outer, inner, value in rows:
         maps.setdefault(outer, {})[inner] = value
     return Map({outer: Map(values) for outer, values in maps.items()})
+
+
+_FAN_OUT_MAPS = ("open", "bad", "ended", "sending", "replaced")
+
+
+def _save_fan_out(fan: FanOut) -> SavedFanOut:
+    return SavedFanOut(
+        fields={k: v for k, v in asdict(fan).items() if k not in _FAN_OUT_MAPS},
+        open=_hex(fan.open),
+        bad={state: _hex(words) for state, words in fan.bad.items()},
+        ended=dict(fan.ended),
+        sending=dict(fan.sending),
+        replaced=dict(fan.replaced),
+    )
+
+
+def _load_fan_out(saved: SavedFanOut) -> FanOut:
+    fields = {**saved.fields, "outputs": tuple((i, text) for i, text in saved.fields["outputs"])}
+    return FanOut(
+        **fields,
+        open=_bits(saved.open),
+        bad=Map({state: _bits(words) for state, words in saved.bad.items()}),
+        ended=Map(saved.ended),
+        sending=Map(saved.sending),
+        replaced=Map(saved.replaced),
+    )
+
+
+def _hex(words: IndexSet) -> dict[int, str]:
+    return {word: f"{bits:x}" for word, bits in words.items()}
+
+
+def _bits(words: dict[int, str]) -> IndexSet:
+    return Map({word: int(text, 16) for word, text in words.items()})
 
 
 #: `Execution` without its maps, so that msgspec can convert it.

@@ -150,7 +150,13 @@ class Handler:
                 outbox.add_command(*trigger_ended(to.trigger, command.execution_id, State.FAILED))
                 return
             ended = c.ChildEnded(
-                to.execution_id, to.task_run_id, command.execution_id, State.FAILED, error=reason
+                to.execution_id,
+                to.task_run_id,
+                command.execution_id,
+                State.FAILED,
+                error=reason,
+                index=to.index,
+                attempt=to.attempt,
             )
             outbox.add_command(to.execution_id, ended)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tiercel_engine.indexer import copies, projections
+from tiercel_engine.indexer import copies, fan_out, projections
 from tiercel_engine.indexer.projections import BrokenHistory
 from tiercel_engine.indexer.rows import Rows, RunKey
 from tiercel_schemas import events as e
@@ -46,6 +46,14 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.IterationScheduled: projections.iteration_scheduled,
     e.IterationStarted: projections.iteration_started,
     e.RetryScheduled: projections.retry_scheduled,
+    e.FanOutStarted: fan_out.fan_out_started,
+    e.ItemsStarted: fan_out.items_started,
+    e.ItemsRestarted: fan_out.items_restarted,
+    e.ItemEnded: fan_out.item_ended,
+    e.ItemReplaced: fan_out.item_replaced,
+    e.ItemsLeft: fan_out.items_left,
+    e.OutputsSent: fan_out.outputs_sent,
+    e.OutputsStored: fan_out.outputs_stored,
     e.ValuesResolved: projections.values_resolved,
     e.TaskRunCopied: copies.task_run_copied,
     e.ExecutionDeleted: copies.deleted,

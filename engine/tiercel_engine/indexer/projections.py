@@ -80,7 +80,7 @@ def execution_row(rows: Rows, batch: e.EventBatch) -> ExecutionRow:
     return known(rows, batch)
 
 
-def _task_run(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
+def task_run_of(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow:
     """The task run's row, about to change."""
     key = (batch.execution_id, task_run_id)
     row = rows.task_runs.get(key)
@@ -196,7 +196,7 @@ def task_run_created(rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, n
 def task_run_state_changed(
     rows: Rows, batch: e.EventBatch, event: e.TaskRunStateChanged, number: int
 ) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     _set_outputs(row, event.outputs)
     attempt = _running_attempt(row.document)
     if attempt is not None and is_terminated(event.state):
@@ -208,17 +208,17 @@ def task_run_state_changed(
 
 
 def task_run_paused(rows: Rows, batch: e.EventBatch, event: e.TaskRunPaused, number: int) -> None:
-    enter(_task_run(rows, batch, event.task_run_id), PAUSED, batch.at_us, batch.at_us)
+    enter(task_run_of(rows, batch, event.task_run_id), PAUSED, batch.at_us, batch.at_us)
 
 
 def task_run_resumed(rows: Rows, batch: e.EventBatch, event: e.TaskRunResumed, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     _set_outputs(row, event.outputs)
     enter(row, RUNNING, batch.at_us, batch.at_us)
 
 
 def task_run_removed(rows: Rows, batch: e.EventBatch, event: e.TaskRunRemoved, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     key = (batch.execution_id, event.task_run_id)
     del rows.task_runs[key]
     del rows.changed_task_runs[key]
@@ -232,18 +232,18 @@ def attempt_submitted(
     row = rows.task_runs.get(key)
     # Only a retry starts over; a first, restarted or reissued attempt changes no state.
     if row is None or row.document.state.current == RETRYING:
-        enter(_task_run(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
+        enter(task_run_of(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
 
 
 def attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     start_attempt(row.document, event.started_us)
     if row.document.state.current != RUNNING:
         enter(row, RUNNING, event.started_us, batch.at_us)
 
 
 def attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     attempt = start_attempt(row.document, event.started_us)
     ended_us = max(event.ended_us, event.started_us)
     end_attempt(attempt, event.state, event.started_us, ended_us)
@@ -254,7 +254,7 @@ def attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number
 
 
 def child_started(rows: Rows, batch: e.EventBatch, event: e.ChildStarted, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     if row.document.state.current == RETRYING:
         enter(row, CREATED, batch.at_us, batch.at_us)
     if row.document.state.current != RUNNING:
@@ -263,14 +263,14 @@ def child_started(rows: Rows, batch: e.EventBatch, event: e.ChildStarted, number
 
 
 def retry_scheduled(rows: Rows, batch: e.EventBatch, event: e.RetryScheduled, number: int) -> None:
-    row = _task_run(rows, batch, event.task_run_id)
+    row = task_run_of(rows, batch, event.task_run_id)
     enter(row, RETRYING, batch.at_us, batch.at_us)
 
 
 def iteration_started(
     rows: Rows, batch: e.EventBatch, event: e.IterationStarted, number: int
 ) -> None:
-    _set_outputs(_task_run(rows, batch, event.task_run_id), event.outputs)
+    _set_outputs(task_run_of(rows, batch, event.task_run_id), event.outputs)
 
 
 def iteration_scheduled(

@@ -16,6 +16,7 @@ from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import AnyTask, DurationS, Task
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.base import FlowableTask
+from tiercel_engine.plugin.child_flows import ForEachItem, Subflow
 
 _NEW = "io.kestra.plugin.core.flow."
 _OLD = "io.kestra.core.tasks.flows."
@@ -271,57 +272,6 @@ class WorkingDirectory(TaskBlock):
         if wrong:
             raise Rule(f"{self.id}: only runnable tasks can be inside, but not {', '.join(wrong)}")
         return self
-
-
-class ChildFlow(FlowableTask):
-    """What starts executions of another flow."""
-
-    namespace: Text
-    flow_id: Text = Field(alias="flowId")
-    revision: int | None = None
-    inputs: dict[str, Any] = Field({})
-    labels: dict[str, Any] | list[dict[str, Any]] | None = None
-    wait: bool = True
-    transmit_failed: bool = Field(True, alias="transmitFailed")
-    inherit_labels: bool | Text = Field(False, alias="inheritLabels")
-    schedule_date: Text | None = Field(None, alias="scheduleDate")
-    restart_behavior: Literal["RETRY_FAILED", "NEW_EXECUTION"] | None = Field(
-        None, alias="restartBehavior"
-    )
-
-
-class Subflow(ChildFlow):
-    """Starts one execution of another flow."""
-
-    TYPE: ClassVar[str] = _NEW + "Subflow"
-    ALIASES: ClassVar[tuple[str, ...]] = (_NEW + "Flow", _OLD + "Subflow", _OLD + "Flow")
-
-    outputs: dict[str, Any] | None = None
-
-
-class Batch(Part):
-    """How the items are cut: by bytes, else by partitions, else by rows."""
-
-    PEER_NAME: ClassVar[str] = _NEW + "ForEachItem$ForEachItemBatch"
-
-    rows: int | Text | None = None
-    bytes: Text | None = None
-    partitions: int | Text | None = None
-    separator: Text = "\n"
-
-
-class ForEachItem(ChildFlow):
-    """Starts an execution of another flow per batch of a file's items."""
-
-    TYPE: ClassVar[str] = _NEW + "ForEachItem"
-    ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "ForEachItem",)
-
-    items: Text
-    batch: Batch = Field(default_factory=Batch)
-    errors: list[AnyTask] = Field([])
-
-    def child_lists(self) -> dict[str, list[Task]]:
-        return {"errors": self.errors} if self.errors else {}
 
 
 class Template(FlowableTask):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.engine_harness import EXECUTION, Engine
 
-from tiercel_engine.execution.timers import IterationDue, PauseDue
+from tiercel_engine.execution.timers import Continue, IterationDue, OutputsOverdue, PauseDue
 from tiercel_engine.executor import checkpoint as checkpoints
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.settings import ExecutorSettings
@@ -31,6 +31,22 @@ tasks:
             type: test.Work
       - id: work
         type: test.Work
+---
+id: child
+namespace: tests
+tasks:
+  - id: inner
+    type: test.Work
+"""
+FAN_OUT = """id: many
+namespace: tests
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEachItem
+    items: "{{ inputs.file }}"
+    namespace: tests
+    flowId: child
+    concurrencyLimit: 300
 ---
 id: child
 namespace: tests
@@ -89,3 +105,28 @@ def test_the_timers_of_what_waits_start_again() -> None:
         IterationDue(EXECUTION, until.id, now_us + 5_000_000),
         PauseDue(EXECUTION, nap.id, now_us + 10_000_000),
     ]
+
+
+def test_a_fan_out_is_the_same_after_a_checkpoint_and_goes_on() -> None:
+    # given one that waits, one that ended badly, outputs on their way and some to come
+    engine = Engine(FAN_OUT)
+    engine.create()
+    engine.run("each_split", outputs='{"numberOfBatches":700,"batchUri":"kestra:///b/{index}"}')
+    engine.item("each_items", 1, "FAILED")
+    for index in range(2, 250):
+        engine.item("each_items", index, "SUCCESS", '{"a":1}')
+    x = engine.execution
+    (fan,) = x.fan_outs.values()
+    assert fan.sending
+    assert fan.outputs
+    assert fan.bad
+    assert fan.has_more
+
+    # when
+    restored = saved_and_restored(engine)
+
+    # then
+    assert restored.executions[EXECUTION] == x
+    restored.start_timers()
+    kinds = {type(timer) for timer in restored.due_timers(10**18, 100)}
+    assert kinds == {Continue, OutputsOverdue}

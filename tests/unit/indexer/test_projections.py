@@ -271,3 +271,25 @@ def test_variables_that_tasks_set_show_until_they_are_taken_out(rows: Rows) -> N
     fold(rows, batch(5, first, e.VariablesSet({"count": "4"}, ("place", "never"))))
 
     assert rows.executions["one"].document.variables == {"count": msgspec.Raw(b"4")}
+
+
+def test_the_ends_of_many_executions_are_counted_while_they_run(rows: Rows) -> None:
+    # given
+    outputs = Payload(json='{"numberOfBatches":5}')
+    fold(rows, batch(5, e.TaskRunCreated("items", "each_items")))
+    document = rows.task_runs["one", "items"].document
+
+    def shown() -> object:
+        return msgspec.json.decode(document.outputs)["iterations"]
+
+    # when, then
+    fold(rows, batch(6, e.FanOutStarted("items", 1, 5, outputs), e.ItemsStarted("items", 0, 5)))
+    assert shown() == {"CREATED": 0, "RUNNING": 5}
+    fold(rows, batch(8, e.ItemEnded("items", 3, "SUCCESS"), e.ItemEnded("items", 0, "FAILED")))
+    assert shown() == {"CREATED": 0, "RUNNING": 3, "SUCCESS": 1, "FAILED": 1}
+    fold(rows, batch(10, e.ItemsLeft("items", "KILLING", 0, 4, 3)))
+    assert shown() == {"CREATED": 0, "RUNNING": 0, "SUCCESS": 1, "FAILED": 1, "KILLING": 3}
+    fold(rows, batch(11, e.ItemsRestarted("items", "FAILED", 0, 0, 1)))
+    assert shown() == {"CREATED": 0, "RUNNING": 1, "SUCCESS": 1, "KILLING": 3}
+    assert msgspec.json.decode(document.outputs)["numberOfBatches"] == 5
+    assert len(attempts(document)) == 1

@@ -10,7 +10,8 @@ from tests.unit.flow.flow_types import HEAD, load, refusal
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin import flowables
 from tiercel_engine.plugin.base import FlowableTask
-from tiercel_engine.plugin.flowables import ForEach, ForEachItem, LoopUntil, Pause, Subflow
+from tiercel_engine.plugin.child_flows import ForEachItem, Subflow
+from tiercel_engine.plugin.flowables import ForEach, LoopUntil, Pause
 
 FLOW = "io.kestra.plugin.core.flow"
 SAY = "{id: %s, type: test.Say, message: m}"
@@ -69,7 +70,7 @@ def branches(task: Task) -> dict[str, list[str]]:
         (
             "ForEachItem",
             f"namespace: n, flowId: f, items: x, errors: [{SAY % 'e'}]",
-            {"errors": ["e"]},
+            {"tasks": ["it_split", "it_items", "it_merge"], "errors": ["e"]},
         ),
         ("Template", "namespace: n, templateId: t", {}),
     ],

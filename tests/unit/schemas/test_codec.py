@@ -157,7 +157,7 @@ def test_generating_the_records_changes_nothing() -> None:
 
 @pytest.mark.parametrize("root", codec.ROOTS, ids=lambda root: root.__name__)
 @given(data=st.data())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_records_are_written_and_read_as_fastavro_does(root: Any, data: st.DataObject) -> None:
     schema = codec.schema_of(root.__name__, root.FINGERPRINT)
     value = data.draw(values_of(root.__name__, root.FINGERPRINT))
@@ -171,7 +171,7 @@ def test_records_are_written_and_read_as_fastavro_does(root: Any, data: st.DataO
 
 @pytest.mark.parametrize(("name", "fingerprint"), SCHEMAS)
 @given(data=st.data())
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 def test_records_of_every_schema_are_resolved_as_fastavro_does(
     name: str, fingerprint: str, data: st.DataObject
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiercel_engine.plugin import executions
 from tiercel_worker.tasks import http, items, kv, metric, namespace, state, storage, templating
 from tiercel_worker.tasks.debug import Echo, Return
+from tiercel_worker.tasks.fan_out import MergeOutputs, SplitItems, StoreOutputs
 from tiercel_worker.tasks.flow import Sleep
 from tiercel_worker.tasks.log import Log
 from tiercel_worker.tasks.output import OutputValues
@@ -23,6 +24,9 @@ PLUGINS = (
     Echo,
     OutputValues,
     Sleep,
+    SplitItems,
+    StoreOutputs,
+    MergeOutputs,
     ShellCommands,
     ShellScript,
     PythonCommands,

@@ -81,5 +81,5 @@ def with_error(x: Execution, run: TaskRun, message: str | None, at_us: int) -> E
     return replace(x, errors=(*x.errors[-ERRORS_MAX + 1 :], line))
 
 
-def dropped(runs: Any, task_run_id: str) -> Any:
-    return runs.delete(task_run_id) if task_run_id in runs else runs
+def dropped(runs: Any, key: Any) -> Any:
+    return runs.delete(key) if key in runs else runs

@@ -116,6 +116,7 @@ def task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Execu
         runs_of_task=runs_of_task,
         valued_runs=valued,
         values=dropped(x.values, run.id),
+        fan_outs=dropped(x.fan_outs, run.id),
         members=_without_member(x, run),
     )
 

@@ -12,12 +12,14 @@ from tiercel_engine.execution.flowable.parallel import Dag, Parallel
 from tiercel_engine.execution.flowable.pause import Pause
 from tiercel_engine.execution.flowable.sequential import AllowFailure, Sequential
 from tiercel_engine.plugin import flowables
+from tiercel_engine.plugin.child_flows import ForEachItem
 
 #: Today's type name -> who resolves it.
 RESOLVERS: Mapping[str, Resolver] = {
     flowables.AllowFailure.TYPE: AllowFailure(),
     flowables.Dag.TYPE: Dag(),
     flowables.EachParallel.TYPE: EachParallel(),
+    ForEachItem.TYPE: Sequential(),
     flowables.EachSequential.TYPE: EachSequential(),
     flowables.ForEach.TYPE: ForEach(),
     flowables.If.TYPE: If(),

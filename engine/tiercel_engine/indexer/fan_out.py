@@ -1,0 +1,82 @@
+"""Events of task runs that start many executions -> counters among the outputs of the task run.
+
+Every end is an event that names an index and a state; the counters shown are worked out here, so
+that they are there while the executions run and cost the log nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from tiercel_engine.indexer.projections import (
+    EMPTY_OBJECT,
+    RETRYING,
+    RUNNING,
+    enter,
+    start_attempt,
+    task_run_of,
+)
+from tiercel_engine.indexer.rows import Rows, TaskRunRow
+from tiercel_schemas import events as e
+from tiercel_schemas.state import State
+
+#: What the counters stand under.
+COUNTERS = "iterations"
+
+
+def fan_out_started(rows: Rows, batch: e.EventBatch, event: e.FanOutStarted, number: int) -> None:
+    row = task_run_of(rows, batch, event.task_run_id)
+    if row.document.state.current == RETRYING:
+        enter(row, State.CREATED, batch.at_us, batch.at_us)
+    enter(row, RUNNING, batch.at_us, batch.at_us)
+    start_attempt(row.document, batch.at_us)
+    text = event.outputs.json
+    row.document.outputs = EMPTY_OBJECT if text is None else Raw(text.encode())
+    if event.count:
+        _count(row, {})
+
+
+def items_started(rows: Rows, batch: e.EventBatch, event: e.ItemsStarted, number: int) -> None:
+    row = task_run_of(rows, batch, event.task_run_id)
+    _count(row, {State.RUNNING: event.count})
+
+
+def items_restarted(rows: Rows, batch: e.EventBatch, event: e.ItemsRestarted, number: int) -> None:
+    row = task_run_of(rows, batch, event.task_run_id)
+    _count(row, {event.state: -event.count, State.RUNNING: event.count})
+
+
+def item_ended(rows: Rows, batch: e.EventBatch, event: e.ItemEnded, number: int) -> None:
+    row = task_run_of(rows, batch, event.task_run_id)
+    _count(row, {State.RUNNING: -1, event.state: 1})
+
+
+def item_replaced(rows: Rows, batch: e.EventBatch, event: e.ItemReplaced, number: int) -> None:
+    """Nothing to show: it runs."""
+
+
+def items_left(rows: Rows, batch: e.EventBatch, event: e.ItemsLeft, number: int) -> None:
+    row = task_run_of(rows, batch, event.task_run_id)
+    _count(row, {State.RUNNING: -event.count, event.state: event.count})
+
+
+def outputs_sent(rows: Rows, batch: e.EventBatch, event: e.OutputsSent, number: int) -> None:
+    """Nothing to show."""
+
+
+def outputs_stored(rows: Rows, batch: e.EventBatch, event: e.OutputsStored, number: int) -> None:
+    """Nothing to show."""
+
+
+def _count(row: TaskRunRow, changes: dict[str, int]) -> None:
+    """Change the counters of these states."""
+    values: dict[str, Any] = msgspec.json.decode(row.document.outputs)
+    counters: dict[str, int] = {"CREATED": 0, "RUNNING": 0, **values.get(COUNTERS, {})}
+    for state, change in changes.items():
+        counters[state] = counters.get(state, 0) + change
+        if counters[state] == 0 and state not in (State.CREATED, State.RUNNING):
+            del counters[state]
+    row.document.outputs = Raw(msgspec.json.encode({**values, COUNTERS: counters}))

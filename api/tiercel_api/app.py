@@ -21,6 +21,7 @@ from tiercel_api.gateway import GATEWAY, Gateway
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
+    execution_bulk,
     execution_files,
     execution_pauses,
     execution_verbs,
@@ -53,6 +54,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: More specific paths stand first: the first that matches wins.
 ROUTES = (
     *webhooks.ROUTES,
+    *execution_bulk.ROUTES,
     *execution_verbs.ROUTES,
     *execution_pauses.ROUTES,
     *execution_files.ROUTES,

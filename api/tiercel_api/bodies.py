@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from tiercel_api.errors import BodyTooLarge, HttpError
+from tiercel_api.services import SERVICES
 
 #: How long a client may take for the next piece of its body: one text, or one block of a file.
 PIECE_TIMEOUT_S = 60.0
@@ -44,6 +47,22 @@ async def read_body(request: web.Request, what: str, bytes_max: int) -> bytes:
             if len(body) > bytes_max:
                 raise BodyTooLarge(what, bytes_max)
     return bytes(body)
+
+
+async def read_json(request: web.Request) -> Any:
+    """The body as JSON.
+
+    Raises:
+        BodyTooLarge: it is longer than the settings allow.
+        HttpError: it is no JSON, or nested too deeply.
+    """
+    body = await read_body(request, "JSON", request.app[SERVICES].settings.body_bytes_max)
+    if not body:
+        raise HttpError(422, "Invalid route params", "Required Body [body] not specified")
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise HttpError(422, "Invalid json", str(error)) from None
 
 
 def media_type(request: web.Request) -> str:

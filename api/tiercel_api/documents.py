@@ -79,6 +79,15 @@ def as_restarted(document: JsonObject) -> JsonObject:
     return {**document, "state": _state_until(document["state"]), "taskRunList": runs}
 
 
+def as_created(document: JsonObject) -> JsonObject:
+    """An execution as it stood when it was created: what has happened since is cut off."""
+    state = document["state"]
+    past = {**state, "current": state["histories"][0]["state"], "histories": state["histories"][:1]}
+    past.pop("endDate", None)
+    left = {name: value for name, value in document.items() if name != "outputs"}
+    return {**left, "state": {**past, "duration": "PT0S"}, "taskRunList": []}
+
+
 def _began_before(part: JsonObject, moment: datetime) -> bool:
     return datetime.fromisoformat(part["state"]["startDate"]) < moment
 

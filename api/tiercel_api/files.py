@@ -110,6 +110,11 @@ class Files:
         """Remove a file if it is there."""
         await self.call(self._storage.delete, uri)
 
+    async def delete_execution(self, namespace: str, flow_id: str, execution_id: str) -> None:
+        """Remove every file of an execution."""
+        root = addresses.execution_root(namespace, flow_id, execution_id)
+        await self.call(self._storage.delete_prefix, root)
+
     async def size(self, uri: str) -> int:
         """Its size in bytes. Raises NotFound."""
         return await self.call(self._storage.size, uri)

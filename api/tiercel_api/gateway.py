@@ -18,7 +18,14 @@ from typing import Any
 from aiohttp import web
 
 from tiercel_api.tail import Tail
-from tiercel_engine.errors import Conflict, LogUnavailable, NotFound, Rejected, UserError
+from tiercel_engine.errors import (
+    Conflict,
+    LogUnavailable,
+    Moved,
+    NotFound,
+    Rejected,
+    UserError,
+)
 from tiercel_engine.eventlog.base import Appender, EventLog, NewRecord
 from tiercel_schemas.codec import AvroRecord, encode
 from tiercel_schemas.commands import SaveFlow
@@ -41,7 +48,10 @@ REFUSALS: dict[str, type[UserError]] = {
     "NOT_FOUND": NotFound,
     "CONFLICT": Conflict,
     "INVALID": Rejected,
+    "MOVED": Moved,
 }
+#: A refusal that is none: nothing had to change.
+STALE = "STALE"
 
 
 class ExecutionWatch:
@@ -107,7 +117,7 @@ class ExecutionWatch:
     def raise_refusal(self, command_id: str) -> None:
         """Raise what the executor refused this command with, if it did."""
         refusal = self.decided.get(command_id)
-        if refusal is not None:
+        if refusal is not None and refusal.kind != STALE:
             raise REFUSALS.get(refusal.kind, Rejected)(refusal.reason)
 
 

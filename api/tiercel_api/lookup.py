@@ -133,9 +133,14 @@ async def runnable_flow(request: web.Request, namespace: str, flow_id: str) -> F
 
 
 def is_fresh(request: web.Request) -> bool:
+    """Whether the path's id says so: see `is_fresh_id`."""
+    return is_fresh_id(request, request.match_info["executionId"])
+
+
+def is_fresh_id(request: web.Request, execution_id: str) -> bool:
     """Whether the id says that it was made so recently that the read model may not know it."""
     services = request.app[SERVICES]
-    made_us = made_at_us(request.match_info["executionId"])
+    made_us = made_at_us(execution_id)
     if made_us is None:
         return False
     age_s = (services.clock.now_us() - made_us) / 1_000_000

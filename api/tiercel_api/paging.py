@@ -10,17 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from multidict import MultiMapping
 
+from tiercel_api import filters
 from tiercel_api.errors import HttpError
+from tiercel_api.filters import instant_us, label_of
 from tiercel_engine.errors import InvalidInput, UserError, Violation
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.repository.base import ExecutionFilter, LogFilter, TriggerFilter
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.state import State
 
 PAGE_SIZE = 10
 #: The largest page; more would hold the answer in memory for no reader's use.
@@ -32,7 +32,6 @@ LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 
 Query = MultiMapping[str]
 _FILTER = re.compile(r"filters\[(\w+)\]\[(\w+)\](?:\[([^\]]+)\])?")
-_SEVERAL = frozenset({"EQUALS", "IN"})
 
 
 def page_of(query: Query) -> tuple[int, int]:
@@ -90,35 +89,9 @@ def sort_of(query: Query) -> tuple[tuple[str, bool], ...]:
     return tuple(pairs)
 
 
-def label_of(text: str) -> tuple[str, str]:
-    """`key:value`; the key ends at the first colon or blank."""
-    key, separator, value = text.partition(":")
-    if not separator or not key.strip():
-        raise HttpError(422, "Illegal argument", f"Invalid queryString parameter: {text!r}")
-    return key.strip(), value.strip()
-
-
-def instant_us(text: str) -> int:
-    """ISO 8601 text with a zone, as microseconds since the epoch."""
-    try:
-        # A plus sign that was not quoted arrives as a blank.
-        moment = datetime.fromisoformat(text.replace(" ", "+"))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise HttpError(
-            422, "Illegal argument", f"Expected a date with a zone, but it was {text!r}."
-        )
-    return round(moment.timestamp() * 1_000_000)
-
-
 def execution_filter(query: Query, now_us: int) -> ExecutionFilter:
     """What `GET /executions/search` asks for."""
-    parts: dict[str, Any] = {}
-    for field, operator, value in _conditions(query):
-        _narrow_execution(parts, field, operator, value, now_us)
-    _check_range(query)
-    return ExecutionFilter(**parts)
+    return ExecutionFilter(terms=filters.of_executions(query, now_us))
 
 
 def log_filter(query: Query, now_us: int, **given: Any) -> LogFilter:
@@ -164,35 +137,6 @@ def _conditions(query: Query) -> Iterator[tuple[str, str, str]]:
             yield field, operator.upper(), f"{key}:{value}" if key else value
         elif name in _PLAIN and value != "":
             yield name, "PREFIX" if name == "namespace" else "EQUALS", value
-
-
-def _check_range(query: Query) -> None:
-    if "timeRange" in query and "startDate" in query:
-        raise HttpError(
-            422, "Illegal argument", "Parameters 'startDate' and 'timeRange' exclude each other"
-        )
-
-
-def _narrow_execution(
-    parts: dict[str, Any], field: str, operator: str, value: str, now_us: int
-) -> None:
-    if field == "state":
-        _expect(field, operator, _SEVERAL)
-        parts["states"] = (*parts.get("states", ()), *_states(value))
-    elif field == "kind":
-        _expect(field, operator, _SEVERAL)
-        parts["kinds"] = (*parts.get("kinds", ()), *value.split(","))
-    elif field == "labels":
-        _expect(field, operator, _SEVERAL)
-        parts["labels"] = (*parts.get("labels", ()), label_of(value))
-    elif field == "childFilter":
-        if value not in ("CHILD", "MAIN"):
-            raise HttpError(422, "Illegal argument", f"Expected CHILD or MAIN, but was {value!r}.")
-        parts["child_filter"] = value
-    elif field == "triggerExecutionId":
-        parts["trigger_execution_id"] = value
-    else:
-        _narrow_shared(parts, field, operator, value, now_us)
 
 
 def _narrow_log(parts: dict[str, Any], field: str, operator: str, value: str, now_us: int) -> None:
@@ -260,14 +204,6 @@ def _check_scope(value: str) -> None:
 def _expect(field: str, operator: str, allowed: frozenset[str]) -> None:
     if operator not in allowed:
         raise HttpError(422, "Illegal argument", f"Unsupported filter: {field} with {operator}.")
-
-
-def _states(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in State.__members__:
-            raise HttpError(400, "Bad Request", f"Expected a state, but it was {name!r}.")
-    return names
 
 
 def _range_us(text: str) -> int:

@@ -102,6 +102,16 @@ class Reads:
             finally:
                 self._forget(execution_id, woken)
 
+    async def gone(self, execution_id: str, timeout_s: float) -> None:
+        """Wait until the read model does not hold an execution any more, or for so long."""
+        deadline = time.monotonic() + timeout_s
+        pause_s = PAUSE_S_MIN
+        while await self.call(self._models.execution_sequence, execution_id):
+            if time.monotonic() >= deadline:
+                return
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+
     async def indexed_up_to(
         self, topic: str, partition: int, offset: int, timeout_s: float
     ) -> bool:

@@ -90,6 +90,10 @@ class Conflict(UserError):
     """It exists already, or its state forbids what was asked."""
 
 
+class Moved(Conflict):
+    """It has changed since it was looked at; a second look may help."""
+
+
 class Rejected(UserError):
     """A command that does not fit the state of its execution; nothing has changed.
 

@@ -16,7 +16,7 @@ from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import document_at, execution_of, find_flow_of
 from tiercel_api.routes.executions import renderer_of
 from tiercel_api.services import SERVICES, encryption
-from tiercel_engine.errors import Conflict, UserError
+from tiercel_engine.errors import Conflict, Rejected, UserError
 from tiercel_engine.flow.input_types import Input
 from tiercel_engine.flow.inputs import examine, resolve
 from tiercel_engine.flow.model import Flow
@@ -24,7 +24,7 @@ from tiercel_engine.plugin.flowables import Pause
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import PauseExecution, ResumeExecution
 from tiercel_schemas.common import Payload
-from tiercel_schemas.state import State
+from tiercel_schemas.state import State, is_terminated
 
 
 async def pause_execution(request: web.Request) -> web.Response:
@@ -40,7 +40,10 @@ async def pause_execution_action(request: web.Request) -> web.Response:
 
 async def _pause(request: web.Request) -> JsonObject:
     gateway = request.app[GATEWAY]
-    execution_id = (await execution_of(request))["id"]
+    document = await execution_of(request)
+    execution_id, state = document["id"], document["state"]["current"]
+    if is_terminated(state):
+        raise Rejected(f"Execution is not running, can't pause it: it is {state}")
     watch = await gateway.ask(execution_id, PauseExecution(gateway.command_id(), execution_id))
     return await document_at(request, execution_id, watch.last_seq)
 

@@ -17,6 +17,7 @@ from tiercel_api.documents import (
 )
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
+from tiercel_api.filters import instant_us, label_of
 from tiercel_api.follow import FOLLOWERS, EventStream
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY, ExecutionWatch
@@ -31,9 +32,7 @@ from tiercel_api.lookup import (
 )
 from tiercel_api.paging import (
     execution_filter,
-    instant_us,
     is_set,
-    label_of,
     optional_number,
     page_of,
     sort_of,
@@ -41,7 +40,7 @@ from tiercel_api.paging import (
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import Encrypt, Render, examine, resolve_inputs
+from tiercel_engine.flow.inputs import Render, examine, resolve_inputs
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas.commands import CreateExecution
@@ -69,7 +68,7 @@ async def create_execution(request: web.Request) -> web.Response:
     kind = _kind(request)
     form = await read_form(request, flow, execution_id)
     try:
-        inputs = _resolved(flow, form, encryption(services))
+        inputs = resolved_inputs(request, flow, form)
         payload = await request.app[FILES].payload(flow, execution_id, "inputs", inputs or None)
     except BaseException:
         await form.discard(request)
@@ -139,9 +138,11 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def _resolved(flow: Flow, form: Form, encrypt: Encrypt | None) -> JsonObject:
+def resolved_inputs(request: web.Request, flow: Flow, form: Form) -> JsonObject:
+    """The typed inputs of a flow. Raises InvalidInput."""
     if not flow.inputs:
         return {}
+    encrypt = encryption(request.app[SERVICES])
     return resolve_inputs(flow, form.values, render=renderer_of(flow), encrypt=encrypt)
 
 

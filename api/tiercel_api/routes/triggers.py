@@ -16,9 +16,10 @@ from aiohttp import web
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
+from tiercel_api.filters import instant_us
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
-from tiercel_api.paging import instant_us, page_of, sort_of, trigger_filter, whole_number
+from tiercel_api.paging import page_of, sort_of, trigger_filter, whole_number
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected

@@ -16,9 +16,9 @@ from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
 from tiercel_api.eval_lookups import EvalLookups
 from tiercel_api.files import FILES
+from tiercel_api.filters import label_of
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import runnable_flow, tenant_of
-from tiercel_api.paging import label_of
 from tiercel_api.routes.executions import (
     execution_url,
     renderer_of,

@@ -79,7 +79,7 @@ def _creation(x: Execution, command: CopyExecution, revision: int, seeded: bool)
         created_us=command.created_us,
         deduplicate=True,
         depth=x.depth,
-        attempt_number=x.attempt_number + 1 if command.from_failed else 1,
+        attempt_number=x.attempt_number + 1,
         original_created_us=x.original_created_us or x.created_us,
         copied="TASK_RUNS" if seeded else "INPUTS",
     )

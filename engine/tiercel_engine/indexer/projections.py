@@ -203,6 +203,8 @@ def task_run_state_changed(
         # Its worker was lost while it was being killed: nobody else will say how it ended.
         started_us = _instant_us(attempt.state.start_date)
         end_attempt(attempt, event.state, started_us, max(batch.at_us, started_us))
+    elif _is_corrected(row.document, event.state):
+        _correct_attempt(row.document, event.state, batch.at_us)
     if row.document.state.current != event.state:
         enter(row, event.state, batch.at_us, batch.at_us)
 
@@ -289,6 +291,24 @@ def _running_attempt(document: TaskRunDocument) -> Attempt | None:
     if attempts is UNSET or not attempts or attempts[-1].state.current != RUNNING:
         return None
     return attempts[-1]
+
+
+def _is_corrected(document: TaskRunDocument, state: str) -> bool:
+    """Whether somebody gives an ended run another final state: its last attempt gets it, too."""
+    return (
+        is_terminated(state)
+        and state != State.RETRIED
+        and is_terminated(document.state.current)
+        and document.attempts is not UNSET
+        and bool(document.attempts)
+    )
+
+
+def _correct_attempt(document: TaskRunDocument, state: str, at_us: int) -> None:
+    assert document.attempts is not UNSET
+    attempt = document.attempts[-1]
+    started_us = _instant_us(attempt.state.start_date)
+    end_attempt(attempt, state, started_us, max(at_us, started_us))
 
 
 def start_attempt(document: TaskRunDocument, started_us: int) -> Attempt:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tiercel_engine.errors import TransientError, UserError
+from tiercel_engine.repository.terms import Condition
 
 JsonObject = dict[str, Any]
 
@@ -55,6 +56,7 @@ class ExecutionFilter(msgspec.Struct, frozen=True):
         trigger_execution_id: started by this execution's task or its end.
         child_filter: CHILD: started by another execution; MAIN: not so.
         kinds: any of NORMAL, TEST, PLAYGROUND, LOOP.
+        terms: all of these conditions.
     """
 
     q: str | None = None
@@ -69,6 +71,7 @@ class ExecutionFilter(msgspec.Struct, frozen=True):
     trigger_execution_id: str | None = None
     child_filter: str | None = None
     kinds: Sequence[str] = ()
+    terms: Sequence[Condition] = ()
 
 
 class LogFilter(msgspec.Struct, frozen=True):
@@ -129,6 +132,12 @@ class ReadModels(Protocol):
 
     def execution_positions(self, execution_id: str) -> list[int]:
         """Offsets in the executions topic of every record of this execution, ascending."""
+
+    def execution_states(self, ids: Sequence[str]) -> dict[str, str]:
+        """State of each of these executions; those that are not there are left out."""
+
+    def find_executions(self, where: ExecutionFilter, limit: int) -> list[str]:
+        """Ids of the executions that match, newest first."""
 
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from tiercel_engine.repository import terms
 from tiercel_engine.repository.base import ExecutionFilter, LogFilter, SortUnknown, TriggerFilter
 from tiercel_engine.repository.tables import executions, labels, logs, metrics, triggers
 
@@ -78,7 +79,79 @@ def execution_conditions(where: ExecutionFilter) -> list[Condition]:
     elif where.child_filter == "MAIN":
         conditions.append(x.trigger_execution_id.is_(None))
     conditions.extend(_has_label(key, value) for key, value in where.labels)
+    conditions.extend(_holds(term) for term in where.terms)
     return conditions
+
+
+#: Field of the API -> column that it compares.
+EXECUTION_FIELDS: Columns = {
+    "id": executions.c.id,
+    "executionId": executions.c.id,
+    "namespace": executions.c.namespace,
+    "flowId": executions.c.flow_id,
+    "state": executions.c.state,
+    "kind": executions.c.kind,
+    "parentId": executions.c.parent_id,
+    "triggerExecutionId": executions.c.trigger_execution_id,
+    "startDate": executions.c.start_us,
+    "endDate": executions.c.end_us,
+}
+
+
+def _holds(term: terms.Condition) -> Condition:
+    if isinstance(term, terms.Group):
+        members = [_holds(member) for member in term.members]
+        return sa.or_(sa.false(), *members) if term.is_any else sa.and_(sa.true(), *members)
+    if term.field == "q":
+        columns = (executions.c.id, executions.c.namespace, executions.c.flow_id)
+        found = sa.or_(*(_contains(column, str(term.values[0])) for column in columns))
+        return sa.not_(found) if term.operator.startswith("NOT") else found
+    if term.field == "labels":
+        return _label_holds(term)
+    return compared(EXECUTION_FIELDS[term.field], term)
+
+
+def _label_holds(term: terms.Term) -> Condition:
+    if term.operator in ("NOT_EQUALS", "NOT_IN"):
+        return sa.not_(sa.or_(*(_has_label(term.key, str(v)) for v in term.values)))
+    label = labels.c
+    positive = term.operator.removeprefix("NOT_")
+    value = compared(label.value, terms.Term("labels", positive, term.values))
+    has = sa.exists().where(label.key == term.key, value, label.execution_id == executions.c.id)
+    return sa.not_(has) if term.operator != positive else has
+
+
+def compared(column: sa.ColumnElement[Any], term: terms.Term) -> Condition:
+    """A column against the term's values; a negated operator also holds where there is none."""
+    first = term.values[0] if term.values else None
+    match term.operator:
+        case "EQUALS" | "IN":
+            return column.in_(term.values)
+        case "NOT_EQUALS" | "NOT_IN":
+            return sa.or_(column.is_(None), column.not_in(term.values))
+        case "STARTS_WITH":
+            return column.startswith(first, autoescape=True)
+        case "ENDS_WITH":
+            return column.endswith(first, autoescape=True)
+        case "CONTAINS":
+            return _contains(column, str(first))
+        case "NOT_CONTAINS":
+            return sa.or_(column.is_(None), sa.not_(_contains(column, str(first))))
+        case "PREFIX":
+            return sa.or_(*(_is_below(column, str(value)) for value in term.values))
+        case "GREATER_THAN":
+            return column > first
+        case "GREATER_THAN_OR_EQUAL_TO":
+            return column >= first
+        case "LESS_THAN":
+            return column < first
+        case "LESS_THAN_OR_EQUAL_TO":
+            return column <= first
+        case "IS_NULL":
+            return column.is_(None)
+        case "IS_NOT_NULL":
+            return column.is_not(None)
+    raise AssertionError(f"Expected an operator, but it is {term.operator}.")
 
 
 def log_conditions(where: LogFilter) -> list[Condition]:

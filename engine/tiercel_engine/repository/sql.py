@@ -31,6 +31,9 @@ from tiercel_engine.repository.tables import (
     triggers,
 )
 
+#: Parameters of one statement; both databases have a limit on them.
+IDS_PER_QUERY_MAX = 500
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -73,6 +76,23 @@ class SqlReadModels:
         )
         with self._reading() as connection:
             return list(connection.execute(offsets).scalars())
+
+    def execution_states(self, ids: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        with self._reading() as connection:
+            for first in range(0, len(ids), IDS_PER_QUERY_MAX):
+                some = list(ids[first : first + IDS_PER_QUERY_MAX])
+                states = sa.select(executions.c.id, executions.c.state)
+                rows = connection.execute(states.where(executions.c.id.in_(some)))
+                found.update((row.id, row.state) for row in rows)
+        return found
+
+    def find_executions(self, where: ExecutionFilter, limit: int) -> list[str]:
+        newest = executions.c.start_us.desc(), executions.c.id.desc()
+        conditions = query.execution_conditions(where)
+        found = sa.select(executions.c.id).where(*conditions).order_by(*newest).limit(limit)
+        with self._reading() as connection:
+            return list(connection.execute(found).scalars())
 
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]

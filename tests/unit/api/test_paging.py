@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from multidict import MultiDict
 
 from tiercel_api import paging
 from tiercel_engine.errors import InvalidInput, UserError
 from tiercel_engine.repository.base import ExecutionFilter, LogFilter
+from tiercel_engine.repository.terms import Condition, Group, Term
 from tiercel_schemas.flows import FlowRevision
 
 NOW_US = 1_700_000_000_000_000
 HOUR_US = 3_600_000_000
+SINCE = "GREATER_THAN_OR_EQUAL_TO"
 
 
 def query(*pairs: tuple[str, str]) -> MultiDict[str]:
@@ -23,27 +23,46 @@ def query(*pairs: tuple[str, str]) -> MultiDict[str]:
 @pytest.mark.parametrize(
     ("pairs", "expected"),
     [
-        ([("q", "x")], {"q": "x"}),
-        ([("namespace", "a.b")], {"namespace_prefix": "a.b"}),
-        ([("filters[namespace][EQUALS]", "a.b")], {"namespace": "a.b"}),
-        ([("filters[namespace][PREFIX]", "a.b")], {"namespace_prefix": "a.b"}),
-        ([("filters[q][EQUALS]", "x")], {"q": "x"}),
-        ([("state", "FAILED"), ("state", "KILLED")], {"states": ("FAILED", "KILLED")}),
-        ([("filters[state][IN]", "FAILED,KILLED")], {"states": ("FAILED", "KILLED")}),
-        ([("labels", "a:b:c")], {"labels": (("a", "b:c"),)}),
-        ([("filters[labels][EQUALS][a.b]", "c")], {"labels": (("a.b", "c"),)}),
-        ([("timeRange", "PT1H")], {"start_us": NOW_US - HOUR_US}),
-        ([("startDate", "2023-11-14T22:13:20Z")], {"start_us": NOW_US}),
-        ([("endDate", "2023-11-15T00:13:20 02:00")], {"end_us": NOW_US}),
-        ([("filters[startDate][GREATER_THAN]", "2023-11-14T22:13:20Z")], {"start_us": NOW_US}),
-        ([("childFilter", "MAIN")], {"child_filter": "MAIN"}),
-        ([("triggerExecutionId", "abc")], {"trigger_execution_id": "abc"}),
-        ([("filters[kind][IN]", "TEST,NORMAL")], {"kinds": ("TEST", "NORMAL")}),
-        ([("scope", "USER"), ("page", "1"), ("size", "5"), ("q", "")], {}),
+        ([("q", "x")], [Term("q", "EQUALS", ("x",))]),
+        ([("namespace", "a.b")], [Term("namespace", "PREFIX", ("a.b",))]),
+        ([("filters[namespace][EQUALS]", "a.b")], [Term("namespace", "EQUALS", ("a.b",))]),
+        ([("filters[namespace][NOT_IN]", "a,b")], [Term("namespace", "NOT_IN", ("a", "b"))]),
+        ([("filters[flowId][CONTAINS]", "a,b")], [Term("flowId", "CONTAINS", ("a,b",))]),
+        ([("state", "FAILED"), ("state", "KILLED")], [Term("state", "IN", ("FAILED", "KILLED"))]),
+        ([("filters[state][IN]", "FAILED,KILLED")], [Term("state", "IN", ("FAILED", "KILLED"))]),
+        ([("labels", "a:b:c")], [Term("labels", "EQUALS", ("b:c",), "a")]),
+        ([("filters[labels][EQUALS][a.b]", "c")], [Term("labels", "EQUALS", ("c",), "a.b")]),
+        ([("timeRange", "PT1H")], [Term("startDate", SINCE, (NOW_US - HOUR_US,))]),
+        ([("startDate", "2023-11-14T22:13:20Z")], [Term("startDate", SINCE, (NOW_US,))]),
+        (
+            [("endDate", "2023-11-15T00:13:20 02:00")],
+            [Term("startDate", "LESS_THAN_OR_EQUAL_TO", (NOW_US,))],
+        ),
+        (
+            [("filters[endDate][LESS_THAN]", "2023-11-14T22:13:20Z")],
+            [Term("endDate", "LESS_THAN", (NOW_US,))],
+        ),
+        ([("childFilter", "MAIN")], [Term("triggerExecutionId", "IS_NULL")]),
+        ([("triggerExecutionId", "abc")], [Term("triggerExecutionId", "EQUALS", ("abc",))]),
+        ([("filters[kind][IN]", "TEST,NORMAL")], [Term("kind", "IN", ("TEST", "NORMAL"))]),
+        ([("scope", "SYSTEM")], [Term("namespace", "EQUALS", ("system",))]),
+        ([("scope", "USER,SYSTEM"), ("page", "1"), ("size", "5"), ("q", "")], [Group(())]),
+        (
+            [("filters[or][0][flowId][EQUALS]", "a"), ("filters[or][1][state][EQUALS]", "FAILED")],
+            [
+                Group(
+                    [
+                        Group([Term("flowId", "EQUALS", ("a",))]),
+                        Group([Term("state", "EQUALS", ("FAILED",))]),
+                    ],
+                    is_any=True,
+                )
+            ],
+        ),
     ],
 )
-def test_a_filter_is_read(pairs: list[tuple[str, str]], expected: dict[str, Any]) -> None:
-    assert paging.execution_filter(query(*pairs), NOW_US) == ExecutionFilter(**expected)
+def test_a_filter_is_read(pairs: list[tuple[str, str]], expected: list[Condition]) -> None:
+    assert paging.execution_filter(query(*pairs), NOW_US) == ExecutionFilter(terms=expected)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +77,10 @@ def test_a_filter_is_read(pairs: list[tuple[str, str]], expected: dict[str, Any]
         [("startDate", "2023-11-14T22:13:20")],
         [("labels", "novalue")],
         [("scope", "OTHER")],
+        [("filters[state][CONTAINS]", "FAIL")],
+        [("filters[labels]", "a")],
+        [("filters[or][0][or][0][or][0][or][0][flowId][EQUALS]", "a")],
+        [("startDate", "2023-11-14T22:13:20Z"), ("endDate", "2020-11-14T22:13:20Z")],
     ],
 )
 def test_a_filter_that_is_not_understood_is_refused(pairs: list[tuple[str, str]]) -> None:

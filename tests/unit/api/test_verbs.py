@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from tiercel_api.routes.execution_verbs import GAP_RECORDS, RANGES_MAX, position_ranges
+from tiercel_api.execution_commands import GAP_RECORDS, RANGES_MAX, position_ranges
 from tiercel_schemas.common import PositionRange
 
 

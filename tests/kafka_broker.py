@@ -31,7 +31,7 @@ from tiercel_engine.errors import LogUnavailable, UserError
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
 
-IMAGE = "apache/kafka:4.3.1"
+IMAGE = "apache/kafka:4.0.2"
 
 
 class Broker(Protocol):

@@ -129,7 +129,11 @@ class KafkaLog:
         deadline_s = time.monotonic() + TRANSACTION_TIMEOUT_MS / 1_000 + REQUEST_TIMEOUT_S
         while self._cluster.ends([at], ck.IsolationLevel.READ_COMMITTED)[at] < stop:
             if time.monotonic() > deadline_s:
-                raise LogUnavailable(f"Expected {at} to be settled up to {stop}, but it is not")
+                raise LogUnavailable(
+                    f"Expected {topic}, partition {partition}, to be settled up to {stop}, but a "
+                    "transaction in it stays open. If this goes on, the broker has lost its end: "
+                    "`kafka-transactions.sh find-hanging` and `abort` of Kafka's tools tell more."
+                )
             time.sleep(PAUSE_S)
         return self._read(at, start, stop)
 

@@ -1,4 +1,4 @@
-"""What templates on a worker may read: files of their execution and namespace, secrets."""
+"""What templates on a worker may read: files of their execution and namespace, and the world."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiercel_engine.errors import TaskError, UserError
+from tiercel_engine.outside.http import http_value
+from tiercel_engine.outside.values import free_port, is_public_holiday, kv_value
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.secrets import environment_secret
 from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file, parse
@@ -19,11 +22,13 @@ class WorkerLookups:
 
     Args:
         storage: internal storage.
+        pairs: the key-value store.
         mask: called with every secret that was read.
     """
 
-    def __init__(self, storage: Storage, mask: Callable[[str], None]) -> None:
+    def __init__(self, storage: Storage, pairs: KvStore, mask: Callable[[str], None]) -> None:
         self._storage = storage
+        self._pairs = pairs
         self._mask = mask
 
     # ---- files
@@ -81,29 +86,29 @@ class WorkerLookups:
         self._mask(value)
         return value
 
-    # ---- what this version does not offer on a worker
+    # ---- beyond
 
     def kv(
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
-        raise _unavailable("kv")
+        return kv_value(self._pairs, _namespace(variables), key, namespace, error_on_missing)
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
-        raise _unavailable("http")
+        return http_value(request)
 
     def subflow(self, call: Mapping[str, Any], variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        raise _unavailable("subflow")
+        # A slot that waits for an execution that waits for a slot would wait for ever.
+        raise UserError(
+            "The 'subflow' function can only be used where the inputs of a flow are rendered (such"
+            " as the `expression` of a SELECT); use the task Subflow here."
+        )
 
     def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
-        raise _unavailable("isPublicHoliday")
+        return is_public_holiday(day, country, subdivision)
 
     def free_port(self) -> int:
-        raise _unavailable("randomPort")
+        return free_port()
 
 
 def _namespace(variables: Mapping[str, Any]) -> str:
     return str(variables["flow"]["namespace"])
-
-
-def _unavailable(function: str) -> UserError:
-    return UserError(f"The function {function}() is not available in this version.")

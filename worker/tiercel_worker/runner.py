@@ -29,6 +29,7 @@ from tiercel_engine.plugin.evaluation import Evaluation
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import outputs_name, task_file
@@ -68,6 +69,7 @@ class Runner:
     ) -> None:
         self._registry = registry
         self._storage = storage
+        self._pairs = KvStore(storage, clock)
         self._clock = clock
         self._sealer = sealer
         self._rng = random.SystemRandom()
@@ -96,7 +98,7 @@ class Runner:
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),
                 rng=self._rng,
-                lookups=WorkerLookups(self._storage, logger.mask),
+                lookups=WorkerLookups(self._storage, self._pairs, logger.mask),
                 dialect=expression_dialect(dialect),
                 expired=attempt.is_cancelled,
                 run_jq=JqSandbox(attempt.is_cancelled),

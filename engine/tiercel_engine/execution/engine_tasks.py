@@ -21,6 +21,7 @@ from tiercel_engine.expression.analysis import References
 from tiercel_engine.expression.text import output_text
 from tiercel_engine.plugin.base import NO_EFFECTS, EngineTask, TaskResult
 from tiercel_engine.plugin.context import TaskLogger
+from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.storage.sealing import SEALED_TYPE
 from tiercel_schemas import events as e
 from tiercel_schemas.logs import MetricEntry
@@ -86,7 +87,7 @@ class EngineContext:
         self.variables: Mapping[str, Any] = variables
         self.logger: TaskLogger = self
         self._step = step
-        self._renderer = world.renderer
+        self._renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
         self._lowest = LEVELS.index(task.log_level) if task.log_level in LEVELS else 0
 
     def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:

@@ -16,9 +16,10 @@ from tiercel_engine.execution.world import World
 from tiercel_engine.expression.analysis import NOTHING, References, analyse
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.operators import loosely_true
-from tiercel_engine.expression.quick import BlockingExpression
+from tiercel_engine.expression.quick import BlockingExpression, QuickRenderer
 from tiercel_engine.expression.text import json_text, output_text
 from tiercel_engine.flow.task import Task
+from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_schemas.common import Payload
 
 #: Where a value lies in storage, in the JSON text of variables.
@@ -100,7 +101,7 @@ class TemplateRendering:
         if known is not None:
             return self._taken(known)
         try:
-            return self._world.renderer.value(template, variables)
+            return self._renderer().value(template, variables)
         except BlockingExpression:
             raise self._need(template, True, json_payload(variables)) from None
 
@@ -117,13 +118,15 @@ class TemplateRendering:
         variables = self._all()
         if self._must_leave(template):
             raise self._need(template, typed)
-        render: Callable[..., Any] = self._world.renderer.value
-        if not typed:
-            render = self._world.renderer.text
+        renderer = self._renderer()
+        render: Callable[..., Any] = renderer.value if typed else renderer.text
         try:
             return render(template, variables)
         except BlockingExpression:
             raise self._need(template, typed) from None
+
+    def _renderer(self) -> QuickRenderer:
+        return self._world.renderer.with_dialect(expression_dialect(self._plan.flow.dialect))
 
     def _need(self, template: Any, typed: bool, scope: Payload | None = None) -> NeedsWorker:
         """Raises InvalidExpression: it is too large to be part of an event."""

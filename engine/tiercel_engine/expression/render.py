@@ -7,11 +7,12 @@ it may be lazy and as large as it likes. All that can go wrong is `InvalidExpres
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.expression import library as _library
-from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.context import Dialect, RenderContext
 from tiercel_engine.expression.faults import Fault, LimitFault, Missing
 from tiercel_engine.expression.frame import Budget, Frame, TextOutput, TypedOutput
 from tiercel_engine.expression.limits import RENDER_DEPTH_MAX, VALUE_DEPTH_MAX
@@ -35,6 +36,12 @@ class Renderer:
     def context(self) -> RenderContext:
         """What renders know besides their variables."""
         return self._context
+
+    def with_dialect(self, dialect: Dialect) -> Self:
+        """The same renderer for another dialect."""
+        if dialect == self._context.dialect:
+            return self
+        return type(self)(replace(self._context, dialect=dialect))
 
     def text(self, template: str, variables: Mapping[str, Any]) -> str:
         """A template as text.

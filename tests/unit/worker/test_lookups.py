@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.storage import uri
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_worker.lookups import WorkerLookups
 
@@ -42,7 +45,7 @@ def secrets() -> list[str]:
 
 @pytest.fixture
 def lookups(storage: Storage, secrets: list[str]) -> WorkerLookups:
-    return WorkerLookups(storage, secrets.append)
+    return WorkerLookups(storage, KvStore(storage, FakeClock()), secrets.append)
 
 
 @pytest.mark.parametrize("address", [MINE, PARENTS])
@@ -117,3 +120,56 @@ def test_templates_reach_the_lookups(lookups: WorkerLookups) -> None:
     assert renderer.text("{{ read(inputs.mine) }}", variables) == f"at {MINE}"
     with pytest.raises(UserError, match="didn't belong to the current execution"):
         renderer.text("{{ read(inputs.foreign) }}", variables)
+
+
+def test_a_pair_is_found_in_the_namespace_and_in_those_above(
+    lookups: WorkerLookups, storage: Storage
+) -> None:
+    pairs = KvStore(storage, FakeClock())
+    pairs.set("acme", "above", {"a": 1})
+    pairs.set("acme.test", "own", "text")
+    pairs.set("acme.other", "other", 3)
+
+    assert lookups.kv("above", None, True, VARIABLES) == {"a": 1}
+    assert lookups.kv("own", None, True, VARIABLES) == "text"
+    assert lookups.kv("other", "acme.other", True, VARIABLES) == 3
+    assert lookups.kv("above", "acme.other", False, VARIABLES) is None
+    with pytest.raises(NotFound, match="The key 'other' does not exist"):
+        lookups.kv("other", None, True, VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("day", "country", "part", "expected"),
+    [
+        ("2024-07-14", "FR", None, True),
+        ("2024-07-15", "fr", None, False),
+        ("2024-01-06", "DE", None, False),
+        ("2024-01-06", "DE", "BY", True),
+        ("2024-01-06", "DE", "DE-BY", True),
+        ("2024-07-04", "US", "", True),
+    ],
+)
+def test_public_holidays_are_those_of_a_country_or_a_part_of_it(
+    lookups: WorkerLookups, day: str, country: str, part: str | None, expected: bool
+) -> None:
+    assert lookups.is_public_holiday(day, country, part) is expected
+
+
+@pytest.mark.parametrize(("country", "part"), [(None, None), ("XX", None), ("DE", "nowhere")])
+def test_holidays_of_no_country_are_refused(
+    lookups: WorkerLookups, country: str | None, part: str | None
+) -> None:
+    with pytest.raises(UserError, match="isPublicHoliday"):
+        lookups.is_public_holiday("2024-01-01", country, part)
+
+
+def test_a_random_port_is_free(lookups: WorkerLookups) -> None:
+    port = lookups.free_port()
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+
+
+def test_a_task_runs_no_flow_by_an_expression(lookups: WorkerLookups) -> None:
+    with pytest.raises(UserError, match="use the task Subflow"):
+        lookups.subflow({"namespace": "a", "id": "b"}, VARIABLES)

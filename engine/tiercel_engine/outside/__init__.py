@@ -1,0 +1,1 @@
+"""What templates read of the world beyond files and secrets: HTTP, key-values, holidays, ports."""

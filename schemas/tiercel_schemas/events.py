@@ -596,6 +596,40 @@ class OutputsStored(msgspec.Struct, frozen=True, gc=False):
     chunk: int
 
 
+class SlotChanged(msgspec.Struct, frozen=True, gc=False):
+    """The execution asked its flow for a slot, or has one.
+
+    Attributes:
+        state: ASKED or HELD.
+    """
+
+    state: str
+
+
+class SlaDeadlineSet(msgspec.Struct, frozen=True, gc=False):
+    """The execution promises to have ended by then.
+
+    Attributes:
+        sla_id: Which promise of the flow.
+        due_us: When.
+    """
+
+    sla_id: str
+    due_us: int
+
+
+class SlaViolated(msgspec.Struct, frozen=True, gc=False):
+    """The execution broke a promise of its flow.
+
+    Attributes:
+        sla_id: Which.
+        reason: How.
+    """
+
+    sla_id: str
+    reason: str = ""
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -656,6 +690,9 @@ Event = (
     | ItemReplaced
     | OutputsSent
     | OutputsStored
+    | SlotChanged
+    | SlaDeadlineSet
+    | SlaViolated
 )
 
 
@@ -673,7 +710,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "19be03bf4ced0ef0"
+    FINGERPRINT: ClassVar[str] = "bee868a097a93f79"
 
     execution_id: str
     first_seq: int

@@ -10,15 +10,19 @@ import random
 from pathlib import Path
 
 import pytest
-from tests.executor_harness import SETTINGS, Bench, PlayedWorker
+from tests.executor_harness import SETTINGS, TOPICS, Bench, PlayedWorker
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import LogError
 from tiercel_engine.eventlog.memory import Faults, MemoryLog, SimulatedCrash
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.slots import Slots, apply
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
+from tiercel_schemas.codec import decode
+from tiercel_schemas.concurrency import SlotBatch
+from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State
 
 FLOW = """id: two
@@ -27,6 +31,15 @@ tasks:
   - id: a
     type: test.Work
     retry: {type: constant, interval: PT1S, maxAttempts: 3}
+  - id: b
+    type: test.Work
+"""
+NARROW = """id: narrow
+namespace: tests
+concurrency: {limit: 2}
+tasks:
+  - id: a
+    type: test.Work
   - id: b
     type: test.Work
 """
@@ -188,6 +201,53 @@ def test_after_any_storm_every_template_that_workers_render_has_one_answer(
         assert any(isinstance(ev, e.EvaluationEnded) for ev in events)
     check_once(bench)
     simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_any_storm_no_more_executions_run_than_their_flow_lets(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(NARROW, "narrow")
+    ids = simulation.weather("narrow", EXECUTIONS)
+
+    folded = simulation.settle(len(ids))
+
+    assert {x.state for x in folded.values()} <= {State.SUCCESS, State.FAILED}
+    check_once(bench)
+    for _ in range(TURNS_MAX):
+        if not all_slots(bench)[-1].holders:
+            break
+        simulation.turn()
+    states = all_slots(bench)
+    assert max(len(slots.holders) for slots in states) == 2
+    assert not states[-1].holders
+    assert not states[-1].queue
+    granted = [
+        change.execution_id
+        for batch in slot_batches(bench)
+        for change in batch.changes
+        if change.kind == "GRANTED"
+    ]
+    assert set(granted) == ids
+    simulation.close()
+
+
+def slot_batches(bench: Bench) -> list[SlotBatch]:
+    """What happened to the slots of the one flow that has some, in order."""
+    values = [decode(record.value) for record in bench.records(TOPICS.executions.name)]
+    return [value for value in values if isinstance(value, SlotBatch)]
+
+
+def all_slots(bench: Bench) -> list[Slots]:
+    """The slots after each change."""
+    states = [Slots(FlowKey("main", "tests", "narrow"))]
+    for batch in slot_batches(bench):
+        assert batch.first_seq == states[-1].sequence + 1, "a number is missing or twice there"
+        for change in batch.changes:
+            states.append(apply(states[-1], change))
+    return states
 
 
 def check_once(bench: Bench) -> None:

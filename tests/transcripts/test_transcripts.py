@@ -27,6 +27,7 @@ from tiercel_engine.execution.timers import (
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Label
+from tiercel_schemas.concurrency import AnswerSlot
 
 HERE = Path(__file__).parent
 HEADER = "flow"
@@ -160,6 +161,8 @@ def act(engine: Engine, line: str) -> None:
             engine.do(OutputsOverdue(EXECUTION, run.id, int(chunk), epoch))
         case "ghost", [task]:
             engine.child(task, child_id="another")
+        case "slot", [outcome]:
+            engine.do(AnswerSlot(EXECUTION, engine.flow.namespace, engine.flow.id, outcome))
         case "pause", []:
             engine.pause()
         case "resume", [*task]:

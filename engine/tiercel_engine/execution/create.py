@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.advance import begin
+from tiercel_engine.execution.concurrency import start
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.timers import BeginScheduled
 from tiercel_engine.execution.world import World
@@ -57,7 +57,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
     if command.copied == "TASK_RUNS":
         return
     if command.scheduled_us is None or command.scheduled_us <= step.at_us:
-        begin(step, plan, world)
+        start(step, plan, world)
 
 
 def _unknown(key: FlowKey, revision: int | None) -> str:
@@ -69,14 +69,14 @@ def _unknown(key: FlowKey, revision: int | None) -> str:
 def begin_scheduled(step: Step, command: BeginScheduled, world: World) -> None:
     """The date has come."""
     x = step.execution
-    if x.state != State.CREATED:
-        step.stale = "the execution runs already"
+    if x.state != State.CREATED or x.slot:
+        step.stale = "the execution runs already, or waits for its turn"
         return
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
     if plan is None:
         step.emit(e.ExecutionStateChanged(State.FAILED, reason="its flow's revision is gone"))
         return
-    begin(step, plan, world)
+    start(step, plan, world)
 
 
 def save_flow(step: Step, command: SaveFlow, world: World) -> None:

@@ -22,6 +22,8 @@ BlockKey = tuple[str, str]
 ITERATION_MARK = "#"
 
 NO_PAYLOAD = Payload()
+#: `Execution.slot` of one that has the slot that it asked for.
+HELD = "HELD"
 
 
 class TaskRun(msgspec.Struct, frozen=True):
@@ -222,6 +224,9 @@ class Execution(msgspec.Struct, frozen=True):
         exit: a task ended the execution: once nothing runs, it ends in this state.
         ended_us: when it took its final state.
         after: lists of the flow that are to follow the end; none once they have.
+        slot: ASKED or HELD, when its flow limits how many run at once.
+        deadlines: promises of the flow that have a time, and when that is, microseconds.
+        violated: promises of the flow that it has broken.
         is_held: somebody paused the execution: nothing starts, even what is due.
         original_created_us: when the first of a chain was created; None: this is it.
         awaits_copy: the task runs that it takes over are still on their way.
@@ -271,6 +276,9 @@ class Execution(msgspec.Struct, frozen=True):
     ended_us: int | None = None
     after: tuple[str, ...] = ()
     fan_outs: Map[str, FanOut] = Map()
+    slot: str = ""
+    deadlines: tuple[tuple[str, int], ...] = ()
+    violated: tuple[str, ...] = ()
     is_held: bool = False
     reply_to: ReplyTo | None = None
     depth: int = 0

@@ -9,6 +9,7 @@ from tiercel_engine.errors import Rejected
 from tiercel_engine.execution import (
     attempts,
     children,
+    concurrency,
     create,
     deletion,
     force,
@@ -26,10 +27,12 @@ from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_schemas import commands as c
+from tiercel_schemas.concurrency import AnswerSlot
 
 #: Who decides what, by command.
 HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.CreateExecution: create.create,
+    AnswerSlot: concurrency.answered,
     c.SaveFlow: create.save_flow,
     c.StartAttempt: attempts.start_attempt,
     c.EndAttempt: attempts.end_attempt,
@@ -65,6 +68,7 @@ _WITHOUT_EXECUTION = (
     c.EndAttempt,
     c.ReturnJob,
     c.ChildEnded,
+    AnswerSlot,
 )
 
 
@@ -85,4 +89,5 @@ def process(execution: Execution, command: Any, world: World) -> Step:
     if isinstance(command, c.EndAttempt | c.ReturnJob) and command.attempt < 0:
         handler = children.outputs_answered
     handler(step, command, world)
+    concurrency.take(step, execution, world)
     return step

@@ -9,9 +9,10 @@ from tiercel_engine.execution.timers import Timer
 from tiercel_schemas.codec import AvroRecord
 from tiercel_schemas.commands import ChildEnded, KillExecution
 from tiercel_schemas.common import Payload
+from tiercel_schemas.concurrency import ReleaseSlot
 from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import TriggerKey, derive_id
+from tiercel_schemas.ids import FlowKey, TriggerKey, derive_id
 from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.triggers import TriggerExecutionEnded
@@ -100,6 +101,7 @@ class Step:
         self.events.append(event)
         if self.execution.is_over and not before.is_over:
             self._reply()
+            self._give_slot_back()
         return self.execution
 
     def _reply(self) -> None:
@@ -122,6 +124,15 @@ class Step:
             attempt=x.reply_to.attempt,
         )
         self.commands.append((ended.execution_id, ended))
+
+    def _give_slot_back(self) -> None:
+        x = self.execution
+        if x.slot:
+            key = FlowKey(x.tenant, x.namespace, x.flow_id)
+            release = ReleaseSlot(
+                tenant=x.tenant, namespace=x.namespace, flow_id=x.flow_id, execution_id=x.id
+            )
+            self.commands.append((str(key), release))
 
     def kill_child(self, child_id: str) -> None:
         """Kill an execution that this one started."""

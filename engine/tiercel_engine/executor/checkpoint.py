@@ -23,10 +23,12 @@ from tiercel_engine.execution.model import (
     Execution,
     TaskRun,
 )
+from tiercel_engine.execution.slots import Slots
 from tiercel_engine.executor.partition import Partition
+from tiercel_schemas.ids import FlowKey
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 7
+VERSION = 8
 
 _MAPS = (
     "task_runs",
@@ -79,6 +81,20 @@ class SavedExecution(msgspec.Struct):
     fan_outs: dict[str, SavedFanOut]
 
 
+class SavedSlots(msgspec.Struct):
+    """The slots of a flow, without those of its fields that follow from the others."""
+
+    key: FlowKey
+    sequence: int
+    limit: int | None
+    behavior: str
+    flow_revision: int
+    holders: list[str]
+    queue: list[tuple[int, str]]
+    first: int
+    next: int
+
+
 class Checkpoint(msgspec.Struct):
     """A partition's state; `offset` is the next one to fold in the executions topic."""
 
@@ -88,6 +104,7 @@ class Checkpoint(msgspec.Struct):
     ended_given: dict[str, int]
     ended_recent: dict[str, int]
     ended_sequences: dict[str, int]
+    slots: list[SavedSlots]
     version: int = VERSION
 
 
@@ -101,6 +118,7 @@ def take(partition: Partition, offset: int) -> Checkpoint:
         ended_given=given,
         ended_recent=recent,
         ended_sequences=partition.ended_sequences(),
+        slots=[_save_slots(slots) for slots in partition.slots.values()],
     )
 
 
@@ -126,6 +144,37 @@ def restore(checkpoint: Checkpoint, partition: Partition) -> None:
     for saved in checkpoint.executions:
         execution = _load(saved)
         partition.executions[execution.id] = execution
+    for slots in checkpoint.slots:
+        partition.slots[slots.key] = _load_slots(slots)
+
+
+def _save_slots(slots: Slots) -> SavedSlots:
+    return SavedSlots(
+        key=slots.key,
+        sequence=slots.sequence,
+        limit=slots.limit,
+        behavior=slots.behavior,
+        flow_revision=slots.flow_revision,
+        holders=list(slots.holders),
+        queue=list(slots.queue.items()),
+        first=slots.first,
+        next=slots.next,
+    )
+
+
+def _load_slots(saved: SavedSlots) -> Slots:
+    return Slots(
+        key=saved.key,
+        sequence=saved.sequence,
+        limit=saved.limit,
+        behavior=saved.behavior,
+        flow_revision=saved.flow_revision,
+        holders=Map(dict.fromkeys(saved.holders)),
+        queue=Map(saved.queue),
+        places=Map({who: place for place, who in saved.queue}),
+        first=saved.first,
+        next=saved.next,
+    )
 
 
 def _save(x: Execution) -> SavedExecution:

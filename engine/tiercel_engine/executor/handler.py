@@ -11,6 +11,7 @@ from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.process import process
 from tiercel_engine.execution.step import EndlessStep, Step, trigger_ended
+from tiercel_engine.executor import slots
 from tiercel_engine.executor.outbox import Outbox
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.recovery import Recovery
@@ -18,6 +19,7 @@ from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
+from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State
 
@@ -34,6 +36,9 @@ class Handler:
 
     def handle(self, partition: Partition, command: Any, outbox: Outbox) -> str | None:
         """Process one command; returns why it belongs to the dead letters, if it does."""
+        if isinstance(command, slots.SLOT_COMMANDS):
+            slots.handle(partition, command, self._world.now_us(), outbox)
+            return None
         try:
             execution = self._execution(partition, command)
         except AttributeError:
@@ -98,8 +103,13 @@ class Handler:
         )
         for flow in step.flows:
             self._world.stage(flow)
+            self._limit(partition, flow, outbox)
         if step.events:
             partition.accept(step)
+
+    def _limit(self, partition: Partition, saved: FlowRevision, outbox: Outbox) -> None:
+        if not saved.deleted and partition.slots:
+            slots.flow_saved(partition, self._world.parsed(saved), self._world.now_us(), outbox)
 
     def _say_stale(self, partition: Partition, command: Any, reason: str, outbox: Outbox) -> None:
         """Tell whoever waits for a command that nothing had to change."""

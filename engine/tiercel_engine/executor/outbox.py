@@ -11,6 +11,7 @@ from tiercel_engine.executor.dispatch import Dispatcher
 from tiercel_schemas import codec
 from tiercel_schemas import events as e
 from tiercel_schemas.common import PositionRange
+from tiercel_schemas.concurrency import SlotBatch
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.topics import Topics, partition_for
@@ -118,6 +119,12 @@ class Outbox:
         if isinstance(command, TO_TRIGGERS):
             topic = self._topics.trigger_commands
         return NewRecord(topic.name, key, codec.encode(command))
+
+    def add_slots(self, partition: int, batch: SlotBatch) -> None:
+        """Add what happened to the slots of a flow."""
+        key = str(FlowKey(batch.tenant, batch.namespace, batch.flow_id))
+        name = self._topics.executions.name
+        self.records.append(NewRecord(name, key, codec.encode(batch), partition))
 
     def add_command(self, key: str, command: codec.AvroRecord) -> None:
         """Send a command to another execution."""

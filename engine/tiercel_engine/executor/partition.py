@@ -11,10 +11,12 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.slots import GrantSlots, Slots
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.timers import LeaseLost, Timer, all_timers, new_timers
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
+from tiercel_schemas.ids import FlowKey
 
 US = 1_000_000
 
@@ -63,6 +65,8 @@ class Partition:
     def __init__(self, number: int, settings: ExecutorSettings) -> None:
         self.number = number
         self.executions: dict[str, Execution] = {}
+        #: Slots of flows that limit their executions and whose key belongs here.
+        self.slots: dict[FlowKey, Slots] = {}
         self.ended = EndedIds(settings)
         self.commands_since_checkpoint = 0
         #: Executions whose id was given from outside.
@@ -71,7 +75,7 @@ class Partition:
         self._ended_sequences: OrderedDict[str, int] = OrderedDict()
         self._sequences_max = settings.recent_ids_max
         self._start_timeout_us = round(settings.start_timeout_s * US)
-        self._timers: list[tuple[int, int, Timer]] = []
+        self._timers: list[tuple[int, int, Timer | GrantSlots]] = []
         self._timer_count = 0
         self._leases: dict[str, set[tuple[str, str]]] = {}
 
@@ -91,6 +95,10 @@ class Partition:
     def load_ended_sequences(self, sequences: dict[str, int]) -> None:
         """Take over what `ended_sequences` gave."""
         self._ended_sequences = OrderedDict(sequences)
+
+    def slots_of(self, key: FlowKey) -> Slots:
+        """The slots of a flow; untouched ones when nobody has asked for any yet."""
+        return self.slots.get(key) or Slots(key)
 
     def keep(self, execution: Execution, at_us: int) -> None:
         """Put a state in its place: a live one into memory, an ended one out of it."""
@@ -117,6 +125,9 @@ class Partition:
                 lease = execution.lease(run_id)
                 if lease is not None and (worker_id := lease.worker_id) is not None:
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
+        for key, slots in self.slots.items():
+            if slots.queue and slots.has_room:
+                self.add_timer(0, GrantSlots(key))
 
     def accept(self, step: Step) -> None:
         """Take over the outcome of a step."""
@@ -136,7 +147,7 @@ class Partition:
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
         self.keep(execution, step.at_us)
 
-    def add_timer(self, due_us: int, timer: Timer) -> None:
+    def add_timer(self, due_us: int, timer: Timer | GrantSlots) -> None:
         self._timer_count += 1
         heapq.heappush(self._timers, (due_us, self._timer_count, timer))
 
@@ -144,9 +155,9 @@ class Partition:
         """When the earliest timer is due."""
         return self._timers[0][0] if self._timers else None
 
-    def due_timers(self, now_us: int, limit: int) -> list[Timer]:
+    def due_timers(self, now_us: int, limit: int) -> list[Timer | GrantSlots]:
         """Take the timers that are due out, at most `limit`."""
-        due: list[Timer] = []
+        due: list[Timer | GrantSlots] = []
         while self._timers and self._timers[0][0] <= now_us and len(due) < limit:
             due.append(heapq.heappop(self._timers)[2])
         return due

@@ -10,12 +10,16 @@ from tiercel_engine.errors import NotFound
 from tiercel_engine.eventlog.base import EventLog, Record
 from tiercel_engine.execution.apply import EventGap, fold
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.slots import SlotGap
+from tiercel_engine.execution.slots import fold as fold_slots
 from tiercel_engine.executor import checkpoint as checkpoints
 from tiercel_engine.executor.partition import Partition
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
 from tiercel_schemas.codec import UnreadableRecord, decode
 from tiercel_schemas.common import PositionRange
+from tiercel_schemas.concurrency import SlotBatch
+from tiercel_schemas.ids import FlowKey
 
 log = structlog.get_logger(__name__)
 
@@ -72,18 +76,21 @@ class Recovery:
         except UnreadableRecord as error:
             self._on_poison(record, str(error))
             return
-        if not isinstance(batch, e.EventBatch):
-            return
+        try:
+            if isinstance(batch, e.EventBatch):
+                self._fold_events(partition, batch)
+            elif isinstance(batch, SlotBatch):
+                key = FlowKey(batch.tenant, batch.namespace, batch.flow_id)
+                partition.slots[key] = fold_slots(partition.slots_of(key), batch)
+        except (EventGap, SlotGap) as error:
+            # Transactions leave no gaps, so the record is not ours: the state stands without.
+            self._on_poison(record, str(error))
+
+    def _fold_events(self, partition: Partition, batch: e.EventBatch) -> None:
         execution = partition.execution(batch.execution_id)
         if not execution.exists and batch.positions:
             execution = self.execution(partition.number, batch.execution_id, batch.positions)
-        try:
-            execution = fold(execution, batch)
-        except EventGap as error:
-            # Transactions leave no gaps, so the record is not ours: the execution stands without.
-            self._on_poison(record, str(error))
-            return
-        self._keep(partition, execution, batch)
+        self._keep(partition, fold(execution, batch), batch)
 
     @staticmethod
     def _keep(partition: Partition, execution: Execution, batch: e.EventBatch) -> None:

@@ -13,6 +13,7 @@ from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
+from tiercel_engine.flow.model import Flow
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, make_id
 
@@ -98,6 +99,10 @@ class ExecutorWorld:
                 f"of {flow.namespace}.{flow.id}."
             )
         return None
+
+    def parsed(self, revision: FlowRevision) -> Flow:
+        """A revision that `problem_with` has found nothing wrong with, as a flow."""
+        return self._catalog.parse(revision)
 
     def _newest(self, key: FlowKey) -> FlowRevision | None:
         pending = self._uncommitted.get(key)

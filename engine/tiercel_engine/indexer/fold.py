@@ -22,6 +22,9 @@ _UNSHOWN = (
     e.EvaluationSubmitted,
     e.EvaluationStarted,
     e.EvaluationEnded,
+    e.SlotChanged,
+    e.SlaDeadlineSet,
+    e.SlaViolated,
 )
 
 #: One applier per event. A missing one is a KeyError: better a stopped indexer than a lost fact.

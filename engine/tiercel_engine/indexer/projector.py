@@ -23,6 +23,7 @@ from tiercel_engine.indexer.trigger_rows import TriggerRows
 from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
 from tiercel_schemas.codec import UnreadableRecord, decode
+from tiercel_schemas.concurrency import SlotBatch
 from tiercel_schemas.events import CommandRejected, EventBatch
 from tiercel_schemas.state import is_terminated
 from tiercel_schemas.topics import Topics
@@ -119,7 +120,7 @@ class Projector:
                     batch = decode(record.value)
                     if isinstance(batch, EventBatch):
                         batches.append((record, batch))
-                    elif not isinstance(batch, CommandRejected):
+                    elif not isinstance(batch, CommandRejected | SlotBatch):
                         raise UnreadableRecord(
                             f"Expected an EventBatch, but it is a {type(batch).__name__}."
                         )

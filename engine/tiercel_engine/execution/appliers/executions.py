@@ -67,6 +67,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         outputs=None,
         ended_us=None,
         after=(),
+        slot="",
         errors=(),
         awaits_copy=False,
         exit="",
@@ -80,6 +81,24 @@ def after_planned(x: Execution, event: e.AfterExecutionPlanned, at_us: int) -> E
 
 def after_ended(x: Execution, event: e.AfterExecutionEnded, at_us: int) -> Execution:
     return replace(x, sequence=x.sequence + 1, after=())
+
+
+def slot_changed(x: Execution, event: e.SlotChanged, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, slot=event.state)
+
+
+def deadline_set(x: Execution, event: e.SlaDeadlineSet, at_us: int) -> Execution:
+    deadlines = (*x.deadlines, (event.sla_id, event.due_us))
+    return replace(x, sequence=x.sequence + 1, deadlines=deadlines)
+
+
+def sla_violated(x: Execution, event: e.SlaViolated, at_us: int) -> Execution:
+    return replace(
+        x,
+        sequence=x.sequence + 1,
+        deadlines=tuple(each for each in x.deadlines if each[0] != event.sla_id),
+        violated=(*x.violated, event.sla_id),
+    )
 
 
 def outputs_set(x: Execution, event: e.ExecutionOutputsSet, at_us: int) -> Execution:

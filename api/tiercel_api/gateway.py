@@ -161,16 +161,17 @@ class Gateway:
             LogBusy: the log takes nothing more right now.
             LogUnavailable: the log did not say in time whether it is durable.
         """
-        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        durable: asyncio.Future[None] = loop.create_future()
         self._appender.append(
             NewRecord(topic, key, encode(record)),
             lambda error: self._acknowledgements.put(durable, error),
         )
+        late = loop.call_later(APPEND_TIMEOUT_S, _give_up, durable)
         try:
-            async with asyncio.timeout(APPEND_TIMEOUT_S):
-                await durable
-        except TimeoutError:
-            raise LogUnavailable("Expected the log to answer in time, but it did not.") from None
+            await durable
+        finally:
+            late.cancel()
 
     async def send(self, key: str, command: AvroRecord) -> None:
         """Append a command; return once it is durable. Raises as `append`."""
@@ -251,6 +252,11 @@ class Gateway:
                 return await asyncio.wait_for(stored, self._command_timeout_s)
             finally:
                 refused.cancel()
+
+
+def _give_up(durable: asyncio.Future[None]) -> None:
+    if not durable.done():
+        durable.set_exception(LogUnavailable("Expected the log to answer in time, but it did not."))
 
 
 class _Acknowledgements:

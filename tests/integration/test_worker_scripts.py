@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.unit.worker.harness import Bench
 
 from tiercel_engine.clock import SystemClock
 from tiercel_engine.eventlog.embedded import SqliteLog
+from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.uri import input_file
 from tiercel_schemas.commands import StartAttempt
 
@@ -320,3 +322,43 @@ def test_the_oldest_python_task_runs_its_main_file(bench: Bench) -> None:
     _run(bench, task)
 
     assert bench.lines() == [("INFO", "old")]
+
+
+def test_namespace_files_lie_in_the_working_directory(bench: Bench) -> None:
+    files = NamespaceFiles(bench.storage, "acme.test")
+    shared = NamespaceFiles(bench.storage, "acme.shared")
+    for target, path in ((files, "lib/a.sh"), (files, "notes.txt"), (shared, "lib/a.sh")):
+        target.put(path, (f"echo {path} of {'shared' if target is shared else 'own'}".encode(),))
+    task = {
+        "type": SHELL,
+        "namespaceFiles": {"enabled": True, "exclude": ["*.txt"]},
+        "inputFiles": {"again.txt": "nsfile:///notes.txt"},
+        "commands": ["sh lib/a.sh", "sh again.txt", "test ! -e notes.txt"],
+    }
+    with bench.worker():
+        bench.submit(task, "own")
+        assert bench.end("own").state == "SUCCESS"
+        both = {"namespaces": ["acme.test", "acme.{{ 'shared' }}"], "include": ["lib/"]}
+        bench.submit({**task, "namespaceFiles": both, "commands": ["sh lib/a.sh"]}, "both")
+        assert bench.end("both").state == "SUCCESS"
+    assert bench.lines("own") == [
+        ("INFO", "echo lib/a.sh of own"[5:]),
+        ("INFO", "notes.txt of own"),
+    ]
+    assert bench.lines("both") == [("INFO", "lib/a.sh of shared")]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed here")
+def test_node_runs_commands_and_scripts(bench: Bench) -> None:
+    kind = "io.kestra.plugin.scripts.node."
+    with bench.worker():
+        script = 'console.log("::" + JSON.stringify({outputs: {sum: {{ 1 + 2 }} + 4}}) + "::")'
+        bench.submit({"type": kind + "Script", "script": script}, "script")
+        end = bench.end("script")
+        files = {"main.js": "console.log('hello'); process.exit(3)"}
+        task = {"type": kind + "Commands", "inputFiles": files, "commands": ["node main.js"]}
+        bench.submit(task, "commands")
+        failed = bench.end("commands")
+    assert (end.state, bench.outputs(end)["vars"]) == ("SUCCESS", {"sum": 7})
+    assert failed.error == "Command failed with exit code 3"
+    assert ("INFO", "hello") in bench.lines("commands")

@@ -23,6 +23,10 @@ SCRIPT_STEM = OWN_PREFIX + "script"
 CONTEXT_FILE = ".kestra-execution-context.json"
 #: One task leaves at most so many files.
 OUTPUT_FILES_MAX = 10_000
+#: Files of namespaces that one task takes.
+NAMESPACE_FILES_MAX = 10_000
+#: A file of the flow's namespace, where an address is expected.
+NAMESPACE_SCHEME = "nsfile:///"
 
 _URI = re.compile(r"kestra:///[^\s'\"`|;<>&()\[\]{},]+")
 
@@ -43,8 +47,42 @@ def write_inputs(context: RunContext, spec: Any, folder: Path) -> None:
         text = context.render(content)
         if is_storage_uri(text.strip()):
             context.fetch_stored(text.strip(), path)
+        elif text.startswith(NAMESPACE_SCHEME):
+            source = context.namespace_files().uri(text.strip().removeprefix(NAMESPACE_SCHEME))
+            context.fetch_stored(source, path)
         else:
             path.write_text(text)
+
+
+def write_namespace_files(context: RunContext, spec: Any, folder: Path) -> None:
+    """Put files of namespaces into the working directory.
+
+    Args:
+        spec: `enabled`, `include` and `exclude` (globs), `namespaces` (the flow's own; of those
+            with the same file the last one counts).
+
+    Raises:
+        TaskError: there are too many.
+    """
+    spec = spec or {}
+    if context.render(spec.get("enabled", bool(spec))).lower() != "true":
+        return
+    matches = matcher(_texts(context, spec, "include"), _texts(context, spec, "exclude"))
+    count = 0
+    for namespace in _texts(context, spec, "namespaces") or [context.namespace]:
+        source = context.namespace_files(namespace)
+        for entry in source.all(matches):
+            count += 1
+            if count > NAMESPACE_FILES_MAX:
+                raise TaskError(f"Expected at most {NAMESPACE_FILES_MAX} files of namespaces.")
+            path = _inside(folder, entry.path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            context.fetch_stored(source.uri(entry.path), path)
+
+
+def _texts(context: RunContext, spec: Mapping[str, Any], name: str) -> list[str]:
+    given = context.render_value(spec.get(name) or [])
+    return [given] if isinstance(given, str) else [str(text) for text in given]
 
 
 def localized(context: RunContext, text: str, folder: Path) -> str:

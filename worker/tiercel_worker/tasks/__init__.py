@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from tiercel_engine.plugin import executions
-from tiercel_worker.tasks import http, items, kv, metric, namespace, state, storage, templating
+from tiercel_worker.tasks import (
+    execution_files,
+    http,
+    items,
+    kv,
+    metric,
+    namespace,
+    state,
+    storage,
+    templating,
+)
 from tiercel_worker.tasks.debug import Echo, Return
 from tiercel_worker.tasks.fan_out import MergeOutputs, SplitItems, StoreOutputs
 from tiercel_worker.tasks.flow import Sleep
 from tiercel_worker.tasks.log import Log
 from tiercel_worker.tasks.output import OutputValues
+from tiercel_worker.tasks.python import OldPython, PythonCommands, PythonScript
 from tiercel_worker.tasks.script import (
+    NodeCommands,
+    NodeScript,
     OldBash,
-    OldPython,
-    PythonCommands,
-    PythonScript,
+    OldNode,
     ShellCommands,
     ShellScript,
 )
@@ -31,12 +42,16 @@ PLUGINS = (
     ShellScript,
     PythonCommands,
     PythonScript,
+    NodeCommands,
+    NodeScript,
     OldBash,
     OldPython,
+    OldNode,
     *http.PLUGINS,
     *kv.PLUGINS,
     *state.PLUGINS,
     *storage.PLUGINS,
+    *execution_files.PLUGINS,
     *items.PLUGINS,
     *namespace.PLUGINS,
     *metric.PLUGINS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -23,7 +23,6 @@ from tiercel_engine.storage.splitting import (
     Split as SplitBy,
 )
 from tiercel_engine.storage.uri import file_name
-from tiercel_worker.task_runner import files
 from tiercel_worker.tasks.properties import flag, text_list, whole
 
 #: One split leaves at most so many files: each is an output.
@@ -280,84 +279,6 @@ class Write(RunnableTask):
         return UriOutput(uri=context.store_stream((text,), name))
 
 
-class LocalFilesOutput(BaseModel):
-    """`uris`: name -> address of each file that was kept."""
-
-    uris: dict[str, str]
-
-
-class LocalFiles(RunnableTask):
-    """Put files into the working directory, and keep files of it; deprecated, tasks that run
-    commands have `inputFiles` and `outputFiles`.
-
-    Properties: `inputs` (name: content or address), `outputs` (globs). Outputs: `uris`, name to
-    address.
-
-    Example:
-        ```yaml
-        id: local
-        namespace: docs.tasks
-        tasks:
-          - id: files
-            type: io.kestra.plugin.core.storage.LocalFiles
-            inputs:
-              names.txt: "Ada"
-            outputs: ["*.txt"]
-        ```
-    """
-
-    TYPE: ClassVar[str] = "io.kestra.plugin.core.storage.LocalFiles"
-    ALIASES: ClassVar[tuple[str, ...]] = ("io.kestra.core.tasks.storages.LocalFiles",)
-    DEPRECATED: ClassVar[bool] = True
-    OUTPUTS: ClassVar[type[BaseModel] | None] = LocalFilesOutput
-
-    inputs: dict[str, Any] | str | None = None
-    outputs: list[Text] | str | None = None
-
-    def run(self, context: RunContext) -> LocalFilesOutput:
-        folder = context.working_directory()
-        files.write_inputs(context, self.inputs, folder)
-        globs = text_list(context, self.outputs, "outputs")
-        return LocalFilesOutput(uris=files.collect_outputs(context, globs, folder))
-
-
-class PurgeOutput(BaseModel):
-    """`uris`: of the files that were deleted."""
-
-    uris: list[str]
-
-
-class PurgeCurrentExecutionFiles(RunnableTask):
-    """Delete the files of the execution that runs: its inputs, and what its tasks have kept.
-
-    Outputs of earlier tasks stay; only the files that they name are gone. Properties: none.
-    Outputs: `uris`.
-
-    Example:
-        ```yaml
-        id: leave-nothing
-        namespace: docs.tasks
-        tasks:
-          - id: file
-            type: io.kestra.plugin.core.storage.Write
-            content: "for a moment"
-          - id: purge
-            type: io.kestra.plugin.core.storage.PurgeCurrentExecutionFiles
-        ```
-    """
-
-    TYPE: ClassVar[str] = "io.kestra.plugin.core.storage.PurgeCurrentExecutionFiles"
-    ALIASES: ClassVar[tuple[str, ...]] = (
-        "io.kestra.core.tasks.storages.PurgeExecution",
-        "io.kestra.plugin.core.storage.PurgeExecution",
-    )
-    OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeOutput
-
-    def run(self, context: RunContext) -> PurgeOutput:
-        uris = sorted(uri for uri in context.execution_files() if context.delete_stored(uri))
-        return PurgeOutput(uris=uris)
-
-
 def _chunks(context: RunContext, uri: str) -> Iterator[bytes]:
     with context.open_stored(uri) as source:
         yield from _watched(context, iter(lambda: source.read(READ_BYTES), b""))
@@ -407,6 +328,4 @@ PLUGINS = (
     Reverse,
     Delete,
     Write,
-    LocalFiles,
-    PurgeCurrentExecutionFiles,
 )

@@ -34,6 +34,7 @@ from tiercel_engine.eventlog.base import EventLog
 from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 from tiercel_engine.executor.service import Executor
+from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.expression.server import ServerVariables, envs_of
 from tiercel_engine.indexer.service import Indexer, rebuild
 from tiercel_engine.plugin.registry import PluginRegistry
@@ -160,6 +161,9 @@ class _Parts:
         )
 
     def executor(self) -> Executor:
+        is_public = self._settings.kafka is not None
+        if self._settings.execution_events != "auto":
+            is_public = self._settings.execution_events == "on"
         return Executor(
             log=self.log,
             topics=self.topics,
@@ -168,6 +172,7 @@ class _Parts:
             clock=self.clock,
             rng=Random(),
             instance=self._instance,
+            settings=ExecutorSettings(execution_events=is_public),
             server=self._server_variables,
         )
 

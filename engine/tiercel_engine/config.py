@@ -88,6 +88,10 @@ class Settings(BaseModel):
     timezone: str = Field(
         default="UTC", description="Time zone of schedules that name none, such as Europe/Paris."
     )
+    execution_events: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Whether the public topic execution-events is written; `auto`: over Kafka.",
+    )
     worker_slots: int = Field(
         default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
     )

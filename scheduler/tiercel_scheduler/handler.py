@@ -13,46 +13,23 @@ from msgspec.structs import replace
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow, Rejected, UserError
-from tiercel_engine.eventlog.base import NewRecord
 from tiercel_engine.flow.cron import BadCron
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.dates import ScheduleRules, schedule_rules
 from tiercel_scheduler.decisions import DECISIONS
 from tiercel_scheduler.due import Firing, fire
+from tiercel_scheduler.outbox import Outbox
 from tiercel_scheduler.shelf import Shelf, key_of
 from tiercel_scheduler.starts import Start, Starter
-from tiercel_schemas import codec
 from tiercel_schemas import triggers as t
-from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.ids import FlowKey, TriggerKey, derive_id
-from tiercel_schemas.topics import Topics, partition_for
 from tiercel_schemas.triggers import TriggerState
 
 log = structlog.get_logger(__name__)
 
 #: The kind of the record that says: this revision has no trigger with a state.
 NONE = "NONE"
-
-
-class Outbox:
-    """Collects the records of one transaction."""
-
-    def __init__(self, topics: Topics) -> None:
-        self._topics = topics
-        self.records: list[NewRecord] = []
-
-    def state(self, key: TriggerKey, state: TriggerState | None) -> None:
-        """A trigger's state, or the end of it."""
-        topic = self._topics.triggers
-        value = None if state is None else codec.encode(state)
-        lane = partition_for(str(key.flow), topic.partitions)
-        self.records.append(NewRecord(topic.name, str(key), value, lane))
-
-    def create(self, command: CreateExecution) -> None:
-        """Start an execution."""
-        name = self._topics.commands.name
-        self.records.append(NewRecord(name, command.execution_id, codec.encode(command)))
 
 
 class Handler:
@@ -84,7 +61,7 @@ class Handler:
             shelf.drop(address)
             outbox.state(address, None)
         for state in wanted.values():
-            self._put(shelf, state, outbox)
+            self.put(shelf, state, outbox)
 
     def _states(
         self, key: FlowKey, revision: int, known: dict[str, TriggerState]
@@ -128,11 +105,11 @@ class Handler:
 
     def fire(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:
         """Do what a due trigger is due for."""
-        found = self._find(state)
+        found = self.find(state)
         rules = None if found is None else self._rules(*found)
         if found is None or rules is None:
             # Not before its flow changes.
-            self._put(shelf, replace(state, next_us=None, backfill=None), outbox)
+            self.put(shelf, replace(state, next_us=None, backfill=None), outbox)
             return
         flow, trigger = found
         firing = fire(state, rules, self._clock.now_us(), shelf.since_us)
@@ -145,9 +122,10 @@ class Handler:
                 execution_id=start.execution_id if start.locks else None,
                 last_execution_id=start.execution_id,
             )
-        self._put(shelf, after, outbox)
+        self.put(shelf, after, outbox)
 
-    def _find(self, state: TriggerState) -> tuple[Flow, Trigger] | None:
+    def find(self, state: TriggerState) -> tuple[Flow, Trigger] | None:
+        """The trigger of a state, in the revision of its flow that the state follows."""
         key = key_of(state)
         try:
             flow = self._catalog.flow(key.flow, state.flow_revision)
@@ -165,7 +143,7 @@ class Handler:
         state = shelf.get(_address(command))
         if state is None:
             return
-        found = self._find(state)
+        found = self.find(state)
         stops = (found[1].stop_after or ()) if found is not None else ()
         if state.execution_id == command.execution_id:
             state = replace(state, execution_id=None)
@@ -173,7 +151,7 @@ class Handler:
             return
         if command.state in stops:
             state = replace(state, disabled=True)
-        self._put(shelf, state, outbox)
+        self.put(shelf, state, outbox)
 
     def ask(self, shelf: Shelf, command: Any, outbox: Outbox) -> None:
         """Decide on what somebody asked; the state that follows carries the answer."""
@@ -182,7 +160,7 @@ class Handler:
         if state is None:
             log.info("trigger_unknown", trigger=str(key), command=type(command).__name__)
             return
-        found = self._find(state)
+        found = self.find(state)
         if isinstance(command, t.DeleteTrigger):
             if found is not None:
                 refusal = Rejected("The flow still has this trigger.", "CONFLICT")
@@ -214,9 +192,10 @@ class Handler:
             refusal=None if refusal is None else str(refusal),
             refusal_kind="INVALID" if refusal is None else refusal.kind,
         )
-        self._put(shelf, answered, outbox)
+        self.put(shelf, answered, outbox)
 
-    def _put(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:
+    def put(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:
+        """Keep and write a state."""
         state = replace(state, updated_us=self._clock.now_us())
         shelf.put(state)
         outbox.state(key_of(state), state)

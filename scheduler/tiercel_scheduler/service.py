@@ -26,7 +26,9 @@ from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.dates import US
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.telemetry.metrics import SCHEDULER_COMMIT_S, SCHEDULER_STARTS
-from tiercel_scheduler.handler import Handler, Outbox
+from tiercel_scheduler.flow_triggers import FlowTriggers
+from tiercel_scheduler.handler import Handler
+from tiercel_scheduler.outbox import Outbox
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_scheduler.shelf import Shelf
 from tiercel_scheduler.starts import Starter
@@ -65,6 +67,9 @@ class Scheduler:
         self._settings = settings or SchedulerSettings()
         starter = Starter(storage, clock, encrypt)
         self._handler = Handler(catalog, clock, starter, self._settings.timezone)
+        self._flow_triggers = FlowTriggers(
+            self._handler, starter, storage, clock, self._settings.timezone
+        )
         self._shelves: dict[int, Shelf] = {}
         #: Flows whose newest revision the states of their triggers may not follow yet.
         self._unseen: deque[FlowKey] = deque()
@@ -224,6 +229,8 @@ class Scheduler:
                 if not known or known[-1].revision < command.revision:
                     self._catalog.catch_up()
                 self._handler.reconcile(shelf, key, outbox)
+            case t.ExecutionChanged():
+                self._flow_triggers.changed(shelf, command, outbox)
             case t.TriggerExecutionEnded():
                 self._handler.ended(shelf, command, outbox)
             case _ if getattr(command, "trigger_id", None) and hasattr(command, "command_id"):

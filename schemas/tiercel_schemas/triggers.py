@@ -193,10 +193,11 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
         outputs: Its outputs, a JSON object.
         trigger: What started it.
         attempt: How often it was run.
+        retried: States of its task runs that needed several attempts; told when asked for.
         depth: How many executions led to it, each starting the next.
     """
 
-    FINGERPRINT: ClassVar[str] = "7c62f73cb551eadf"
+    FINGERPRINT: ClassVar[str] = "28dc66acc3e23d48"
 
     tenant: str
     namespace: str
@@ -214,6 +215,7 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
     outputs: Payload | None = None
     trigger: Payload | None = None
     attempt: int = 1
+    retried: tuple[str, ...] = ()
     depth: int = 0
 
 

@@ -45,6 +45,7 @@ class Step:
         first_sequence: number of the first event that this step emits.
         events, jobs, revocations, flows, logs, metrics: what its transaction writes.
         commands: (key, command) to other executions, written by it, too.
+        changes: (state before, execution) each time that it came to another state.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         successor_id: the execution that takes this one's place when it is RETRIED.
         follow_ups: what to process next, at once: a flowable with more children to start than one
@@ -54,6 +55,7 @@ class Step:
 
     __slots__ = (
         "at_us",
+        "changes",
         "commands",
         "events",
         "events_max",
@@ -83,6 +85,7 @@ class Step:
         self.logs: list[LogEntry] = []
         self.metrics: list[MetricEntry] = []
         self.commands: list[tuple[str, AvroRecord]] = []
+        self.changes: list[tuple[str, Execution]] = []
         self.reply_outputs: Payload | None = None
         self.reply_error: str | None = None
         self.successor_id: str | None = None
@@ -99,6 +102,8 @@ class Step:
         before = self.execution
         self.execution = apply(before, event, self.at_us)
         self.events.append(event)
+        if self.execution.state != before.state:
+            self.changes.append((before.state, self.execution))
         if self.execution.is_over and not before.is_over:
             self._reply()
             self._give_slot_back()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from tiercel_engine.errors import Rejected
 from tiercel_engine.eventlog.base import RECORD_BYTES_MAX, NewRecord
 from tiercel_engine.execution.step import Step
+from tiercel_engine.executor.announcer import Announcer
 from tiercel_engine.executor.dispatch import Dispatcher
 from tiercel_schemas import codec
 from tiercel_schemas import events as e
@@ -27,9 +28,10 @@ BATCH_BYTES_MAX = RECORD_BYTES_MAX // 2
 class Outbox:
     """Collects the records of one transaction."""
 
-    def __init__(self, topics: Topics, dispatcher: Dispatcher) -> None:
+    def __init__(self, topics: Topics, dispatcher: Dispatcher, announcer: Announcer) -> None:
         self._topics = topics
         self._dispatcher = dispatcher
+        self._announcer = announcer
         self.records: list[NewRecord] = []
 
     def add_step(
@@ -74,6 +76,7 @@ class Outbox:
             changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)
             records.append(self._command_record(key, changed))
         records += [self._command_record(to, command) for to, command in step.commands]
+        records += self._announcer.records(step)
         self.records += records
 
     def _event_records(self, partition: int, batch: e.EventBatch) -> Iterator[NewRecord]:

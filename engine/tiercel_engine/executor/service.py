@@ -24,6 +24,7 @@ from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartit
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import StartOverdue
+from tiercel_engine.executor.announcer import Announcer
 from tiercel_engine.executor.checkpointer import Checkpointer
 from tiercel_engine.executor.dispatch import Dispatcher
 from tiercel_engine.executor.handler import Handler
@@ -84,6 +85,7 @@ class Executor:
         self._dispatcher = Dispatcher(
             topics.jobs.partitions, self._settings.worker_lost_s, time.monotonic(), rng.random
         )
+        self._announcer = Announcer(topics, catalog, self._settings.execution_events)
         self._poison: list[Any] = []
         self._checkpoints = Checkpointer(
             log, topics.executions.name, storage, self._settings.checkpoint_every_s
@@ -181,7 +183,7 @@ class Executor:
         records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
         self._hear_workers()
         self._catalog.refresh()
-        outbox = Outbox(self._topics, self._dispatcher)
+        outbox = Outbox(self._topics, self._dispatcher, self._announcer)
         outbox.records += self._poison
         self._poison.clear()
         consumed: dict[TopicPartition, int] = {}

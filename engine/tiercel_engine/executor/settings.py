@@ -17,6 +17,7 @@ class ExecutorSettings:
     remembered_ids_max: ids given from outside that stay known per partition ...
     remembered_s: ... and for how long after the execution ended.
     recent_ids_max: other ended ids that stay known per partition.
+    execution_events: whether the public topic of executions' states is written.
     """
 
     batch_records_max: int = 500
@@ -28,3 +29,4 @@ class ExecutorSettings:
     remembered_ids_max: int = 1_000_000
     remembered_s: float = 3_600.0
     recent_ids_max: int = 10_000
+    execution_events: bool = False

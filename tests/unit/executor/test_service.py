@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.executor_harness import TOPICS, Bench, PlayedWorker
+from tests.executor_harness import SETTINGS, TOPICS, Bench, PlayedWorker
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import NewRecord
@@ -380,3 +382,20 @@ def test_whoever_waits_for_a_refused_execution_is_told(bench: Bench, executor: E
     assert (ended.execution_id, ended.task_run_id, ended.child_id) == ("parent", "run", "child")
     assert ended.state == State.FAILED
     assert "gone" in (ended.error or "")
+
+
+def test_the_public_topic_tells_of_every_change_of_state_in_order(bench: Bench) -> None:
+    executor = bench.executor(replace(SETTINGS, execution_events=True))
+    executor.open()
+    execution_id = bench.create(1, "two")
+
+    drive(executor, PlayedWorker(bench))
+
+    executor.close()
+    records = bench.records(TOPICS.execution_events.name)
+    events = [json.loads(record.value or b"") for record in records]
+    assert [record.key for record in records] == [execution_id] * 3
+    assert [x["state"] for x in events] == ["CREATED", "RUNNING", "SUCCESS"]
+    assert [x.get("previous_state") for x in events] == [None, "CREATED", "RUNNING"]
+    assert [x["sequence"] for x in events] == sorted({x["sequence"] for x in events})
+    assert {(x["namespace"], x["flow_id"], x["version"]) for x in events} == {("tests", "two", 1)}

@@ -22,6 +22,7 @@ from tiercel_engine.execution.timers import (
     OutputsOverdue,
     PauseDue,
     RetryDue,
+    SlaDue,
     StartOverdue,
 )
 from tiercel_schemas import commands as c
@@ -53,6 +54,12 @@ def describe(engine: Engine, event: e.Event) -> str:
     if isinstance(event, e.TaskRunPaused) and event.due_us is not None:
         words.append(f"until {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s later")
         words.append(f"then {event.due_state}")
+    if isinstance(event, e.AfterExecutionPlanned):
+        words += event.branches
+    if isinstance(event, e.SlaDeadlineSet | e.SlaViolated):
+        words.append(event.sla_id)
+    if isinstance(event, e.SlaDeadlineSet):
+        words.append(f"in {(event.due_us - engine.clock.now_us()) / 1_000_000:g} s")
     if isinstance(event, e.IterationScheduled | e.IterationStarted):
         words.append(f"time {event.iteration}")
     if isinstance(event, e.IterationScheduled):
@@ -161,6 +168,8 @@ def act(engine: Engine, line: str) -> None:
             engine.do(OutputsOverdue(EXECUTION, run.id, int(chunk), epoch))
         case "ghost", [task]:
             engine.child(task, child_id="another")
+        case "sla", [sla_id]:
+            engine.do(SlaDue(EXECUTION, sla_id))
         case "slot", [outcome]:
             engine.do(AnswerSlot(EXECUTION, engine.flow.namespace, engine.flow.id, outcome))
         case "pause", []:

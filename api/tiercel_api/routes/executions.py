@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from tiercel_api.answers import encode_execution, execution_response, json_response
+from tiercel_api.checks import failed_checks
 from tiercel_api.documents import (
     CORRELATION_LABEL,
     created_execution,
@@ -39,9 +40,11 @@ from tiercel_api.paging import (
 )
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, encryption
+from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import Render, examine, resolve_inputs
+from tiercel_engine.flow.inputs import Render, examine, put, resolve_inputs
 from tiercel_engine.flow.model import Flow
+from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label, Payload
@@ -150,8 +153,10 @@ def renderer_of(flow: Flow) -> Render:
     """Renders templates in the definitions of a flow's inputs."""
     variables = {"flow": {"id": flow.id, "namespace": flow.namespace}, "vars": flow.variables}
 
+    renderer = Renderer(RenderContext(dialect=expression_dialect(flow.dialect)))
+
     def render(value: Any, inputs: Mapping[str, Any]) -> Any:
-        return Renderer().value(value, {**variables, **inputs})
+        return renderer.value(value, {**variables, **inputs})
 
     return render
 
@@ -204,6 +209,7 @@ async def validate_inputs(request: web.Request) -> web.Response:
     flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
     form = await read_form(request, flow, None)
     encrypt = encryption(request.app[SERVICES])
+    outcomes = examine(flow.inputs, form.values, render=renderer_of(flow), encrypt=encrypt)
     rows = [
         {
             "input": _definition(flow, outcome.input.id),
@@ -211,9 +217,14 @@ async def validate_inputs(request: web.Request) -> web.Response:
             "enabled": outcome.enabled,
             "errors": [{"message": outcome.problem}] if outcome.problem else [],
         }
-        for outcome in examine(flow.inputs, form.values, render=renderer_of(flow), encrypt=encrypt)
+        for outcome in outcomes
     ]
-    return json_response({"id": flow.id, "namespace": flow.namespace, "inputs": rows})
+    given: JsonObject = {}
+    for outcome in outcomes:
+        put(given, outcome)
+    checks = [check._asdict() for check in await asyncio.to_thread(failed_checks, flow, given)]
+    answer = {"id": flow.id, "namespace": flow.namespace, "inputs": rows, "checks": checks}
+    return json_response(answer)
 
 
 def _definition(flow: Flow, input_id: str) -> JsonObject:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.concurrency import start
+from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.sla import promise
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.timers import BeginScheduled
+from tiercel_engine.execution.variables import decoded, flow_variables
 from tiercel_engine.execution.world import World
+from tiercel_engine.expression.analysis import analyse
+from tiercel_engine.flow.checks import failed
+from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import CreateExecution, SaveFlow
 from tiercel_schemas.common import Label
@@ -56,8 +62,36 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
         return
     if command.copied == "TASK_RUNS":
         return
+    if not command.copied and _is_refused(step, plan, world):
+        return
+    promise(step, plan)
     if command.scheduled_us is None or command.scheduled_us <= step.at_us:
         start(step, plan, world)
+
+
+def _is_refused(step: Step, plan: Plan, world: World) -> bool:
+    """Act on the flow's checks: whether the execution has ended by one.
+
+    Raises:
+        Rejected: by one that blocks executions.
+    """
+    if not plan.flow.checks:
+        return False
+    written = [(check.when, check.message) for check in plan.flow.checks]
+    variables = decoded(flow_variables(step.execution, plan, analyse(written)))
+    renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
+    found = list(failed(plan.flow.checks, renderer.text, renderer.truthy, variables))
+    for behavior in ("BLOCK_EXECUTION", "FAIL_EXECUTION"):
+        messages = [check.message for check in found if check.behavior == behavior]
+        if not messages:
+            continue
+        reason = f"A check of the flow does not hold: {', '.join(messages)}"
+        if behavior == "BLOCK_EXECUTION":
+            raise Rejected(reason, "INVALID")
+        step.log("ERROR", reason)
+        step.emit(e.ExecutionStateChanged(State.FAILED, reason=reason))
+        return True
+    return False
 
 
 def _unknown(key: FlowKey, revision: int | None) -> str:

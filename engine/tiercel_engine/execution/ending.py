@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.flowable.base import WAIT, Child, Decision, End, Scope, Start
+from tiercel_engine.execution.listeners import listening
 from tiercel_engine.execution.plan import AFTER_BRANCH, ROOT, Plan
+from tiercel_engine.execution.sla import broken
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
@@ -24,7 +26,13 @@ LOOP = "LOOP"
 def end_execution(
     step: Step, plan: Plan, world: World, state: str, reason: str | None = None
 ) -> None:
-    """Take the final state. Whoever calls asks `ROOT` next: it starts what follows."""
+    """Take the final state. Whoever calls asks `ROOT` next: it starts what follows.
+
+    An assertion that does not hold changes the state: this is the first time that the outputs of
+    the last task can be seen.
+    """
+    if plan.flow.sla and state != State.KILLED:
+        state = broken(step, plan, world, is_last=True) or state
     branches = () if state == State.KILLED else _following(step, plan, world, state)
     if branches:
         step.emit(e.AfterExecutionPlanned(branches))
@@ -35,7 +43,8 @@ def _following(step: Step, plan: Plan, world: World, state: str) -> tuple[str, .
     """The lists of tasks that follow the end of an execution."""
     if step.execution.kind == LOOP:
         return ()
-    return (AFTER_BRANCH,) if plan.tasks(ROOT, AFTER_BRANCH) else ()
+    after = (AFTER_BRANCH,) if plan.tasks(ROOT, AFTER_BRANCH) else ()
+    return (*listening(step, plan, world, state), *after)
 
 
 def stop_following(step: Step, reason: str) -> None:

@@ -16,6 +16,11 @@ ROOT = ""
 AFTER_BRANCH = "afterExecution"
 
 
+def listener_branch(number: int) -> str:
+    """The name of the list of a listener's tasks; the first has number 0."""
+    return f"listeners.{number}"
+
+
 class Plan:
     """Lists of enabled tasks by parent and branch, retry policies, static analyses."""
 
@@ -36,6 +41,7 @@ class Plan:
             "tasks": flow.tasks,
             "errors": flow.errors,
             "finally": flow.finally_,
+            **{listener_branch(i): each.tasks for i, each in enumerate(flow.listeners)},
             AFTER_BRANCH: flow.after_execution,
         }
         self._index(ROOT, top, flow.retry)

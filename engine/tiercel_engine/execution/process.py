@@ -20,6 +20,7 @@ from tiercel_engine.execution import (
     replay,
     restart,
     seed,
+    sla_end,
     status,
     timers,
 )
@@ -50,6 +51,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.ForceRunExecution: force.force_run,
     c.UnqueueExecution: force.unqueue,
     c.DeleteExecution: deletion.delete,
+    timers.SlaDue: sla_end.sla_due,
     timers.BeginScheduled: create.begin_scheduled,
     timers.RetryDue: attempts.retry_due,
     timers.StartOverdue: attempts.start_overdue,
@@ -89,5 +91,6 @@ def process(execution: Execution, command: Any, world: World) -> Step:
     if isinstance(command, c.EndAttempt | c.ReturnJob) and command.attempt < 0:
         handler = children.outputs_answered
     handler(step, command, world)
+    sla_end.look(step, world)
     concurrency.take(step, execution, world)
     return step

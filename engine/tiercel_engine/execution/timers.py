@@ -75,6 +75,13 @@ class Continue(msgspec.Struct, frozen=True):
     task_run_id: str
 
 
+class SlaDue(msgspec.Struct, frozen=True):
+    """By now the execution should have ended."""
+
+    execution_id: str
+    sla_id: str
+
+
 class OutputsOverdue(msgspec.Struct, frozen=True):
     """Nobody said in time that a set of outputs of a fan-out is stored."""
 
@@ -85,7 +92,14 @@ class OutputsOverdue(msgspec.Struct, frozen=True):
 
 
 Timer = (
-    BeginScheduled | RetryDue | PauseDue | IterationDue | StartOverdue | Continue | OutputsOverdue
+    BeginScheduled
+    | RetryDue
+    | PauseDue
+    | IterationDue
+    | StartOverdue
+    | Continue
+    | OutputsOverdue
+    | SlaDue
 )
 InternalCommand = Timer | LeaseLost
 
@@ -95,6 +109,9 @@ def all_timers(x: Execution, start_timeout_us: int) -> Iterator[tuple[int, Timer
     if x.state == State.CREATED and x.scheduled_us is not None:
         yield x.scheduled_us, BeginScheduled(x.id)
     yield from holdable_timers(x)
+    if not x.is_ended:
+        for sla_id, due_us in x.deadlines:
+            yield due_us, SlaDue(x.id, sla_id)
     for run_id in x.leased:
         yield from _start(x, run_id, start_timeout_us)
     for run_id, fan in x.fan_outs.items():
@@ -129,6 +146,8 @@ def new_timers(
         match event:
             case e.ExecutionCreated(scheduled_us=int(due_us)) if x.state == State.CREATED:
                 yield due_us, BeginScheduled(x.id)
+            case e.SlaDeadlineSet(sla_id=sla_id, due_us=due_us):
+                yield due_us, SlaDue(x.id, sla_id)
             case e.RetryScheduled(task_run_id=run_id) if run_id in x.retrying:
                 yield from _retry(x, run_id)
             case e.TaskRunPaused(task_run_id=run_id) if run_id in x.paused:

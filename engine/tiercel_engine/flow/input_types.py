@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     AliasChoices,
     Field,
+    PrivateAttr,
     SerializeAsAny,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
@@ -58,6 +59,13 @@ class Input(Part):
     description: Text | None = None
     display_name: Text | None = Field(None, alias="displayName")
     depends_on: DependsOn | None = Field(None, alias="dependsOn")
+
+    _renders_defaults: bool = PrivateAttr(True)
+
+    @property
+    def renders_defaults(self) -> bool:
+        """Whether templates in `defaults` are rendered; the flow's dialect says so."""
+        return self._renders_defaults
 
     @classmethod
     def known_properties(cls) -> list[str]:

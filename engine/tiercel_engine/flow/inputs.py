@@ -90,7 +90,7 @@ def resolve(
         raise InvalidInput(violations)
     resolved: dict[str, Any] = {}
     for outcome in outcomes:
-        _put(resolved, outcome)
+        put(resolved, outcome)
     return resolved
 
 
@@ -124,7 +124,7 @@ def examine(
         except InvalidExpression as error:
             outcome = InputOutcome(definition, problem=_problem(definition, error, None))
         done[input_id] = outcome
-        _put(known, outcome)
+        put(known, outcome)
     return [done[definition.id] for definition in inputs]
 
 
@@ -157,7 +157,9 @@ def _one(
         received = None
     value = received
     if value is None and definition.defaults is not None:
-        value = definition.defaults if render is None else render(definition.defaults, variables)
+        value = definition.defaults
+        if render is not None and definition.renders_defaults:
+            value = render(value, variables)
     choices = _choices(definition, variables, render)
     if value is None and choices and isinstance(definition, ChoiceInput):
         value = choices[0] if definition.auto_select_first else None
@@ -225,7 +227,7 @@ def _find(given: Mapping[str, Any], input_id: str) -> Any:
     return value
 
 
-def _put(nested: dict[str, Any], outcome: InputOutcome) -> None:
+def put(nested: dict[str, Any], outcome: InputOutcome) -> None:
     """Add a value under its id, dotted ids as nested objects; none that is not asked for."""
     if not outcome.enabled:
         return

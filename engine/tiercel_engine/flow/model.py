@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr
 
 from tiercel_engine.flow.base import FlowId, InputId, Namespace, Part, Rule, Text, to_text
+from tiercel_engine.flow.checks import Check
 from tiercel_engine.flow.dialect import DEFAULT, Dialect, dialect_of
 from tiercel_engine.flow.input_types import AnyInput
 from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
@@ -127,7 +128,7 @@ class Flow(Part):
     concurrency: Concurrency | None = None
     retry: RetryPolicy | None = None
     sla: list[Sla] = Field([])
-    checks: list[dict[str, Any]] = Field([])
+    checks: list[Check] = Field([])
     worker_selector: dict[str, Any] | None = Field(None, alias="workerSelector")
     worker_group: dict[str, Any] | None = Field(None, alias="workerGroup")
     policy_refs: list[str] = Field([], alias="policyRefs")

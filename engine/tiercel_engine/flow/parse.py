@@ -81,6 +81,8 @@ def load_flow(
         flow._dialect = dialect_of(name)
     except ValueError as problem:
         raise failure_at(str(problem), 1, 1) from None
+    for each in flow.inputs:
+        each._renders_defaults = flow.dialect.renders_input_defaults
     if not lenient:
         _check(flow, document, context)
     flow._properties = _as_answered(flow, data)

@@ -8,6 +8,7 @@ from tests.unit.flow.flow_types import FLOW, load
 
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import InvalidFlow
+from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.dialect import (
     DEFAULT,
     NAME_PATTERN,
@@ -17,6 +18,7 @@ from tiercel_engine.flow.dialect import (
     dialect_of,
     evidence,
 )
+from tiercel_engine.flow.inputs import resolve_inputs
 
 OF_LOOP_UNTIL = "io.kestra.plugin.core.flow.LoopUntil"
 OF_WAIT_FOR = "io.kestra.plugin.core.flow.WaitFor"
@@ -194,3 +196,15 @@ def test_every_difference_is_explained() -> None:
     documented = set(re.findall(r"^        (\w+):", Dialect.__doc__ or "", re.MULTILINE))
 
     assert documented == {field.name for field in fields(Dialect) if field.name[0] != "_"}
+
+
+@pytest.mark.parametrize(("dialect", "value"), [("0.21", "{{ 'a' ~ 'b' }}"), ("1.3", "ab")])
+def test_defaults_of_inputs_are_rendered_where_the_dialect_says_so(
+    dialect: str, value: str
+) -> None:
+    flow = load(
+        FLOW + "inputs: [{id: n, type: STRING, defaults: \"{{ 'a' ~ 'b' }}\"}]", dialect=dialect
+    )
+    renderer = Renderer()
+
+    assert resolve_inputs(flow, {}, render=renderer.value) == {"n": value}

@@ -68,6 +68,8 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         ended_us=None,
         after=(),
         slot="",
+        deadlines=(),
+        violated=(),
         errors=(),
         awaits_copy=False,
         exit="",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from tiercel_engine.clock import FakeClock
@@ -58,6 +58,7 @@ class StillWorld:
         self.rng = random.Random(1)
         self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
         self.ids = 0
+        self.seal: Callable[[str], Any] | None = lambda text: {"sealed": text}
 
     def now_us(self) -> int:
         return self.clock.now_us()

@@ -174,6 +174,7 @@ class _Parts:
             instance=self._instance,
             settings=ExecutorSettings(execution_events=is_public),
             server=self._server_variables,
+            sealer=self.sealer,
         )
 
     def worker(self) -> Worker:

@@ -42,6 +42,7 @@ from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.timers import Continue
 from tiercel_engine.execution.world import World
 from tiercel_engine.expression.analysis import analyse
+from tiercel_engine.flow.outputs import typed_outputs
 from tiercel_engine.flow.task import Task
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
@@ -337,7 +338,9 @@ def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
     if outputs:
         rendering = flow_rendering(step, plan, world, plan.output_references())
         try:
-            payload = json_payload(rendering.value({o.id: o.value for o in outputs}))
+            rendered = json_payload(rendering.value({o.id: o.value for o in outputs}))
+            values = msgspec.json.decode(rendered.json or "{}")
+            payload = json_payload(typed_outputs(outputs, values, world.seal))
         except InvalidExpression as error:
             if state != State.FAILED:
                 step.log("ERROR", f"Failed to render output values: {rendering.told(error)}")

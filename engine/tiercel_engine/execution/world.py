@@ -5,7 +5,8 @@ Whatever it learns here it writes into events, so that replaying them needs no w
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.quick import QuickRenderer
@@ -17,6 +18,8 @@ class World(Protocol):
     """The executor implements it; tests use a still clock and a seeded chance."""
 
     renderer: QuickRenderer
+    #: Encrypts a text into what an execution keeps of it; None without a key.
+    seal: Callable[[str], Any] | None
 
     def now_us(self) -> int: ...
 

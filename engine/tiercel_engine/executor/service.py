@@ -38,6 +38,7 @@ from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
 from tiercel_schemas.jobs import WorkerHeartbeat
@@ -71,6 +72,7 @@ class Executor:
         instance: str,
         settings: ExecutorSettings | None = None,
         server: ServerVariables | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self.ready = threading.Event()
         self._log = log
@@ -79,7 +81,8 @@ class Executor:
         self._clock = clock
         self._instance = instance
         self._settings = settings or ExecutorSettings()
-        self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server)
+        seal = None if sealer is None else sealer.seal
+        self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
         self._partitions: dict[int, Partition] = {}
         self._stopping = threading.Event()
         self._dispatcher = Dispatcher(

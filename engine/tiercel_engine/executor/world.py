@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import structlog
 
@@ -33,8 +35,10 @@ class ExecutorWorld:
         rng: Random,
         renderer: QuickRenderer,
         server: ServerVariables | None = None,
+        seal: Callable[[str], Any] | None = None,
     ) -> None:
         self.renderer = renderer
+        self.seal = seal
         self._server = server or ServerVariables()
         self._catalog = catalog
         self._clock = clock

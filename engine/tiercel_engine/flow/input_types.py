@@ -18,6 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tiercel_engine.flow.base import InputId, Part, Rule, Text
+from tiercel_engine.flow.json_schema import check_schema, schema_validator
 from tiercel_engine.flow.values import (
     CONVERSIONS,
     LIST_TYPES,
@@ -28,6 +29,7 @@ from tiercel_engine.flow.values import (
     duration_s,
     instant,
     instant_us,
+    json_value,
     text_of,
     time_of_day,
 )
@@ -162,12 +164,27 @@ class PlainInput(Input):
 
 
 class JsonInput(Input):
-    """A JSON value."""
+    """A JSON value, possibly one that a JSON schema describes."""
 
     PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.input.JsonInput"
     TYPES: ClassVar[tuple[str, ...]] = ("JSON",)
 
     json_schema: Any = Field(None, alias="jsonSchema")
+
+    _validator: Any = PrivateAttr(None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Refuse a schema that is none."""
+        if self.json_schema is None:
+            return
+        try:
+            self._validator = schema_validator(json_value(self.json_schema))
+        except BadValue as error:
+            raise Rule(f"{self.id}: jsonSchema: {error}") from None
+
+    def check(self, value: Any) -> None:
+        if self._validator is not None:
+            check_schema(self._validator, value)
 
 
 #: Per temporal type: its normal form, something to compare by, and how bounds are shown.

@@ -20,7 +20,17 @@ import fastavro.schema
 
 HERE = Path(__file__).parent / "tiercel_schemas"
 #: The order in which files may refer to each other's records.
-MODULES = ("common", "events", "commands", "concurrency", "jobs", "logs", "flows", "triggers")
+MODULES = (
+    "common",
+    "events",
+    "commands",
+    "concurrency",
+    "jobs",
+    "logs",
+    "flows",
+    "triggers",
+    "accounts",
+)
 PRIMITIVES = {
     "string": "str",
     "long": "int",

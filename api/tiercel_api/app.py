@@ -31,11 +31,18 @@ from tiercel_api.routes import (
     logs,
     namespace_files,
     pairs,
+    sessions,
     system,
     trigger_bulk,
     triggers,
+    users,
     webhooks,
 )
+from tiercel_api.security.audit import record_changes
+from tiercel_api.security.guard import GUARD, Guard, check_access
+from tiercel_api.security.limiter import Limiter
+from tiercel_api.security.secrets import SessionSigner
+from tiercel_api.security.topic import ACCOUNTS, AccountsTopic
 from tiercel_api.services import SERVICES, Services
 from tiercel_engine.errors import NotFound
 
@@ -62,6 +69,8 @@ ROUTES = (
     *expressions.ROUTES,
     *flows.ROUTES,
     *logs.ROUTES,
+    *sessions.API_ROUTES,
+    *users.API_ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
     *trigger_bulk.ROUTES,
@@ -73,13 +82,14 @@ def create_app(services: Services) -> web.Application:
     """The application, ready to be run by aiohttp. It closes nothing of `services`."""
     # Bodies are bounded where they are read: each kind has its own limit.
     largest = services.settings.upload_bytes_max + services.settings.text_bytes_max
-    app = web.Application(middlewares=[answer_errors, check_request], client_max_size=largest)
+    middlewares = [record_changes, answer_errors, check_request, check_access]
+    app = web.Application(middlewares=middlewares, client_max_size=largest)
     app[SERVICES] = services
     app[INCIDENTS] = lambda: uuid.uuid4().hex[:12]
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.append(add_security_headers)
     app.on_shutdown.append(_end_followers)
-    _add(app, system.ROUTES)
+    _add(app, (*system.ROUTES, *sessions.ROUTES))
     _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
     for method, path, handler in (*ROUTES, *system.API_ROUTES):
         app.router.add_route(method, TENANT_PREFIX + path, handler)
@@ -139,11 +149,20 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     app[FOLLOWERS] = Followers(settings.followers_max)
     app[FLOWS] = Flows(services.catalog)
     app[EVALUATOR] = Evaluator()
+    app[ACCOUNTS] = AccountsTopic(services.log, services.topics.accounts.name)
+    signer = SessionSigner.of_secret(services.session_secret)
+    app[GUARD] = Guard(app[ACCOUNTS], services.clock, signer, Limiter())
     await asyncio.to_thread(services.catalog.catch_up)
-    refreshing = asyncio.create_task(app[FLOWS].refresh_forever())
+    await asyncio.to_thread(app[ACCOUNTS].catch_up)
+    following = {
+        asyncio.create_task(app[FLOWS].refresh_forever()),
+        asyncio.create_task(app[ACCOUNTS].follow_forever()),
+    }
     yield
-    refreshing.cancel()
-    await asyncio.wait({refreshing})
+    for task in following:
+        task.cancel()
+    await asyncio.wait(following)
+    await asyncio.to_thread(app[ACCOUNTS].close)
     await app[GATEWAY].close()
     await asyncio.to_thread(app[EVALUATOR].close)
     await asyncio.to_thread(app[FILES].close)

@@ -173,6 +173,10 @@ class Gateway:
         finally:
             late.cancel()
 
+    def append_soon(self, topic: str, key: str, record: AvroRecord) -> None:
+        """Append one record without waiting until it is durable. Raises LogBusy."""
+        self._appender.append(NewRecord(topic, key, encode(record)))
+
     async def send(self, key: str, command: AvroRecord) -> None:
         """Append a command; return once it is durable. Raises as `append`."""
         await self.append(self._topics.commands.name, key, command)

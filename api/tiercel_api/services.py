@@ -77,6 +77,8 @@ class Services:
         indexed: `Indexer.on_indexed` when the indexer runs in this process; none: the read model
             is looked at again and again.
         sealer: seals SECRET inputs; none: they are refused.
+        session_secret: what the key of session cookies derives from; none: sessions end with the
+            process, and are not known to others.
         server: what templates see of the server.
         is_ready: whether the process that this API runs in takes work.
     """
@@ -91,6 +93,7 @@ class Services:
     settings: ApiSettings = field(default_factory=ApiSettings)
     indexed: IndexedHook | None = None
     sealer: Sealer | None = None
+    session_secret: str | None = None
     server: ServerVariables = field(default_factory=ServerVariables)
     is_ready: Callable[[], bool] = lambda: True
 

@@ -6,9 +6,11 @@ is shown. Standard library only, so that starting `tiercel` stays quick.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import mimetypes
+import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +53,7 @@ class Client:
         self.server = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
         self._parts = parts
         self._timeout_s = timeout_s
+        self._credentials = credentials_of(os.environ)
 
     # -- flows ---------------------------------------------------------------------------------
 
@@ -202,6 +205,12 @@ class Client:
         method = "POST" if verb == "delete" else "PUT"
         return self._object(method, f"/triggers/backfill/{verb}", document=key)
 
+    # -- accounts ------------------------------------------------------------------------------
+
+    def call(self, method: str, path: str, document: JsonObject | None = None) -> Any:
+        """A call of `/users`, `/me` or `/auditlogs`, with a JSON body or none."""
+        return self._json(method, path, document=document)
+
     # -- the wire ------------------------------------------------------------------------------
 
     def _object(self, method: str, path: str, query: Any = None, **body: Any) -> JsonObject:
@@ -254,7 +263,8 @@ class Client:
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
         try:
             path = self._parts.path.rstrip("/") + target
-            connection.request(method, path, body=body, headers=dict(headers or {}))
+            sent = {**self._credentials, **(headers or {})}
+            connection.request(method, path, body=body, headers=sent)
             answer = connection.getresponse()
             if answer.status >= 400:
                 raise ServerRefused(answer.status, _reason(answer))
@@ -284,6 +294,17 @@ class Client:
                 elif not name and not value and (data or event_id):
                     yield event_id, "\n".join(data)
                     event_id, data = "", []
+
+
+def credentials_of(environment: Mapping[str, str]) -> dict[str, str]:
+    """The header that says who calls: `TIERCEL_TOKEN`, else `TIERCEL_USER` and its password."""
+    token, user = environment.get("TIERCEL_TOKEN"), environment.get("TIERCEL_USER")
+    if token:
+        return {"Authorization": f"Bearer {token}"}
+    if user:
+        text = f"{user}:{environment.get('TIERCEL_PASSWORD', '')}"
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+    return {}
 
 
 class _Multipart:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tiercel_cli import execution, expression, flow, trigger
+from tiercel_cli import account, execution, expression, flow, trigger
 from tiercel_cli.client import ServerRefused, ServerUnreachable
 from tiercel_cli.kafka_broker import LocalBroker
 from tiercel_cli.options import examples
@@ -48,6 +48,8 @@ add_role_commands(app)
 app.add_typer(flow.app, name="flow")
 app.add_typer(execution.app, name="execution")
 app.add_typer(trigger.app, name="trigger")
+app.add_typer(account.user_app, name="user")
+app.add_typer(account.token_app, name="token")
 app.add_typer(expression.app, name="expression")
 app.add_typer(index_app, name="index")
 app.add_typer(dev_app, name="dev")

@@ -17,6 +17,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from tiercel_cli.exposure import tls_context
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import Conflict
 from tiercel_engine.telemetry.logging import bind_context, get_logger
@@ -91,14 +93,16 @@ class RoleProcess:
 
         Raises:
             Conflict: something else listens at the API's address; nothing was started.
+            InvalidSettings: the certificate does not hold; nothing was started.
         """
+        context = tls_context(self._settings)
         listener = self._listen() if app is not None else None
         self._expect_stop(stops_with_stdin)
         pool = ThreadPoolExecutor(max(len(self._roles), 1), thread_name_prefix="role")
         ends = {r.name: asyncio.wrap_future(pool.submit(r.run)) for r in self._roles}
         server, url = None, None
         if app is not None and listener is not None:
-            server, url = await self._serve(app, listener)
+            server, url = await self._serve(app, listener, context)
         watcher = asyncio.create_task(self._watch_ready(url, ready))
         stopping = asyncio.create_task(self._stopping.wait())
         waited: list[asyncio.Future[Any]] = [stopping, *ends.values()]
@@ -136,15 +140,16 @@ class RoleProcess:
         self._stopping.set()
 
     async def _serve(
-        self, app: web.Application, listener: socket.socket
+        self, app: web.Application, listener: socket.socket, context: ssl.SSLContext | None
     ) -> tuple[web.AppRunner, str]:
         server = web.AppRunner(
             app, access_log=None, handle_signals=False, shutdown_timeout=REQUESTS_END_S
         )
         await server.setup()
-        await web.SockSite(server, listener).start()
+        await web.SockSite(server, listener, ssl_context=context).start()
         host, port = listener.getsockname()[:2]
-        return server, f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if context is None else "https"
+        return server, f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def _watch_ready(self, url: str | None, ready: Callable[[str | None], None]) -> None:
         waiting = list(self._roles)

@@ -8,7 +8,6 @@ nowhere else.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from aiohttp import web
 
 from tiercel_api.app import create_app
 from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
+from tiercel_cli.exposure import is_loopback, make_safe
 from tiercel_cli.instance import claim_instance, claim_name
 from tiercel_cli.output import print_line
 from tiercel_cli.process import Role, RoleProcess
@@ -217,6 +217,8 @@ class _Parts:
 
     def app(self, process: RoleProcess, indexer: Indexer | None) -> web.Application:
         """The API; woken by the indexer when that runs in this process."""
+        key = self._settings.encryption_key
+        make_safe(self._settings, self.log, self.topics, self.clock)
         return create_app(
             Services(
                 log=self.log,
@@ -233,6 +235,7 @@ class _Parts:
                     dialect=self._settings.dialect,
                 ),
                 sealer=self.sealer,
+                session_secret=key.get_secret_value() if key is not None else None,
                 server=self._server_variables,
                 indexed=None if indexer is None else indexer.on_indexed,
                 is_ready=process.is_ready,
@@ -245,7 +248,9 @@ def _supervise(settings: Settings, stops_with_stdin: bool) -> int:
         raise InvalidSettings("--instance names one role; `tiercel server` starts several.")
     # Topics and tables once, before several processes would make them at the same time.
     with ExitStack() as stack:
-        _Parts(settings, stack, "server").store()
+        parts = _Parts(settings, stack, "server")
+        parts.store()
+        make_safe(settings, parts.log, parts.topics, parts.clock)
     children = plan_children(settings)
     supervisor = Supervisor(children, settings, _announcer("server"))
     return asyncio.run(supervisor.run(stops_with_stdin))
@@ -265,11 +270,7 @@ def _open_log(settings: Settings, clock: Clock) -> EventLog:
 
 def _allowed_hosts(host: str) -> frozenset[str] | None:
     """Names by which the API may be called: on loopback its own, else any."""
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    return LOOPBACK_HOSTS if is_loopback else None
+    return LOOPBACK_HOSTS if is_loopback(host) else None
 
 
 def _executor_role(executor: Executor) -> Role:

@@ -24,7 +24,9 @@ from tiercel_engine.errors import InvalidSettings
 ENVIRONMENT_PREFIX = "TIERCEL_"
 #: Names with our prefix that are not settings of a server: the client's address, the settings
 #: file, and whatever test runs use.
-OTHER_VARIABLES = frozenset({"TIERCEL_SERVER", "TIERCEL_CONFIG"})
+OTHER_VARIABLES = frozenset(
+    {"TIERCEL_SERVER", "TIERCEL_CONFIG", "TIERCEL_TOKEN", "TIERCEL_USER", "TIERCEL_PASSWORD"}
+)
 OTHER_PREFIXES = ("TIERCEL_TEST_",)
 #: A settings file larger than this is somebody's mistake.
 FILE_BYTES_MAX = 1_000_000
@@ -124,6 +126,16 @@ class Settings(BaseModel):
         description="Key of 128, 192 or 256 bits in base 64 that seals SECRET inputs; none: flows "
         "with such inputs are not started.",
     )
+    admin_user: str | None = Field(
+        None, description="Name of the first user, made at the first start; none: nobody."
+    )
+    admin_password: SecretStr | None = Field(
+        None, description="Password of the first user, 8 characters or more."
+    )
+    tls_certificate: Path | None = Field(
+        None, description="Certificate chain (PEM) of the API; none: it speaks plain HTTP."
+    )
+    tls_key: Path | None = Field(None, description="Private key (PEM) of the certificate.")
     logging_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line that the server's own log shows."
     )
@@ -155,8 +167,10 @@ class Settings(BaseModel):
     def to_environment(self) -> dict[str, str]:
         """Every setting that differs from its default, as environment variables."""
         changed = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        if self.encryption_key is not None:
-            changed["encryption_key"] = self.encryption_key.get_secret_value()
+        for name in ("encryption_key", "admin_password"):
+            secret: SecretStr | None = getattr(self, name)
+            if secret is not None:
+                changed[name] = secret.get_secret_value()
         return {
             ENVIRONMENT_PREFIX + name.upper(): (
                 json.dumps(value) if isinstance(value, dict) else str(value)

@@ -16,7 +16,17 @@ from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 
-from tiercel_schemas import commands, common, concurrency, events, flows, jobs, logs, triggers
+from tiercel_schemas import (
+    accounts,
+    commands,
+    common,
+    concurrency,
+    events,
+    flows,
+    jobs,
+    logs,
+    triggers,
+)
 from tiercel_schemas.compiler import Compiler, Read, Write
 
 MARKER = b"\xc3\x01"
@@ -40,7 +50,7 @@ class UnreadableRecord(Exception):
 #: Every record there is, by name.
 RECORDS: dict[str, type[msgspec.Struct]] = {
     name: record
-    for module in (common, events, commands, concurrency, jobs, logs, flows, triggers)
+    for module in (common, events, commands, concurrency, jobs, logs, flows, triggers, accounts)
     for name, record in vars(module).items()
     if isinstance(record, type) and issubclass(record, msgspec.Struct)
 }

@@ -68,6 +68,11 @@ class Topics:
         self.trigger_messages = topic("trigger-messages", days=7)
         #: key: execution id. Values: ExecutionEvent as JSON, the public outbound contract.
         self.execution_events = topic("execution-events", days=7)
+        #: key: user's name. Values: UserSaved, TokenSaved. One lane, so that everybody takes and
+        #: refuses the same of them.
+        self.accounts = topic("accounts", count=1)
+        #: key: user's name. Values: AuditEntry.
+        self.audit = topic("audit", days=365, count=1)
         #: key, value: as received; reason and origin in the headers.
         self.dead_letters = topic("dead-letters", days=30, count=1)
 

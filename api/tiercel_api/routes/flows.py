@@ -17,6 +17,8 @@ from tiercel_api.errors import HttpError, UnsupportedMediaType
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import FlowFilter, flow_filter, is_set, optional_number, page_of, sort_of
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected, Violation
 from tiercel_engine.flow.model import Flow
@@ -39,6 +41,7 @@ async def create_flow(request: web.Request) -> web.Response:
     """POST /flows: store the first revision of a flow."""
     source = await _source_of(request)
     flow = await _load(request, source, None)
+    allow(request, Permission.WRITE, flow.namespace)
     key = FlowKey(flow.tenant, flow.namespace, flow.id)
     if request.app[SERVICES].catalog.entry(key) is not None:
         raise _exists()
@@ -70,6 +73,7 @@ async def update_flow(request: web.Request) -> web.Response:
 async def store_flow(request: web.Request, source: str) -> None:
     """Store a flow's next revision, or its first one. Raises InvalidFlow."""
     flow = await _load(request, source, None)
+    allow(request, Permission.WRITE, flow.namespace)
     key = FlowKey(flow.tenant, flow.namespace, flow.id)
     newest = request.app[SERVICES].catalog.entry(key)
     if newest is not None and newest.source == source:

@@ -9,6 +9,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tiercel_api.answers import json_response
+from tiercel_api.security.guard import GUARD
 from tiercel_api.services import SERVICES
 from tiercel_schemas.ids import derive_id
 
@@ -35,7 +36,7 @@ async def get_configs(request: web.Request) -> web.Response:
             "isAnonymousUsageEnabled": False,
             "isTemplateEnabled": False,
             "preview": {"initial": PREVIEW_ROWS, "max": PREVIEW_ROWS_MAX},
-            "isBasicAuthEnabled": False,
+            "isBasicAuthEnabled": not request.app[GUARD].is_open,
             "systemNamespace": "system",
             "hiddenLabelsPrefixes": ["system.", "internal."],
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ from tiercel_api.routes.executions import (
     start,
     with_correlation,
 )
+from tiercel_api.security.guard import GUARD, refuse_when_guessing
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.expression.context import RenderContext
@@ -46,11 +48,17 @@ VALUES_MAX = 1_000
 async def call_webhook(request: web.Request) -> web.Response:
     """GET, POST, PUT /executions/webhook/{namespace}/{id}/{key}[/{path}]."""
     services, gateway, info = request.app[SERVICES], request.app[GATEWAY], request.match_info
+    guard, address = request.app[GUARD], request.remote or ""
+    refuse_when_guessing(guard, address)
     try:
         flow = await runnable_flow(request, info["namespace"], info["id"])
     except NotFound:
         raise NotFound("Flow not found") from None
-    webhook = await asyncio.to_thread(_find, flow, info["key"], services.storage)
+    try:
+        webhook = await asyncio.to_thread(_find, flow, info["key"], services.storage)
+    except NotFound:
+        guard.limiter.failed(address, time.monotonic())
+        raise
     variables = await _trigger_variables(request)
     if not await asyncio.to_thread(_is_wanted, flow, webhook, variables):
         return web.Response(status=204)

@@ -89,9 +89,20 @@ def sort_of(query: Query) -> tuple[tuple[str, bool], ...]:
     return tuple(pairs)
 
 
+#: Filters that may mean executions of other kinds, too.
+ASKS_FOR_PARTS = ("kind", "parentId", "triggerExecutionId")
+NORMAL = "NORMAL"
+
+
 def execution_filter(query: Query, now_us: int) -> ExecutionFilter:
-    """What `GET /executions/search` asks for."""
-    return ExecutionFilter(terms=filters.of_executions(query, now_us))
+    """What `GET /executions/search` asks for.
+
+    Executions that are parts of others, or tests, are shown to who asks for them: by their kind,
+    or by the execution around them.
+    """
+    asks = any(name in key for key in query for name in ASKS_FOR_PARTS)
+    kinds = () if asks else (NORMAL,)
+    return ExecutionFilter(kinds=kinds, terms=filters.of_executions(query, now_us))
 
 
 def log_filter(query: Query, now_us: int, **given: Any) -> LogFilter:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
+from tiercel_schemas.common import Label, LoopRun, Payload, PositionRange, ReplyTo
 from tiercel_schemas.events import TaskRunCopied, ValuesResolved
 
 
@@ -37,9 +37,10 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
         copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
             follow.
         failure: Why it cannot run: it is recorded, and FAILED at once.
+        loop: Which time through a Loop it is, when it is one.
     """
 
-    FINGERPRINT: ClassVar[str] = "a5e63e695a5328b7"
+    FINGERPRINT: ClassVar[str] = "98cdf87a29559abe"
 
     command_id: str
     execution_id: str
@@ -63,6 +64,7 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
     original_created_us: int | None = None
     copied: str = ""
     failure: str | None = None
+    loop: LoopRun | None = None
 
 
 class StartAttempt(msgspec.Struct, frozen=True, gc=False):

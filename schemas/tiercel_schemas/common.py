@@ -74,3 +74,25 @@ class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     trigger: str = ""
     index: int = -1
     attempt: int = 0
+
+
+class LoopRun(msgspec.Struct, frozen=True, gc=False):
+    """Which time through a Loop an execution is.
+
+    Attributes:
+        task_id: The Loop.
+        task_run_id: Its task run, in the execution around.
+        index: Which time, from 0.
+        value: Text of the value.
+        variables: What its templates see of the execution around, a JSON object.
+        key: Key of the value, when the values are a map.
+        parents: The same of the loops around, outermost first, a JSON list.
+    """
+
+    task_id: str
+    task_run_id: str
+    index: int
+    value: str
+    variables: Payload
+    key: str | None = None
+    parents: str = "[]"

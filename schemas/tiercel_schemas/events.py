@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, Payload, PositionRange, ReplyTo
+from tiercel_schemas.common import Label, LoopRun, Payload, PositionRange, ReplyTo
 
 
 class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +32,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
         original_created_us: When the first of a chain was created; none: this is it.
         copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
             follow.
+        loop: Which time through a Loop it is, when it is one.
     """
 
     namespace: str
@@ -52,6 +53,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
     attempt_number: int = 1
     original_created_us: int | None = None
     copied: str = ""
+    loop: LoopRun | None = None
 
 
 class ExecutionStateChanged(msgspec.Struct, frozen=True, gc=False):
@@ -481,12 +483,15 @@ class FanOutStarted(msgspec.Struct, frozen=True, gc=False):
         attempt: Which attempt, from 1.
         count: How many executions, in all attempts together.
         outputs: Outputs of the task run from here on, a JSON object: its counters.
+        keeps: Whether the outputs of its executions stay in the state, in the order of their
+            ends.
     """
 
     task_run_id: str
     attempt: int
     count: int
     outputs: Payload
+    keeps: bool = False
 
 
 class ItemsStarted(msgspec.Struct, frozen=True, gc=False):
@@ -630,6 +635,16 @@ class SlaViolated(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
 
 
+class FanOutStopped(msgspec.Struct, frozen=True, gc=False):
+    """Nothing more of a fan-out is started in this attempt; what runs may end.
+
+    Attributes:
+        task_run_id: The task run.
+    """
+
+    task_run_id: str
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -693,6 +708,7 @@ Event = (
     | SlotChanged
     | SlaDeadlineSet
     | SlaViolated
+    | FanOutStopped
 )
 
 
@@ -710,7 +726,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "bee868a097a93f79"
+    FINGERPRINT: ClassVar[str] = "2fbadccd7c3205cd"
 
     execution_id: str
     first_seq: int

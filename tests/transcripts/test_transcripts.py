@@ -88,6 +88,9 @@ def told(command: Any) -> str:
         words.append("and wait" if command.reply_to else "and go on")
         if command.reply_to and command.reply_to.index >= 0:
             words.append(f"for {command.reply_to.index}")
+        if command.loop is not None:
+            key = "" if command.loop.key is None else f"{command.loop.key}="
+            words.append(f"{command.kind} {key}{command.loop.value}")
         if command.copied:
             words.append(f"copying {command.copied} as number {command.attempt_number}")
     if isinstance(command, c.SeedExecution):

@@ -32,6 +32,7 @@ from tiercel_api.lookup import (
     tenant_of,
 )
 from tiercel_api.paging import (
+    NORMAL,
     execution_filter,
     is_set,
     optional_number,
@@ -255,7 +256,7 @@ async def list_executions(request: web.Request) -> web.Response:
         if not query.get(name):
             raise BadRequest(f"Required argument [{name}] not specified")
     page, size = page_of(query)
-    where = ExecutionFilter(namespace=query["namespace"], flow_id=query["flowId"])
+    where = ExecutionFilter(namespace=query["namespace"], flow_id=query["flowId"], kinds=(NORMAL,))
     found = await request.app[READS].call(
         request.app[SERVICES].models.search_executions, where, page, size, ()
     )

@@ -333,7 +333,7 @@ def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> li
 
 def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
     """End the execution: render the flow's outputs, take the final state."""
-    outputs = plan.flow.outputs
+    outputs = plan.outputs
     reply_to = step.execution.reply_to
     if outputs:
         rendering = flow_rendering(step, plan, world, plan.output_references())

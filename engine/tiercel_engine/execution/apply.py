@@ -94,6 +94,7 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.ItemEnded: fan_out.item_ended,
     e.ItemReplaced: fan_out.item_replaced,
     e.ItemsLeft: fan_out.items_left,
+    e.FanOutStopped: fan_out.fan_out_stopped,
     e.OutputsSent: fan_out.outputs_sent,
     e.OutputsStored: fan_out.outputs_stored,
 }

@@ -222,4 +222,5 @@ def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
 def plan_of(step: Step, world: World) -> Plan | None:
     """The flow's revision that the execution runs, prepared; None when it is gone."""
     x = step.execution
-    return world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+    plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+    return None if plan is None else plan.of(x.loop)

@@ -74,7 +74,7 @@ def outputs_answered(step: Step, command: EndAttempt | ReturnJob, world: World) 
 def outputs_overdue(step: Step, command: OutputsOverdue, world: World) -> None:
     """Nobody stored outputs of executions in time."""
     run = step.execution.task_runs.get(command.task_run_id)
-    fan_out.outputs_overdue(step, command, world)
+    fan_out.outputs_overdue(step, plan_of(step, world), command, world)
     if run is not None and step.stale is None:
         _after(step, plan_of(step, world), world, run)
 

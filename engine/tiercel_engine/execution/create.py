@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.attempts import plan_of
 from tiercel_engine.execution.concurrency import start
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.sla import promise
@@ -32,8 +33,9 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
         raise Rejected(_unknown(key, command.flow_revision), "NOT_FOUND")
     if plan.flow.disabled:
         raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
-    # A copy has its source's labels, those of the flow among them.
-    flow_labels = () if command.copied else plan.flow.labels
+    plan = plan.of(command.loop)
+    # A copy, and a time through a Loop, has its source's labels, those of the flow among them.
+    flow_labels = () if command.copied or command.loop else plan.flow.labels
     step.emit(
         e.ExecutionCreated(
             tenant=command.tenant,
@@ -54,6 +56,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             attempt_number=command.attempt_number,
             original_created_us=command.original_created_us,
             copied=command.copied,
+            loop=command.loop,
         )
     )
     if command.failure is not None:
@@ -106,7 +109,7 @@ def begin_scheduled(step: Step, command: BeginScheduled, world: World) -> None:
     if x.state != State.CREATED or x.slot:
         step.stale = "the execution runs already, or waits for its turn"
         return
-    plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+    plan = plan_of(step, world)
     if plan is None:
         step.emit(e.ExecutionStateChanged(State.FAILED, reason="its flow's revision is gone"))
         return

@@ -10,29 +10,32 @@ those again that ended badly, and goes on where the attempt before stopped.
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
 
 import msgspec
 
 from tiercel_engine.errors import InvalidExpression, TaskError, UserError
 from tiercel_engine.execution import gathering
+from tiercel_engine.execution.fan_out_source import Source
 from tiercel_engine.execution.fan_out_sources import source_of
 from tiercel_engine.execution.fan_out_state import CHUNK, OPEN_MAX, RESTARTED, worst
 from tiercel_engine.execution.index_set import has, members
-from tiercel_engine.execution.model import TaskRun
+from tiercel_engine.execution.model import NO_PAYLOAD, TaskRun
 from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.subflow import ended
 from tiercel_engine.execution.timers import Continue, OutputsOverdue
+from tiercel_engine.execution.variables import decoded_outputs
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.task import Task
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import ChildEnded, EndAttempt, ReturnJob
 from tiercel_schemas.common import Payload
-from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State
+
+#: Values in one event, so that a long list spreads over several records.
+VALUES_MAX = 2_000
 
 
 def start(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
@@ -41,7 +44,8 @@ def start(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None
     known = step.execution.fan_outs.get(run_id)
     source = source_of(step, plan, world, run, task)
     attempt = run.attempt + 1
-    outputs = run.outputs
+    outputs = run.outputs or NO_PAYLOAD
+    count, problem = 0, None
     try:
         if known is None or known.next == 0:
             count, written = source.open()
@@ -49,10 +53,14 @@ def start(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None
         else:
             count = known.count
     except (UserError, InvalidExpression, TaskError, Rule) as error:
-        step.emit(e.FanOutStarted(run_id, attempt, 0, outputs or Payload()))
-        _fail(step, plan, world, run_id, str(error))
+        problem = str(error)
+    # Not before: a template that a worker must render first leaves everything as it was.
+    step.emit(e.FanOutStarted(run_id, attempt, count, outputs, source.keeps))
+    if problem is not None:
+        _fail(step, plan, world, run_id, problem)
         return
-    step.emit(e.FanOutStarted(run_id, attempt, count, outputs or Payload()))
+    for first in range(len(step.execution.values.get(run_id, ())), len(source.values), VALUES_MAX):
+        step.emit(e.ValuesResolved(run_id, source.values[first : first + VALUES_MAX]))
     proceed(step, plan, world, run_id, task)
 
 
@@ -127,40 +135,52 @@ def item_ended(
     if plan is None or task is None:
         step.emit(e.ItemEnded(run.id, command.index, command.state))
         return
-    source = source_of(step, plan, world, run, task)
     if command.error is not None:
         step.log("ERROR", f"Execution {command.index}: {command.error}", run.id)
     state = command.state if command.error is None else State.FAILED
+    source = source_of(step, plan, world, run, task)
     outputs = command.outputs if source.collects else None
     step.emit(e.ItemEnded(run.id, command.index, state, outputs))
     if x.state == State.KILLING:
         return
-    gathering.send_if_full(step, run.id)
+    _stop_if_enough(step, source, run.id, command, state)
+    if source.stores:
+        gathering.send_if_full(step, run.id)
     if not (x.is_held and step.execution.fan_outs[run.id].has_more):
         proceed(step, plan, world, run.id, task)
+
+
+def _stop_if_enough(
+    step: Step, source: Source, run_id: str, command: ChildEnded, state: str
+) -> None:
+    """Start nothing more after a failure, or when the task says that it is enough."""
+    if step.execution.fan_outs[run_id].stopped:
+        return
+    try:
+        is_enough = source.is_enough(command)
+    except TaskError as error:
+        step.log("ERROR", str(error), run_id)
+        is_enough = True
+    if is_enough or (source.stops and state in RESTARTED):
+        step.emit(e.FanOutStopped(run_id))
 
 
 def _finish_if_done(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
     fan = step.execution.fan_outs[run_id]
     if fan.running:
         return
-    if fan.outputs:
+    run = step.execution.task_runs[run_id]
+    source = source_of(step, plan, world, run, task)
+    if source.stores and fan.outputs:
         gathering.send(step, run_id)
-    elif fan.is_done:
-        source = source_of(step, plan, world, step.execution.task_runs[run_id], task)
+    elif not fan.sending:
         state = worst(fan) if source.transmits else State.SUCCESS
-        outputs = outputs_of(step, run_id) if fan.count else None
+        try:
+            outputs = source.outputs(decoded_outputs(run), fan) if fan.count else None
+        except TaskError as error:
+            _fail(step, plan, world, run_id, str(error))
+            return
         record_end(step, plan, world, ended(step, run_id, state, outputs, None))
-
-
-def outputs_of(step: Step, run_id: str) -> dict[str, Any]:
-    """The run's outputs with its counters as they stand."""
-    x = step.execution
-    payload = x.task_runs[run_id].outputs
-    written = {} if payload is None or payload.json is None else msgspec.json.decode(payload.json)
-    fan = x.fan_outs[run_id]
-    counted = {"CREATED": 0, "RUNNING": fan.running, **dict(sorted(fan.ended.items()))}
-    return {**written, "iterations": counted}
 
 
 def _fail(step: Step, plan: Plan | None, world: World, run_id: str, reason: str) -> None:
@@ -189,7 +209,7 @@ def outputs_answered(
         proceed(step, plan, world, run.id, task)
 
 
-def outputs_overdue(step: Step, command: OutputsOverdue, world: World) -> None:
+def outputs_overdue(step: Step, plan: Plan | None, command: OutputsOverdue, world: World) -> None:
     """Nobody stored a set of outputs in time: send it again; at last give the attempt up."""
     x = step.execution
     run = x.task_runs.get(command.task_run_id)
@@ -198,7 +218,6 @@ def outputs_overdue(step: Step, command: OutputsOverdue, world: World) -> None:
     if run is None or run.id not in x.waiting or sending is None or sending.epoch != command.epoch:
         step.stale = "the outputs are stored, or nobody waits for them"
         return
-    plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
     if plan is not None and command.epoch < gathering.SENDS_MAX:
         gathering.send_again(step, run.id, command.chunk)
         return

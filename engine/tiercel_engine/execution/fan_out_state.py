@@ -50,6 +50,9 @@ class FanOut(msgspec.Struct, frozen=True):
         outputs, outputs_chars: what has not been sent to storage yet, and its size.
         chunks: how many sets of outputs were sent.
         sending: number of a set -> the set, until it is stored.
+        keeps: whether the outputs, or at least their order, are kept to the end.
+        order: indices of the outputs, in the order of the ends; only when they are kept.
+        stopped: nothing more starts in this attempt.
         replaced: index -> the execution that goes on for one that runs.
     """
 
@@ -66,16 +69,14 @@ class FanOut(msgspec.Struct, frozen=True):
     chunks: int = 0
     sending: Map[int, Sending] = Map()
     replaced: Map[int, str] = Map()
-
-    @property
-    def is_done(self) -> bool:
-        """Whether everything has been started and has ended, outputs are stored included."""
-        return not (self.has_more or self.running or self.outputs or self.sending)
+    keeps: bool = False
+    order: tuple[int, ...] = ()
+    stopped: bool = False
 
     @property
     def has_more(self) -> bool:
         """Whether something is still to be started."""
-        return self.next < self.count or self.has_bad_left
+        return not self.stopped and (self.next < self.count or self.has_bad_left)
 
     @property
     def has_bad_left(self) -> bool:

@@ -83,6 +83,7 @@ def _job(step: Step, run_id: str, chunk: int) -> None:
     x = step.execution
     run = x.task_runs[run_id]
     sending = x.fan_outs[run_id].sending[chunk]
+    name = FOLDER if x.fan_outs[run_id].keeps else f"{FOLDER}/{chunk}.jsonl"
     outputs = ",".join(f"[{index},{text}]" for index, text in sending.outputs)
     step.jobs.append(
         TaskJob(
@@ -96,7 +97,7 @@ def _job(step: Step, run_id: str, chunk: int) -> None:
             flow_revision=x.flow_revision,
             task_id=run.task_id,
             task_json=msgspec.json.encode({"id": run.task_id, "type": OUTPUTS_TYPE}).decode(),
-            variables=Payload(json=f'{{"name":"{FOLDER}/{chunk}.jsonl","outputs":[{outputs}]}}'),
+            variables=Payload(json=f'{{"name":"{name}","outputs":[{outputs}]}}'),
             submitted_us=step.at_us,
             trace_parent=x.trace_parent,
         )

@@ -11,21 +11,20 @@ from tiercel_engine.expression.analysis import analyse
 from tiercel_schemas.common import Payload
 
 #: Root variables that differ from one execution to the next.
-OWN = ("taskrun",)
+OWN = ("taskrun", "item", "iteration")
 
 
 class ItemRendering(TemplateRendering):
-    """As the task run renders, with more in `taskrun`.
+    """As the task run renders, with other root variables, some of `OWN`.
 
-    What reads `taskrun` is rendered for each execution, here and now: a job for each would double
+    What reads them is rendered for each execution, here and now: a job for each would double
     their cost. Everything else is what the task run renders, by a worker if need be, once.
     """
 
     def __init__(self, common: TemplateRendering, own: dict[str, Any]) -> None:
         self.__dict__.update(common.__dict__)
-        variables = common.variables()
         self._common = common
-        self._variables = {**variables, "taskrun": {**variables["taskrun"], **own}}
+        self._variables = {**common.variables(), **own}
 
     def _rendered(self, template: Any, *, typed: bool) -> Any:
         if isinstance(template, dict):

@@ -12,7 +12,7 @@ import msgspec
 from immutables import Map
 
 from tiercel_engine.execution.fan_out_state import FanOut
-from tiercel_schemas.common import Label, Payload, ReplyTo
+from tiercel_schemas.common import Label, LoopRun, Payload, ReplyTo
 from tiercel_schemas.state import SEVERITY, State, is_terminated
 
 #: (parent task run id, or "" for the flow itself; branch): one list of tasks that runs.
@@ -217,6 +217,7 @@ class Execution(msgspec.Struct, frozen=True):
         waiting: task runs that wait for an execution that they started, or to go round again.
         members: loop's task run id -> task runs of its present time, without those of inner loops.
         fan_outs: task run id -> the many executions that it starts.
+        loop: which time through a Loop of its flow it is.
         reply_to: the task run that waits for this execution's end.
         depth: how many executions are around it, each started by a task of the next.
         variables: those that tasks have set: name -> JSON text, None for one that was taken out.
@@ -281,6 +282,7 @@ class Execution(msgspec.Struct, frozen=True):
     violated: tuple[str, ...] = ()
     is_held: bool = False
     reply_to: ReplyTo | None = None
+    loop: LoopRun | None = None
     depth: int = 0
 
     @property

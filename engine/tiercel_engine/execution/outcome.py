@@ -112,6 +112,7 @@ def replace_execution(step: Step, run_id: str, due_us: int) -> None:
                 attempt_number=x.attempt_number + 1,
                 original_created_us=x.original_created_us or x.created_us,
                 copied="INPUTS",
+                loop=x.loop,
             ),
         )
     )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from tiercel_engine.expression.analysis import References, analyse
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.input_types import SecretInput
-from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.model import Flow, Output
 from tiercel_engine.flow.task import RetryPolicy, Task
+from tiercel_engine.plugin.flowables import Loop
+from tiercel_schemas.common import LoopRun
 
 #: The parent id of what belongs to the flow itself.
 ROOT = ""
@@ -31,7 +35,9 @@ class Plan:
         self._lists: dict[tuple[str, str], tuple[Task, ...]] = {}
         self._retries: dict[str, RetryPolicy | None] = {}
         self._references: dict[str, References] = {}
+        self._inner: dict[str, References] = {}
         self._json: dict[str, str] = {}
+        self._loops: dict[str, Plan] = {}
         self._vars_json: str | None = None
         #: Paths of the inputs that executions keep sealed.
         self.secret_inputs = tuple(
@@ -58,6 +64,27 @@ class Plan:
     def tasks(self, parent_task_id: str, branch: str) -> tuple[Task, ...]:
         """The enabled tasks of one list; `parent_task_id` is `ROOT` for the flow's own."""
         return self._lists.get((parent_task_id, branch), ())
+
+    @property
+    def outputs(self) -> Sequence[Output]:
+        """What an execution gives back."""
+        return self.flow.outputs
+
+    def of(self, loop: LoopRun | None) -> Plan:
+        """The plan of one time through a Loop, when that is what an execution is."""
+        if loop is None:
+            return self
+        found = self._loops.get(loop.task_id)
+        if found is None:
+            found = self._loops[loop.task_id] = LoopPlan(self, loop.task_id)
+        return found
+
+    def inner_references(self, task: Task) -> References:
+        """What the templates of a task and of all tasks inside it refer to."""
+        found = self._inner.get(task.id)
+        if found is None:
+            found = self._inner[task.id] = analyse(task.properties)
+        return found
 
     def task(self, task_id: str) -> Task | None:
         """The task with this id, at any depth."""
@@ -91,7 +118,7 @@ class Plan:
         """What the templates of the flow's outputs refer to."""
         found = self._references.get(ROOT)
         if found is None:
-            values = [output.value for output in self.flow.outputs]
+            values = [output.value for output in self.outputs]
             found = self._references[ROOT] = analyse(values)
         return found
 
@@ -107,3 +134,23 @@ class Plan:
         if self._vars_json is None:
             self._vars_json = msgspec.json.encode(self.flow.variables).decode()
         return self._vars_json
+
+
+class LoopPlan(Plan):
+    """The same revision as one time through a Loop sees it: the Loop's lists are its own."""
+
+    def __init__(self, whole: Plan, task_id: str) -> None:
+        self.__dict__.update(whole.__dict__)
+        self._references = dict(whole._references)
+        self._references.pop(ROOT, None)
+        loop = whole.task(task_id)
+        self._outputs = loop.outputs if isinstance(loop, Loop) else []
+        inside = {
+            branch: tasks for (parent, branch), tasks in whole._lists.items() if parent == task_id
+        }
+        self._lists = {key: tasks for key, tasks in whole._lists.items() if key[0] != ROOT}
+        self._lists |= {(ROOT, branch): tasks for branch, tasks in inside.items()}
+
+    @property
+    def outputs(self) -> Sequence[Output]:
+        return self._outputs

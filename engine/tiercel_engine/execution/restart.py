@@ -35,6 +35,7 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
     if plan is None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
+    plan = plan.of(x.loop)
     innermost = innermost_failed(x, plan)
     if not innermost:
         raise Rejected("No task found to restart execution from!", "INVALID")

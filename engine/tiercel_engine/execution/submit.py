@@ -15,13 +15,14 @@ from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.child_flows import Items, Subflow
+from tiercel_engine.plugin.flowables import Loop
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.state import State
 
 #: Tasks whose attempts are many executions.
-FANS_OUT = (Items,)
+FANS_OUT = (Items, Loop)
 
 
 def has_attempts(task: Task) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from immutables import Map
 
 from tiercel_engine.clock import iso
+from tiercel_engine.execution.loop_item import in_loop
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.expression.analysis import References
@@ -95,7 +96,9 @@ def flow_variables(
             task_id: _state_of(execution, task_id, run_id, path, refers)
             for task_id, run_id in _selected(execution, refers, "tasks")
         }
-    return variables
+    if execution.loop is None:
+        return variables
+    return in_loop(variables, execution.loop, lambda name: _wants(refers, name))
 
 
 def decoded_vars(execution: Execution, plan: Plan, names: Iterable[str]) -> JsonObject:

@@ -252,9 +252,10 @@ def _save_fan_out(fan: FanOut) -> SavedFanOut:
 
 
 def _load_fan_out(saved: SavedFanOut) -> FanOut:
-    fields = {**saved.fields, "outputs": tuple((i, text) for i, text in saved.fields["outputs"])}
+    fields = saved.fields
+    outputs = tuple((index, text) for index, text in fields["outputs"])
     return FanOut(
-        **fields,
+        **{**fields, "outputs": outputs, "order": tuple(fields["order"])},
         open=_bits(saved.open),
         bad=Map({state: _bits(words) for state, words in saved.bad.items()}),
         ended=Map(saved.ended),

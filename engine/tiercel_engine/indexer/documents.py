@@ -58,6 +58,17 @@ class Metadata(msgspec.Struct, rename="camel"):
     original_created_date: str
 
 
+class LoopRunDocument(msgspec.Struct, rename="camel"):
+    """Which time through a Loop an execution is. `parents`: the items around, outermost first."""
+
+    task_id: str
+    task_run_id: str
+    index: int
+    value: str
+    parents: Raw
+    key: str | UnsetType = UNSET
+
+
 class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
     """An execution without its task runs. `kind` is left out when it is NORMAL."""
 
@@ -77,6 +88,7 @@ class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
     metadata: Metadata
     schedule_date: str | UnsetType = UNSET
     kind: str | UnsetType = UNSET
+    loop_run: LoopRunDocument | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()

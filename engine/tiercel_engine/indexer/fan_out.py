@@ -23,8 +23,10 @@ from tiercel_engine.indexer.rows import Rows, TaskRunRow
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
 
-#: What the counters stand under.
+#: What the counters of a ForEachItem stand under.
 COUNTERS = "iterations"
+#: An output that a Loop has, and what its counters stand under.
+LOOP, RUN, ENDED = "iterationCount", "runningIterations", "terminatedIterations"
 
 
 def fan_out_started(rows: Rows, batch: e.EventBatch, event: e.FanOutStarted, number: int) -> None:
@@ -63,6 +65,10 @@ def items_left(rows: Rows, batch: e.EventBatch, event: e.ItemsLeft, number: int)
     _count(row, {State.RUNNING: -event.count, event.state: event.count})
 
 
+def fan_out_stopped(rows: Rows, batch: e.EventBatch, event: e.FanOutStopped, number: int) -> None:
+    """Nothing to show: what runs may end."""
+
+
 def outputs_sent(rows: Rows, batch: e.EventBatch, event: e.OutputsSent, number: int) -> None:
     """Nothing to show."""
 
@@ -74,9 +80,18 @@ def outputs_stored(rows: Rows, batch: e.EventBatch, event: e.OutputsStored, numb
 def _count(row: TaskRunRow, changes: dict[str, int]) -> None:
     """Change the counters of these states."""
     values: dict[str, Any] = msgspec.json.decode(row.document.outputs)
-    counters: dict[str, int] = {"CREATED": 0, "RUNNING": 0, **values.get(COUNTERS, {})}
+    if LOOP in values:
+        values[RUN] = values.get(RUN, 0) + changes.pop(State.RUNNING, 0)
+        _add(values.setdefault(ENDED, {}), changes)
+    else:
+        counters = {"CREATED": 0, "RUNNING": 0, **values.get(COUNTERS, {})}
+        _add(counters, changes)
+        values[COUNTERS] = counters
+    row.document.outputs = Raw(msgspec.json.encode(values))
+
+
+def _add(counters: dict[str, int], changes: dict[str, int]) -> None:
     for state, change in changes.items():
         counters[state] = counters.get(state, 0) + change
         if counters[state] == 0 and state not in (State.CREATED, State.RUNNING):
             del counters[state]
-    row.document.outputs = Raw(msgspec.json.encode({**values, COUNTERS: counters}))

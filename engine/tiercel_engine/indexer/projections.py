@@ -18,6 +18,7 @@ from tiercel_engine.indexer.documents import (
     Attempt,
     Change,
     ExecutionDocument,
+    LoopRunDocument,
     Metadata,
     StateDocument,
     TaskRunDocument,
@@ -26,7 +27,7 @@ from tiercel_engine.indexer.documents import (
 )
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_schemas import events as e
-from tiercel_schemas.common import Payload
+from tiercel_schemas.common import LoopRun, Payload
 from tiercel_schemas.state import State, is_terminated
 
 # Plain text: an enum's value costs more to reach than the rest of a history's entry.
@@ -93,6 +94,17 @@ def task_run_of(rows: Rows, batch: e.EventBatch, task_run_id: str) -> TaskRunRow
     return row
 
 
+def _loop_run(loop: LoopRun) -> LoopRunDocument:
+    return LoopRunDocument(
+        task_id=loop.task_id,
+        task_run_id=loop.task_run_id,
+        index=loop.index,
+        value=loop.value,
+        parents=Raw(loop.parents.encode()),
+        key=UNSET if loop.key is None else loop.key,
+    )
+
+
 def created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: int) -> None:
     at_us = batch.at_us
     document = ExecutionDocument(
@@ -109,6 +121,7 @@ def created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: 
         metadata=Metadata(event.attempt_number, iso(event.original_created_us or at_us)),
         schedule_date=UNSET if event.scheduled_us is None else iso(event.scheduled_us),
         kind=UNSET if event.kind == "NORMAL" else event.kind,
+        loop_run=UNSET if event.loop is None else _loop_run(event.loop),
     )
     rows.executions[batch.execution_id] = ExecutionRow(
         document=document,

@@ -185,7 +185,8 @@ class Loop(TaskBlock):
     TYPE: ClassVar[str] = _NEW + "Loop"
 
     values: Values
-    concurrency_limit: int = Field(0, ge=0, alias="concurrencyLimit")
+    #: How many values at once; 0 for all; None: as the dialect has it.
+    concurrency_limit: int | None = Field(None, ge=0, alias="concurrencyLimit")
     transmit_failed: bool = Field(True, alias="transmitFailed")
     outputs: list[Output] = Field([])
     fetch_type: Literal["AUTO", "FETCH", "STORE"] = Field("AUTO", alias="fetchType")

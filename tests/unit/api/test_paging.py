@@ -7,7 +7,7 @@ from multidict import MultiDict
 
 from tiercel_api import paging
 from tiercel_engine.errors import InvalidInput, UserError
-from tiercel_engine.repository.base import ExecutionFilter, LogFilter
+from tiercel_engine.repository.base import LogFilter
 from tiercel_engine.repository.terms import Condition, Group, Term
 from tiercel_schemas.flows import FlowRevision
 
@@ -62,7 +62,22 @@ def query(*pairs: tuple[str, str]) -> MultiDict[str]:
     ],
 )
 def test_a_filter_is_read(pairs: list[tuple[str, str]], expected: list[Condition]) -> None:
-    assert paging.execution_filter(query(*pairs), NOW_US) == ExecutionFilter(terms=expected)
+    assert paging.execution_filter(query(*pairs), NOW_US).terms == expected
+
+
+@pytest.mark.parametrize(
+    ("pairs", "kinds"),
+    [
+        ([], ("NORMAL",)),
+        ([("flowId", "a"), ("childFilter", "CHILD")], ("NORMAL",)),
+        ([("triggerExecutionId", "abc")], ()),
+        ([("filters[kind][IN]", "LOOP")], ()),
+    ],
+)
+def test_parts_of_executions_are_listed_to_who_asks_for_them(
+    pairs: list[tuple[str, str]], kinds: tuple[str, ...]
+) -> None:
+    assert paging.execution_filter(query(*pairs), NOW_US).kinds == kinds
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,18 @@ tasks:
   - id: inner
     type: test.Work
 """
+LOOP = """id: goes
+namespace: tests
+tasks:
+  - id: loop
+    type: io.kestra.plugin.core.flow.Loop
+    values: [a, b]
+    tasks:
+      - id: inner
+        type: test.Work
+    outputs:
+      - {id: v, type: STRING, value: "{{ outputs.inner.v }}"}
+"""
 
 
 def saved_and_restored(engine: Engine) -> Partition:
@@ -130,3 +142,19 @@ def test_a_fan_out_is_the_same_after_a_checkpoint_and_goes_on() -> None:
     restored.start_timers()
     kinds = {type(timer) for timer in restored.due_timers(10**18, 100)}
     assert kinds == {Continue, OutputsOverdue}
+
+
+def test_a_time_through_a_loop_is_the_same_after_a_checkpoint() -> None:
+    # given
+    engine = Engine(LOOP)
+    engine.create()
+    (command, *_) = engine.commands
+    inside = Engine(LOOP)
+    inside.create(kind="LOOP", loop=command.loop)
+    engine.item("loop", 0, "SUCCESS", '{"v":1}')
+    assert engine.execution.fan_outs
+
+    # then
+    for each in (engine, inside):
+        assert saved_and_restored(each).executions[EXECUTION] == each.execution
+    assert [run.task_id for run in inside.execution.runs_in_order()] == ["inner"]

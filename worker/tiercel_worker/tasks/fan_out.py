@@ -94,13 +94,21 @@ def _how(batch: Batch, context: RunContext) -> Split:
 
 
 class StoreOutputs(RunnableTask):
-    """Stores outputs of executions that have ended, one line of JSON each: [index, outputs]."""
+    """Stores outputs of executions that have ended.
+
+    A `name` such as set.jsonl is a file with a line of JSON for each: [index, outputs]; any other
+    name is a folder with a file of Ion for each.
+    """
 
     TYPE: ClassVar[str] = OUTPUTS_TYPE
 
     def run(self, context: RunContext) -> None:
-        outputs = context.variables["outputs"]
-        context.store_stream(_lines(outputs), str(context.variables["name"]))
+        outputs, name = context.variables["outputs"], str(context.variables["name"])
+        if name.endswith(".jsonl"):
+            context.store_stream(_lines(outputs), name)
+            return
+        for index, values in outputs:
+            context.store_stream([ion_text(values).encode() + b"\n"], f"{name}/{index}.ion")
 
 
 def _lines(outputs: Any) -> Iterator[bytes]:

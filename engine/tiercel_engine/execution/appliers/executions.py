@@ -35,6 +35,7 @@ def created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
         kind=event.kind,
         trace_parent=event.trace_parent,
         reply_to=event.reply_to,
+        loop=event.loop,
         depth=event.depth,
         attempt_number=event.attempt_number,
         original_created_us=event.original_created_us,

@@ -17,9 +17,9 @@ def fan_out_started(x: Execution, event: e.FanOutStarted, at_us: int) -> Executi
     run = x.task_runs[event.task_run_id]
     before = x.fan_outs.get(run.id)
     if before is None or before.next == 0:
-        fan = FanOut(event.count, event.attempt, again=event.count)
+        fan = FanOut(event.count, event.attempt, again=event.count, keeps=event.keeps)
     else:
-        fan = replace(before, attempt=event.attempt, again=0, replaced=Map())
+        fan = replace(before, attempt=event.attempt, again=0, replaced=Map(), stopped=False)
     started = replace(
         run,
         state=State.RUNNING,
@@ -67,10 +67,11 @@ def item_ended(x: Execution, event: e.ItemEnded, at_us: int) -> Execution:
     bad = fan.bad
     if event.state in RESTARTED:
         bad = bad.set(event.state, added(bad.get(event.state, EMPTY), event.index))
-    outputs, chars = fan.outputs, fan.outputs_chars
+    outputs, chars, order = fan.outputs, fan.outputs_chars, fan.order
     if event.outputs is not None and event.outputs.json is not None:
         outputs = (*outputs, (event.index, event.outputs.json))
         chars += len(event.outputs.json)
+        order = (*order, event.index) if fan.keeps else order
     fan = replace(
         fan,
         open=removed(fan.open, event.index),
@@ -80,6 +81,7 @@ def item_ended(x: Execution, event: e.ItemEnded, at_us: int) -> Execution:
         ended=_counted(fan.ended, event.state, 1),
         outputs=outputs,
         outputs_chars=chars,
+        order=order,
     )
     return _with(x, event.task_run_id, fan)
 
@@ -101,6 +103,10 @@ def items_left(x: Execution, event: e.ItemsLeft, at_us: int) -> Execution:
         ended=_counted(fan.ended, event.state, event.count),
     )
     return _with(x, event.task_run_id, fan)
+
+
+def fan_out_stopped(x: Execution, event: e.FanOutStopped, at_us: int) -> Execution:
+    return _with(x, event.task_run_id, replace(x.fan_outs[event.task_run_id], stopped=True))
 
 
 def outputs_sent(x: Execution, event: e.OutputsSent, at_us: int) -> Execution:

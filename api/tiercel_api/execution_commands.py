@@ -15,7 +15,7 @@ from aiohttp import web
 from tiercel_api.documents import as_restarted
 from tiercel_api.files import FILES
 from tiercel_api.gateway import GATEWAY, ExecutionWatch
-from tiercel_api.lookup import execution_at, find_flow_of
+from tiercel_api.lookup import document_at, execution_at, find_flow_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, LogUnavailable, Moved, NotFound
@@ -107,9 +107,10 @@ async def restart(request: web.Request, execution_id: str, revision: int | None 
     """
     if revision is not None:
         return await _copy(request, execution_id, from_failed=True, flow_revision=revision)
-    await ask(
+    watch = await ask(
         request, execution_id, lambda id, where: c.RestartExecution(id, execution_id, None, where)
     )
+    await document_at(request, execution_id, watch.last_seq)
     return execution_id
 
 

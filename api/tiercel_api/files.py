@@ -12,13 +12,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, ParamSpec, TypeVar
+from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
 from aiohttp import BodyPartReader, web
 
 from tiercel_api.answers import cut, encode_json
 from tiercel_api.bodies import PIECE_TIMEOUT_S, in_time
-from tiercel_api.errors import BodyTooLarge
+from tiercel_api.errors import BodyTooLarge, HttpError
 from tiercel_engine.errors import TiercelError
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import JsonObject
@@ -115,34 +115,54 @@ class Files:
         root = addresses.execution_root(namespace, flow_id, execution_id)
         await self.call(self._storage.delete_prefix, root)
 
+    async def open(self, uri: str) -> BinaryIO:
+        """Its content as a stream that can seek; close it. Raises NotFound."""
+        return await self.call(self._storage.open, uri)
+
     async def size(self, uri: str) -> int:
         """Its size in bytes. Raises NotFound."""
         return await self.call(self._storage.size, uri)
 
     async def send(self, request: web.Request, uri: str, name: str) -> web.StreamResponse:
-        """Answer with a file's content, as an attachment.
+        """Answer with a file's content, as an attachment, or with the range that is asked for.
 
         Raises:
             NotFound: there is no such file.
+            HttpError: the range lies outside of it.
         """
         size = await self.size(uri)
+        first, last = asked_range(request, size)
         source = await self.call(self._storage.open, uri)
         try:
-            disposition = f"attachment; filename*=utf-8''{name}"
-            return await self.pour(request, source, size, {"Content-Disposition": disposition})
+            headers = {
+                "Content-Disposition": f"attachment; filename*=utf-8''{name}",
+                "Accept-Ranges": "bytes",
+            }
+            if (first, last) == (0, size):
+                return await self.pour(request, source, size, headers)
+            await self.call(source.seek, first)
+            headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
+            part = cast(BinaryIO, _Part(source, last - first))
+            return await self.pour(request, part, last - first, headers, status=206)
         finally:
             await self.call(source.close)
 
     async def pour(
-        self, request: web.Request, source: BinaryIO, size_bytes: int, headers: Mapping[str, str]
+        self,
+        request: web.Request,
+        source: BinaryIO,
+        size_bytes: int,
+        headers: Mapping[str, str],
+        status: int = 200,
     ) -> web.StreamResponse:
         """Answer with what a stream of known size gives."""
         response = web.StreamResponse(
+            status=status,
             headers={
                 "Content-Type": "application/octet-stream",
                 "Content-Length": str(size_bytes),
                 **headers,
-            }
+            },
         )
         await response.prepare(request)
         await self._pour(request, response, source)
@@ -187,6 +207,39 @@ class Files:
                 left -= value[_CLAIM]["size_bytes"]
                 holder[name] = redeem(ClaimCheck(**value[_CLAIM]), self._storage)
         return document
+
+
+def asked_range(request: web.Request, size_bytes: int) -> tuple[int, int]:
+    """(first byte, byte behind the last) that the request asks for; all when it does not say.
+
+    Raises:
+        HttpError: the range does not read, or lies outside.
+    """
+    if "Range" not in request.headers:
+        return 0, size_bytes
+    try:
+        asked = request.http_range
+    except ValueError:
+        raise HttpError(416, "Requested Range Not Satisfiable", "Expected bytes=a-b.") from None
+    first = 0 if asked.start is None else asked.start
+    first = max(0, size_bytes + first) if first < 0 else first
+    last = size_bytes if asked.stop is None else min(asked.stop, size_bytes)
+    if first >= last:
+        raise HttpError(416, "Requested Range Not Satisfiable", f"There are {size_bytes} bytes.")
+    return first, last
+
+
+class _Part:
+    """The next bytes of a stream, and no more."""
+
+    def __init__(self, source: BinaryIO, left_bytes: int) -> None:
+        self._source = source
+        self._left_bytes = left_bytes
+
+    def read(self, count: int) -> bytes:
+        block = self._source.read(min(count, self._left_bytes))
+        self._left_bytes -= len(block)
+        return block
 
 
 def _is_claim(value: Any) -> bool:

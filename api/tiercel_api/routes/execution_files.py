@@ -11,6 +11,8 @@ from tiercel_api.answers import json_response
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
 from tiercel_api.lookup import execution_of
+from tiercel_api.paging import whole_number
+from tiercel_api.previews import ROWS_DEFAULT, ROWS_MAX, preview
 from tiercel_engine.storage import uri as addresses
 
 _OTHER_EXECUTION = re.compile(r"(?:^|/)executions/([^/]+)/")
@@ -26,6 +28,19 @@ async def get_file_metas(request: web.Request) -> web.Response:
     """GET /executions/{executionId}/file/metas?path=kestra:///…: the size."""
     uri = await _checked_uri(request)
     return json_response({"size": await request.app[FILES].size(uri)})
+
+
+async def preview_file(request: web.Request) -> web.Response:
+    """GET /executions/{executionId}/file/preview?path&maxRows&encoding: what it begins with."""
+    uri, files = await _checked_uri(request), request.app[FILES]
+    rows = min(whole_number(request.query, "maxRows", ROWS_DEFAULT), ROWS_MAX)
+    encoding = request.query.get("encoding") or "UTF-8"
+    size, source = await files.size(uri), await files.open(uri)
+    try:
+        name = addresses.file_name(uri)
+        return json_response(await files.call(preview, source, name, size, rows, encoding))
+    finally:
+        await files.call(source.close)
 
 
 async def _checked_uri(request: web.Request) -> str:
@@ -50,6 +65,7 @@ async def _checked_uri(request: web.Request) -> str:
 
 
 ROUTES = (
+    ("GET", "/executions/{executionId}/file/preview", preview_file),
     ("GET", "/executions/{executionId}/file/metas", get_file_metas),
     ("GET", "/executions/{executionId}/file", download_file),
 )

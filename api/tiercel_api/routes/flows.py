@@ -6,31 +6,32 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 
-import msgspec
-import yaml
 from aiohttp import web
 
 from tiercel_api.answers import json_response
-from tiercel_api.bodies import media_type, read_body
 from tiercel_api.documents import flow_document, unreadable_flow
-from tiercel_api.errors import HttpError, UnsupportedMediaType
-from tiercel_api.gateway import GATEWAY
+from tiercel_api.errors import HttpError
+from tiercel_api.flow_writes import (
+    already_exists,
+    load,
+    newest_of,
+    read_source,
+    refusal,
+    send,
+)
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import FlowFilter, flow_filter, is_set, optional_number, page_of, sort_of
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
-from tiercel_engine.errors import InvalidFlow, NotFound, Rejected, Violation
+from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import load_flow
 from tiercel_engine.flow.validate import notices
 from tiercel_engine.repository.base import JsonObject, Page
-from tiercel_schemas.commands import SaveFlow
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 
-YAML_TYPES = ("application/x-yaml", "application/yaml", "text/yaml", "text/x-yaml", "text/plain")
-JSON_TYPES = ("application/json", "text/json")
 #: Flows in one body of `POST /flows/validate`.
 DOCUMENTS_MAX = 1_000
 _SEPARATOR = re.compile(r"^---[ \t]*$", re.MULTILINE)
@@ -39,28 +40,30 @@ _REVISION = re.compile(r"^revision:[ \t]*(\d{1,9})[ \t]*$", re.MULTILINE)
 
 async def create_flow(request: web.Request) -> web.Response:
     """POST /flows: store the first revision of a flow."""
-    source = await _source_of(request)
-    flow = await _load(request, source, None)
+    source = await read_source(request)
+    flow = await load(request, source, None)
     allow(request, Permission.WRITE, flow.namespace)
     key = FlowKey(flow.tenant, flow.namespace, flow.id)
     if request.app[SERVICES].catalog.entry(key) is not None:
-        raise _exists()
+        raise already_exists()
     try:
         return await _save(request, key, source, flow, expected_revision=0)
     except Rejected as error:
-        raise (_exists() if "already exists" in str(error) else InvalidFlow(str(error))) from None
+        raise (
+            already_exists() if "already exists" in str(error) else InvalidFlow(str(error))
+        ) from None
 
 
 async def update_flow(request: web.Request) -> web.Response:
     """PUT /flows/{namespace}/{id}: store the next revision; the same source again stores none."""
     key = _key_of(request)
-    source = await _source_of(request)
-    newest = await _newest(request, key)
-    flow = await _load(request, source, newest)
+    source = await read_source(request)
+    newest = await newest_of(request, key)
+    flow = await load(request, source, newest)
     if flow.id != key.flow_id:
-        raise _refusal("flow.id", "Illegal flow id update")
+        raise refusal("flow.id", "Illegal flow id update")
     if flow.namespace != key.namespace:
-        raise _refusal("flow.namespace", "Illegal namespace update")
+        raise refusal("flow.namespace", "Illegal namespace update")
     if newest.source == source:
         stored = await request.app[FLOWS].parsed(newest)
         return json_response(flow_document(stored, source))
@@ -70,72 +73,20 @@ async def update_flow(request: web.Request) -> web.Response:
         raise InvalidFlow(str(error)) from None
 
 
-async def store_flow(request: web.Request, source: str) -> None:
-    """Store a flow's next revision, or its first one. Raises InvalidFlow."""
-    flow = await _load(request, source, None)
-    allow(request, Permission.WRITE, flow.namespace)
-    key = FlowKey(flow.tenant, flow.namespace, flow.id)
-    newest = request.app[SERVICES].catalog.entry(key)
-    if newest is not None and newest.source == source:
-        return
-    if newest is not None:
-        flow = await _load(request, source, newest)
-    try:
-        await _save(request, key, source, flow, expected_revision=None)
-    except Rejected as error:
-        raise InvalidFlow(str(error)) from None
-
-
 async def delete_flow(request: web.Request) -> web.Response:
     """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
     key = _key_of(request)
-    newest = await _newest(request, key)
-    await _send(request, key, newest.source, newest.dialect, deleted=True)
+    newest = await newest_of(request, key)
+    await send(request, key, newest.source, newest.dialect, deleted=True)
     return web.Response(status=204)
-
-
-async def _newest(request: web.Request, key: FlowKey) -> FlowRevision:
-    entry = await request.app[FLOWS].entry(key)
-    if entry is None:
-        raise NotFound("")
-    return entry
 
 
 async def _save(
     request: web.Request, key: FlowKey, source: str, flow: Flow, expected_revision: int | None
 ) -> web.Response:
     dialect = flow.dialect.name
-    stored = await _send(request, key, source, dialect, expected_revision=expected_revision)
+    stored = await send(request, key, source, dialect, expected_revision=expected_revision)
     return json_response(flow_document(await request.app[FLOWS].parsed(stored), stored.source))
-
-
-async def _send(
-    request: web.Request,
-    key: FlowKey,
-    source: str,
-    dialect: str,
-    *,
-    deleted: bool = False,
-    expected_revision: int | None = None,
-) -> FlowRevision:
-    services, gateway = request.app[SERVICES], request.app[GATEWAY]
-    revision = await gateway.save_flow(
-        SaveFlow(
-            command_id=gateway.command_id(),
-            tenant=key.tenant,
-            namespace=key.namespace,
-            flow_id=key.flow_id,
-            source=source,
-            deleted=deleted,
-            dialect=dialect,
-            expected_revision=expected_revision,
-            sent_us=services.clock.now_us(),
-        )
-    )
-    await asyncio.to_thread(services.catalog.add, revision)
-    # The catalog may have read the same revision itself in the meantime: its object counts.
-    stored = services.catalog.entry(key, revision.revision, allow_deleted=True)
-    return stored or revision
 
 
 async def get_flow(request: web.Request) -> web.Response:
@@ -250,7 +201,7 @@ async def distinct_namespaces(request: web.Request) -> web.Response:
 
 async def validate_flows(request: web.Request) -> web.Response:
     """POST /flows/validate: what is wrong with each document of the body. Stores nothing."""
-    source = await _source_of(request)
+    source = await read_source(request)
     documents = [text for text in _SEPARATOR.split(source) if text.strip()] or [source]
     if len(documents) > DOCUMENTS_MAX:
         raise HttpError(422, "Illegal argument", f"Expected at most {DOCUMENTS_MAX} flows.")
@@ -284,55 +235,8 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     }
 
 
-async def _load(request: web.Request, source: str, before: FlowRevision | None) -> Flow:
-    """Parse in a thread: a large source takes longer than the event loop may stand still.
-
-    A revision keeps the dialect of the one before it, unless it says otherwise.
-    """
-    services, tenant = request.app[SERVICES], tenant_of(request)
-    default = services.settings.dialect if before is None else before.dialect
-    return await asyncio.to_thread(
-        lambda: load_flow(source, services.registry, tenant=tenant, default_dialect=default)
-    )
-
-
-async def _source_of(request: web.Request) -> str:
-    """The body as YAML text; JSON is written as YAML."""
-    kind = media_type(request)
-    if kind and kind not in YAML_TYPES and kind not in JSON_TYPES:
-        raise UnsupportedMediaType(kind, YAML_TYPES + JSON_TYPES)
-    body = await read_body(request, "flow source", request.app[SERVICES].settings.flow_bytes_max)
-    if kind in JSON_TYPES:
-        return await asyncio.to_thread(_json_as_yaml, body)
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise _refusal("yaml", f"Expected UTF-8 text, but byte {error.start} is none") from None
-
-
-def _json_as_yaml(body: bytes) -> str:
-    try:
-        data = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise HttpError(422, "Invalid json", str(error)) from None
-    if isinstance(data, dict):
-        data = {k: v for k, v in data.items() if k not in ("source", "revision", "deleted")}
-    try:
-        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    except RecursionError:
-        raise HttpError(422, "Invalid json", "Expected fewer levels of nesting.") from None
-
-
 def _key_of(request: web.Request) -> FlowKey:
     return FlowKey(tenant_of(request), request.match_info["namespace"], request.match_info["id"])
-
-
-def _refusal(path: str, message: str) -> InvalidFlow:
-    return InvalidFlow(f"{path}: {message}", (Violation(path, message),))
-
-
-def _exists() -> InvalidFlow:
-    return _refusal("flow.id", "Flow id already exists")
 
 
 ROUTES = (

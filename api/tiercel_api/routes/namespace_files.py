@@ -16,9 +16,10 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import in_time
 from tiercel_api.errors import BadRequest, BodyTooLarge
 from tiercel_api.files import FILES
+from tiercel_api.flow_writes import store_flow
 from tiercel_api.forms import MULTIPART, part_names
 from tiercel_api.paging import FlowFilter
-from tiercel_api.routes.flows import matching_flows, store_flow
+from tiercel_api.routes.flows import matching_flows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, UserError
 from tiercel_engine.repository.base import JsonObject

@@ -139,6 +139,22 @@ class ReadModels(Protocol):
     def find_executions(self, where: ExecutionFilter, limit: int) -> list[str]:
         """Ids of the executions that match, newest first."""
 
+    def latest_executions(self, flows: Sequence[tuple[str, str]]) -> list[JsonObject]:
+        """The newest execution of each (namespace, flow id) that has one; no task runs."""
+
+    def execution_documents(self, where: ExecutionFilter, limit: int) -> list[JsonObject]:
+        """The executions that match, newest first, without their task runs."""
+
+    def distinct_values(self, field: str, where: ExecutionFilter, limit: int) -> list[str]:
+        """The values of a field of `query.EXECUTION_FIELDS`, or of `labels` (`key:value`).
+
+        Raises:
+            SortUnknown: no such field.
+        """
+
+    def average_duration_us(self, namespace: str, flow_id: str) -> int | None:
+        """Of the flow's successful executions; None: there are none."""
+
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
     ) -> Page:

@@ -19,12 +19,14 @@ from tiercel_engine.repository.base import (
     Lane,
     LogFilter,
     Page,
+    SortUnknown,
     TriggerFilter,
 )
 from tiercel_engine.repository.tables import (
     execution_records,
     executions,
     indexed_offsets,
+    labels,
     logs,
     metrics,
     task_runs,
@@ -93,6 +95,42 @@ class SqlReadModels:
         found = sa.select(executions.c.id).where(*conditions).order_by(*newest).limit(limit)
         with self._reading() as connection:
             return list(connection.execute(found).scalars())
+
+    def latest_executions(self, flows: Sequence[tuple[str, str]]) -> list[JsonObject]:
+        found: list[JsonObject] = []
+        with self._reading() as connection:
+            for namespace, flow_id in flows:
+                where = ExecutionFilter(namespace=namespace, flow_id=flow_id)
+                found += [_decode(text) for text in connection.execute(_newest(where, 1)).scalars()]
+        return found
+
+    def execution_documents(self, where: ExecutionFilter, limit: int) -> list[JsonObject]:
+        with self._reading() as connection:
+            return [_decode(text) for text in connection.execute(_newest(where, limit)).scalars()]
+
+    def distinct_values(self, field: str, where: ExecutionFilter, limit: int) -> list[str]:
+        conditions = query.execution_conditions(where)
+        if field == "labels":
+            value: sa.ColumnElement[Any] = labels.c.key + ":" + labels.c.value
+            found = sa.select(value).join(executions, executions.c.id == labels.c.execution_id)
+        else:
+            column = query.EXECUTION_FIELDS.get(field)
+            if column is None:
+                known = ", ".join((*query.EXECUTION_FIELDS, "labels"))
+                raise SortUnknown(f"Expected one of {known}, but it is {field!r}.")
+            value, found = column, sa.select(column).where(column.is_not(None))
+        some = found.where(*conditions).distinct().order_by(value).limit(limit)
+        with self._reading() as connection:
+            return [str(one) for one in connection.execute(some).scalars()]
+
+    def average_duration_us(self, namespace: str, flow_id: str) -> int | None:
+        x = executions.c
+        mean = sa.select(sa.func.avg(x.end_us - x.start_us)).where(
+            x.namespace == namespace, x.flow_id == flow_id, x.state == "SUCCESS"
+        )
+        with self._reading() as connection:
+            found = connection.execute(mean).scalar()
+        return None if found is None else round(found)
 
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
@@ -188,6 +226,12 @@ def available() -> Iterator[None]:
         raise DatabaseUnavailable(
             f"Expected the read model's database to answer, but it said: {error}"
         ) from error
+
+
+def _newest(where: ExecutionFilter, limit: int) -> sa.Select[Any]:
+    newest = executions.c.start_us.desc(), executions.c.id.desc()
+    conditions = query.execution_conditions(where)
+    return sa.select(executions.c.document).where(*conditions).order_by(*newest).limit(limit)
 
 
 def log_document(row: Mapping[Any, Any]) -> JsonObject:

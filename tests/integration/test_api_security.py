@@ -155,6 +155,14 @@ def test_a_role_ends_at_its_namespace(server: ApiServer) -> None:
     assert server.get("/auditlogs/search", auth=HOUSE).status_code == 403
 
 
+def test_a_namespace_called_webhook_opens_no_door(server: ApiServer) -> None:
+    source = flow_source("setup", namespace="webhook").encode()
+    assert server.post("/flows", data=source, headers=YAML, auth=ADMIN).status_code == 200
+    for path in ("/executions/webhook/setup", "/executions/webhook/setup/validate"):
+        assert server.post(path).status_code == 401
+    assert server.get("/flows/webhook/setup").status_code == 401
+
+
 def test_a_search_needs_a_namespace_of_ones_own(server: ApiServer) -> None:
     for query, status in (
         ("", 403),

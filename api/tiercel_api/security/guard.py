@@ -37,8 +37,9 @@ VERIFIED_S = 300.0
 #: Slow hashes at a time.
 HASHES_MAX = 2
 #: Paths outside the API, and calls of it, that nobody logs in for.
-OPEN_PATHS = frozenset({"/health", "/ready", "/ping", "/login", "/logout", "/ui/", "/ui", "/"})
-OPEN_CALLS = ("/setup", "/configs/login", "/basicAuthValidationErrors")
+OPEN_ROUTES = frozenset({"/health", "/ready", "/ping", "/login", "/logout", "/ui/"})
+OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup")
+_WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
 #: Searches that look only below the namespaces which their query names.
 NARROWABLE = ("/flows/search", "/executions/search", "/logs/search", "/triggers/search")
 _NAMESPACE_FILTERS = tuple(
@@ -148,7 +149,7 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     if guard.is_open:
         return await handler(request)
     path = path_below_tenant(request)
-    if is_open_path(request.path, path):
+    if is_open(request):
         return await handler(request)
     address = request.remote or ""
     refuse_when_guessing(guard, address)
@@ -175,9 +176,14 @@ def path_below_tenant(request: web.Request) -> str:
     return path if tenant is None else path.removeprefix(f"/{tenant}")
 
 
-def is_open_path(full_path: str, path: str) -> bool:
-    """Whether nobody logs in for it. Webhooks are kept by their keys."""
-    return full_path in OPEN_PATHS or path in OPEN_CALLS or path.startswith("/executions/webhook/")
+def is_open(request: web.Request) -> bool:
+    """Whether nobody logs in for it. Webhooks are kept by their keys.
+
+    Asked of the route, not of the path: a namespace may be called `webhook`.
+    """
+    resource = request.match_info.route.resource
+    pattern = "" if resource is None else resource.canonical
+    return pattern in OPEN_ROUTES or pattern.endswith(OPEN_CALLS) or _WEBHOOK in pattern
 
 
 def refuse_when_guessing(guard: Guard, address: str) -> None:

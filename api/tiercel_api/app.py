@@ -14,7 +14,14 @@ from aiohttp import web
 
 from tiercel_api.answers import add_security_headers
 from tiercel_api.errors import INCIDENTS, BadRequest, Handler, HttpError, answer_errors
-from tiercel_api.evaluator import EVALUATOR, Evaluator
+from tiercel_api.evaluator import (
+    EVALUATOR,
+    INPUT_ANSWER_S,
+    INPUT_EVALUATOR,
+    INPUT_RENDER_S,
+    INPUT_THREADS,
+    Evaluator,
+)
 from tiercel_api.files import FILES, Files
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
@@ -158,6 +165,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     app[ACCOUNTS] = AccountsTopic(services.log, services.topics.accounts.name)
     signer = SessionSigner.of_secret(services.session_secret)
     app[GUARD] = Guard(app[ACCOUNTS], services.clock, signer, Limiter())
+    app[INPUT_EVALUATOR] = Evaluator(INPUT_THREADS, INPUT_RENDER_S, INPUT_ANSWER_S)
     await asyncio.to_thread(services.catalog.catch_up)
     await asyncio.to_thread(app[ACCOUNTS].catch_up)
     following = {
@@ -168,6 +176,8 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     for task in following:
         task.cancel()
     await asyncio.wait(following)
+    # First: what it renders may wait for an execution.
+    await asyncio.to_thread(app[INPUT_EVALUATOR].close)
     await asyncio.to_thread(app[ACCOUNTS].close)
     await app[GATEWAY].close()
     await asyncio.to_thread(app[EVALUATOR].close)

@@ -1,7 +1,7 @@
 """What an expression may read while somebody tries it out on the server.
 
 Less than a task may: whoever may look at an execution must learn no secret by it, and the server
-must not be made to call others. Files and task states can be seen anyway, so they can be read.
+must not be made to call others. Files and pairs can be seen anyway, so they can be read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import Any, NoReturn
 
 from tiercel_api.eval_variables import MASK, JsonObject
 from tiercel_engine.errors import UserError
+from tiercel_engine.outside.values import free_port, is_public_holiday, kv_value
 from tiercel_engine.storage.claims import redeem
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file
 from tiercel_schemas.common import ClaimCheck
@@ -25,11 +27,13 @@ class EvalLookups:
     """The world as one evaluation sees it.
 
     Args:
+        pairs: the key-value store.
         document: the execution.
     """
 
-    def __init__(self, storage: Storage, document: JsonObject) -> None:
+    def __init__(self, storage: Storage, pairs: KvStore, document: JsonObject) -> None:
         self._storage = storage
+        self._pairs = pairs
         self._document = document
         self._left_bytes = LOADED_BYTES_MAX
         #: What the answer should say besides the value.
@@ -77,7 +81,7 @@ class EvalLookups:
             )
         return path
 
-    # ---- what an evaluation never does
+    # ---- secrets and the world: an evaluation calls nobody
 
     def secret(
         self,
@@ -94,7 +98,8 @@ class EvalLookups:
     def kv(
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
-        _refuse("kv")
+        own = str(self._document["namespace"])
+        return kv_value(self._pairs, own, key, namespace, error_on_missing)
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         _refuse("http")
@@ -103,10 +108,10 @@ class EvalLookups:
         _refuse("subflow")
 
     def is_public_holiday(self, day: str, country: str | None, subdivision: str | None) -> bool:
-        _refuse("isPublicHoliday")
+        return is_public_holiday(day, country, subdivision)
 
     def free_port(self) -> int:
-        _refuse("randomPort")
+        return free_port()
 
 
 def _refuse(function: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,9 +18,11 @@ from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.inputs import Encrypt, resolve_inputs
 from tiercel_engine.flow.model import Flow, read_labels
 from tiercel_engine.flow.trigger import Trigger
+from tiercel_engine.outside.lookups import StoredLookups
 from tiercel_engine.plugin.dates import flow_variables
 from tiercel_engine.storage import uri as addresses
 from tiercel_engine.storage.claims import INLINE_BYTES_MAX, pack
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label, Payload, ReplyTo
@@ -62,7 +65,13 @@ class Starter:
         self._storage = storage
         self._clock = clock
         self._encrypt = encrypt
-        self.renderer = Renderer(RenderContext(now=lambda: to_datetime(clock.now_us())))
+        self.renderer = Renderer(
+            RenderContext(
+                now=lambda: to_datetime(clock.now_us()),
+                rng=random.SystemRandom(),
+                lookups=StoredLookups(storage, KvStore(storage, clock), lambda secret: None),
+            )
+        )
 
     def command(self, flow: Flow, trigger: Trigger, start: Start) -> CreateExecution:
         """The command; what is wrong with inputs or labels makes the execution fail, visibly."""

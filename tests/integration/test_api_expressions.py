@@ -12,6 +12,7 @@ import pytest
 from tests.api_harness import ApiServer, api_server, flow_source
 
 from tiercel_api.routes.expressions import EXPRESSION_BYTES_MAX
+from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.uri import execution_value, namespace_file
 from tiercel_schemas.ids import make_id
 
@@ -113,7 +114,18 @@ def test_no_secret_comes_out_however_it_is_wrapped(
     assert wrapped["result"] == "**"
 
 
-@pytest.mark.parametrize("call", ["http(uri='http://127.0.0.1')", "kv('k')", "randomPort()"])
+def test_pairs_can_be_read(api: ApiServer, ended: tuple[str, str]) -> None:
+    KvStore(api.storage, api.clock).set("house.kitchen", "dish", {"name": "soup"})
+    path = f"/executions/{ended[0]}/actions/eval"
+
+    found = api.post(path, data="{{ kv('dish').name }}", headers=TEXT).json()
+    missing = api.post(path, data="{{ kv('none') }}", headers=TEXT).json()
+
+    assert found == {"result": "soup"}
+    assert "The key 'none' does not exist" in missing["error"]
+
+
+@pytest.mark.parametrize("call", ["http(uri='http://127.0.0.1')", "subflow('a.b', 'c')"])
 def test_an_evaluation_does_not_reach_out(
     api: ApiServer, ended: tuple[str, str], call: str
 ) -> None:

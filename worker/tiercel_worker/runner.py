@@ -22,6 +22,7 @@ from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.dialect import dialect_of
 from tiercel_engine.flow.duration import parse_duration_s
+from tiercel_engine.outside.lookups import WorldLookups
 from tiercel_engine.plugin.base import NO_EFFECTS, RunnableTask, TaskResult
 from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.plugin.evaluation import ATTEMPT as EVALUATION
@@ -39,7 +40,6 @@ from tiercel_schemas.state import State
 from tiercel_worker.attempt import Attempt, Cancel
 from tiercel_worker.context import AttemptContext
 from tiercel_worker.logs import TaskLogger
-from tiercel_worker.lookups import WorkerLookups
 from tiercel_worker.variables import Vault, variables_of
 
 #: How many task models are kept, by their JSON text.
@@ -98,7 +98,7 @@ class Runner:
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),
                 rng=self._rng,
-                lookups=WorkerLookups(self._storage, self._pairs, logger.mask),
+                lookups=WorldLookups(self._storage, self._pairs, logger.mask),
                 dialect=expression_dialect(dialect),
                 expired=attempt.is_cancelled,
                 run_jq=JqSandbox(attempt.is_cancelled),

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from tiercel_api.answers import execution_response, json_response
+from tiercel_api.door_rendering import with_inputs
 from tiercel_api.files import FILES
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import document_at, execution_of, find_flow_of
-from tiercel_api.routes.executions import renderer_of
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import Conflict, Rejected, UserError
 from tiercel_engine.flow.input_types import Input
@@ -79,6 +79,12 @@ async def validate_resume(request: web.Request) -> web.Response:
     _, flow, _, definitions = await _paused(request)
     form = await read_form(request, flow, None, definitions)
     encrypt = encryption(request.app[SERVICES])
+    outcomes = await with_inputs(
+        request,
+        flow,
+        definitions,
+        lambda render: examine(definitions, form.values, render=render, encrypt=encrypt),
+    )
     rows = [
         {
             "input": {"id": outcome.input.id, "type": outcome.input.type},
@@ -86,7 +92,7 @@ async def validate_resume(request: web.Request) -> web.Response:
             "enabled": outcome.enabled,
             "errors": [{"message": outcome.problem}] if outcome.problem else [],
         }
-        for outcome in examine(definitions, form.values, render=renderer_of(flow), encrypt=encrypt)
+        for outcome in outcomes
     ]
     return json_response({"id": flow.id, "namespace": flow.namespace, "inputs": rows})
 
@@ -122,7 +128,12 @@ async def _outputs(
     if not definitions:
         return Payload()
     encrypt = encryption(request.app[SERVICES])
-    values = resolve(definitions, form.values, render=renderer_of(flow), encrypt=encrypt)
+    values = await with_inputs(
+        request,
+        flow,
+        definitions,
+        lambda render: resolve(definitions, form.values, render=render, encrypt=encrypt),
+    )
     name = f"resume-{run_id}"
     return await request.app[FILES].payload(flow, execution_id, name, {"onResume": values})
 

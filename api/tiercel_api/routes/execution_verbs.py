@@ -71,7 +71,7 @@ async def replay_execution_with_inputs(request: web.Request) -> web.Response:
     if not form.values:
         return await _replay(request, document)
     try:
-        inputs = resolved_inputs(request, flow, form)
+        inputs = await resolved_inputs(request, flow, form)
         payload = await request.app[FILES].payload(flow, copy_id, "inputs", inputs or None)
         return await _replay(request, document, payload, copy_id)
     except BaseException:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from aiohttp import web
 
@@ -16,6 +14,7 @@ from tiercel_api.documents import (
     created_execution,
     flow_for_execution,
 )
+from tiercel_api.door_rendering import with_inputs
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
 from tiercel_api.filters import instant_us, label_of
@@ -41,11 +40,8 @@ from tiercel_api.paging import (
 )
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, encryption
-from tiercel_engine.expression.context import RenderContext
-from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import Render, examine, put, resolve_inputs
+from tiercel_engine.flow.inputs import examine, put, resolve_inputs
 from tiercel_engine.flow.model import Flow
-from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label, Payload
@@ -72,7 +68,7 @@ async def create_execution(request: web.Request) -> web.Response:
     kind = _kind(request)
     form = await read_form(request, flow, execution_id)
     try:
-        inputs = resolved_inputs(request, flow, form)
+        inputs = await resolved_inputs(request, flow, form)
         payload = await request.app[FILES].payload(flow, execution_id, "inputs", inputs or None)
     except BaseException:
         await form.discard(request)
@@ -142,24 +138,17 @@ def _is_gone(request: web.Request) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
-def resolved_inputs(request: web.Request, flow: Flow, form: Form) -> JsonObject:
+async def resolved_inputs(request: web.Request, flow: Flow, form: Form) -> JsonObject:
     """The typed inputs of a flow. Raises InvalidInput."""
     if not flow.inputs:
         return {}
     encrypt = encryption(request.app[SERVICES])
-    return resolve_inputs(flow, form.values, render=renderer_of(flow), encrypt=encrypt)
-
-
-def renderer_of(flow: Flow) -> Render:
-    """Renders templates in the definitions of a flow's inputs."""
-    variables = {"flow": {"id": flow.id, "namespace": flow.namespace}, "vars": flow.variables}
-
-    renderer = Renderer(RenderContext(dialect=expression_dialect(flow.dialect)))
-
-    def render(value: Any, inputs: Mapping[str, Any]) -> Any:
-        return renderer.value(value, {**variables, **inputs})
-
-    return render
+    return await with_inputs(
+        request,
+        flow,
+        flow.inputs,
+        lambda render: resolve_inputs(flow, form.values, render=render, encrypt=encrypt),
+    )
 
 
 def with_correlation(labels: tuple[Label, ...], execution_id: str) -> tuple[Label, ...]:
@@ -210,7 +199,12 @@ async def validate_inputs(request: web.Request) -> web.Response:
     flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
     form = await read_form(request, flow, None)
     encrypt = encryption(request.app[SERVICES])
-    outcomes = examine(flow.inputs, form.values, render=renderer_of(flow), encrypt=encrypt)
+    outcomes = await with_inputs(
+        request,
+        flow,
+        flow.inputs,
+        lambda render: examine(flow.inputs, form.values, render=render, encrypt=encrypt),
+    )
     rows = [
         {
             "input": _definition(flow, outcome.input.id),

@@ -27,6 +27,7 @@ from tiercel_engine.expression.analysis import analyse
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.repository.base import JsonObject, LogFilter
 from tiercel_engine.sandbox.jq import JqSandbox
+from tiercel_engine.storage.kv import KvStore
 
 EXPRESSION_BYTES_MAX = 256 * 1024
 #: Lines that `errorLogs()` gives.
@@ -44,7 +45,7 @@ async def evaluate_expression(request: web.Request) -> web.Response:
     tenant, task_run_id = tenant_of(request), request.match_info.get("taskRunId")
 
     def answer(expired: Expired) -> JsonObject:
-        lookups = EvalLookups(services.storage, document)
+        lookups = EvalLookups(services.storage, KvStore(services.storage, services.clock), document)
         refers = analyse(template)
         errors = None
         if refers.dynamic or not refers.roots.isdisjoint(("error", "errorLogs")):

@@ -14,30 +14,26 @@ from multidict import MultiMapping
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
+from tiercel_api.door_rendering import door_renderer, door_variables, with_inputs
 from tiercel_api.errors import HttpError
-from tiercel_api.eval_lookups import EvalLookups
 from tiercel_api.files import FILES
 from tiercel_api.filters import label_of
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import runnable_flow, tenant_of
 from tiercel_api.routes.executions import (
     execution_url,
-    renderer_of,
     start,
     with_correlation,
 )
 from tiercel_api.security.guard import GUARD, refuse_when_guessing
 from tiercel_api.services import SERVICES, encryption
-from tiercel_engine.errors import NotFound, UserError
-from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.errors import NotFound, TaskError, UserError
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import Encrypt, resolve
+from tiercel_engine.flow.inputs import resolve
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.plugin.conditions import condition_type
 from tiercel_engine.plugin.triggers import Webhook
 from tiercel_engine.repository.base import JsonObject
-from tiercel_engine.storage.objects import Storage
-from tiercel_engine.storage.secrets import environment_secret
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.ids import make_id
 
@@ -54,18 +50,28 @@ async def call_webhook(request: web.Request) -> web.Response:
         flow = await runnable_flow(request, info["namespace"], info["id"])
     except NotFound:
         raise NotFound("Flow not found") from None
+    renderer, known = door_renderer(request, flow)(None), door_variables(request, flow)
     try:
-        webhook = await asyncio.to_thread(_find, flow, info["key"], services.storage)
+        webhook = await asyncio.to_thread(_find, flow, info["key"], renderer, known)
     except NotFound:
         guard.limiter.failed(address, time.monotonic())
         raise
     variables = await _trigger_variables(request)
-    if not await asyncio.to_thread(_is_wanted, flow, webhook, variables):
+    known["trigger"] = variables
+    if not await asyncio.to_thread(_is_wanted, webhook, renderer, known):
         return web.Response(status=204)
     created_us = services.clock.now_us()
     execution_id = make_id(created_us, gateway.random_bits())
-    inputs = await asyncio.to_thread(
-        _inputs, flow, webhook, variables, request.query, encryption(services)
+    given = await asyncio.to_thread(_given, flow, webhook, renderer, known, request.query)
+    asked = [
+        definition
+        for definition in flow.inputs
+        if definition.id in given or definition.defaults is not None or not definition.required
+    ]
+    encrypt = encryption(services)
+    # Unlike other ways to start, a required input may be missing: the flow reads the trigger.
+    inputs = await with_inputs(
+        request, flow, asked, lambda render: resolve(asked, given, render=render, encrypt=encrypt)
     )
     trigger = {"id": webhook.id, "type": webhook.type, "variables": variables}
     files = request.app[FILES]
@@ -87,17 +93,16 @@ async def call_webhook(request: web.Request) -> web.Response:
     return json_response(document)
 
 
-def _find(flow: Flow, key: str, storage: Storage) -> Webhook:
+def _find(flow: Flow, key: str, renderer: Renderer, known: JsonObject) -> Webhook:
     """The webhook with this key. Every key is compared, in constant time.
 
     Raises:
         NotFound: no webhook has it.
     """
     found = None
-    context = RenderContext(lookups=_KeyLookups(storage, {"namespace": flow.namespace}))
     for trigger in flow.triggers:
         if isinstance(trigger, Webhook) and not trigger.disabled:
-            expected = _rendered_key(flow, trigger, context)
+            expected = _rendered_key(trigger, renderer, known)
             if expected and hmac.compare_digest(expected.encode(), key.encode()):
                 found = trigger
     if found is None:
@@ -105,39 +110,12 @@ def _find(flow: Flow, key: str, storage: Storage) -> Webhook:
     return found
 
 
-def _rendered_key(flow: Flow, webhook: Webhook, context: RenderContext) -> str:
+def _rendered_key(webhook: Webhook, renderer: Renderer, known: JsonObject) -> str:
     """The key that callers must know; empty: none does, because it does not render."""
     try:
-        return Renderer(context).text(webhook.key, _flow_variables(flow)).strip()
-    except UserError:
+        return renderer.text(webhook.key, known).strip()
+    except (UserError, TaskError):
         return ""
-
-
-class _KeyLookups(EvalLookups):
-    """What the key of a webhook may read: secrets too, since nobody is told what it gave."""
-
-    def secret(
-        self,
-        key: str,
-        namespace: str | None,
-        subkey: str | None,
-        full: bool,
-        variables: Mapping[str, Any],
-    ) -> str:
-        return environment_secret(key, subkey)
-
-
-def _flow_variables(flow: Flow) -> dict[str, Any]:
-    return {
-        "flow": {
-            "id": flow.id,
-            "namespace": flow.namespace,
-            "revision": flow.revision,
-            "tenantId": flow.tenant,
-        },
-        "vars": flow.variables,
-        "labels": dict(flow.labels),
-    }
 
 
 async def _trigger_variables(request: web.Request) -> JsonObject:
@@ -173,35 +151,23 @@ def _lists(values: MultiMapping[str]) -> dict[str, list[str]]:
     return lists
 
 
-def _inputs(
+def _given(
     flow: Flow,
     webhook: Webhook,
-    variables: JsonObject,
+    renderer: Renderer,
+    known: JsonObject,
     query: MultiMapping[str],
-    encrypt: Encrypt | None,
 ) -> JsonObject:
-    """Inputs of the trigger, then those of the query, then defaults.
-
-    Unlike other ways to start, a required input may be missing here: the flow reads the trigger
-    instead.
+    """Inputs of the trigger, then those of the query.
 
     Raises:
-        InvalidInput: one that is given does not have its type.
         InvalidExpression: one of the trigger does not render.
     """
     if not flow.inputs:
         return {}
-    known = {**_flow_variables(flow), "trigger": variables}
-    given: JsonObject = {}
-    if webhook.inputs:
-        given.update(Renderer().value(webhook.inputs, known))
+    given: JsonObject = renderer.value(webhook.inputs, known) if webhook.inputs else {}
     given.update(_query_inputs(flow, query))
-    asked = [
-        definition
-        for definition in flow.inputs
-        if definition.id in given or definition.defaults is not None or not definition.required
-    ]
-    return resolve(asked, given, render=renderer_of(flow), encrypt=encrypt)
+    return given
 
 
 def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:
@@ -221,30 +187,29 @@ def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:
     return given
 
 
-def _is_wanted(flow: Flow, webhook: Webhook, variables: JsonObject) -> bool:
+def _is_wanted(webhook: Webhook, renderer: Renderer, known: JsonObject) -> bool:
     """Whether the trigger's own conditions let the call through.
 
     Raises:
         InvalidExpression: one does not render.
         HttpError: one is of a type that webhooks cannot have.
     """
-    known = {**_flow_variables(flow), "trigger": variables}
-    if webhook.when is not None and not Renderer().truthy(webhook.when, known):
+    if webhook.when is not None and not renderer.truthy(webhook.when, known):
         return False
-    return all(_holds(condition, known) for condition in webhook.conditions or ())
+    return all(_holds(condition, renderer, known) for condition in webhook.conditions or ())
 
 
-def _holds(condition: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+def _holds(condition: Mapping[str, Any], renderer: Renderer, known: Mapping[str, Any]) -> bool:
     """Whether one condition holds. A webhook has no date and no execution to look at."""
     inner = condition.get("conditions") or ()
     match (condition_type(str(condition.get("type"))) or "").rpartition(".")[2]:
         case "Expression":
-            text = Renderer().text(str(condition.get("expression", "")), known).strip()
+            text = renderer.text(str(condition.get("expression", "")), known).strip()
             return text not in ("", "false")
         case "Not":
-            return not any(_holds(one, known) for one in inner)
+            return not any(_holds(one, renderer, known) for one in inner)
         case "Or":
-            return any(_holds(one, known) for one in inner)
+            return any(_holds(one, renderer, known) for one in inner)
         case name:
             raise HttpError(422, "Illegal argument", f"A webhook cannot have the condition {name}.")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from graphlib import CycleError
 from typing import Any
 
-from tiercel_engine.errors import InvalidExpression, InvalidInput, Violation
+from tiercel_engine.errors import InvalidExpression, InvalidInput, TaskError, UserError, Violation
 from tiercel_engine.flow.input_types import (
     ChoiceInput,
     Input,
@@ -121,7 +121,7 @@ def examine(
                 outcome = _one(definition, given, variables, render, encrypt)
             else:
                 outcome = InputOutcome(definition, enabled=False)
-        except InvalidExpression as error:
+        except (UserError, TaskError) as error:
             outcome = InputOutcome(definition, problem=_problem(definition, error, None))
         done[input_id] = outcome
         put(known, outcome)

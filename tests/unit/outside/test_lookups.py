@@ -13,10 +13,10 @@ from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
+from tiercel_engine.outside.lookups import StoredLookups, WorldLookups
 from tiercel_engine.storage import uri
 from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
-from tiercel_worker.lookups import WorkerLookups
 
 VARIABLES: dict[str, Any] = {
     "flow": {"id": "flow", "namespace": "acme.test"},
@@ -44,13 +44,13 @@ def secrets() -> list[str]:
 
 
 @pytest.fixture
-def lookups(storage: Storage, secrets: list[str]) -> WorkerLookups:
-    return WorkerLookups(storage, KvStore(storage, FakeClock()), secrets.append)
+def lookups(storage: Storage, secrets: list[str]) -> WorldLookups:
+    return WorldLookups(storage, KvStore(storage, FakeClock()), secrets.append)
 
 
 @pytest.mark.parametrize("address", [MINE, PARENTS])
 def test_files_of_the_execution_and_of_its_trigger_are_read(
-    lookups: WorkerLookups, address: str
+    lookups: WorldLookups, address: str
 ) -> None:
     assert lookups.read(address, None, VARIABLES) == f"at {address}"
     assert lookups.file_size(address, VARIABLES) == len(f"at {address}")
@@ -69,7 +69,7 @@ def test_files_of_the_execution_and_of_its_trigger_are_read(
         "../../_kv/key.ion",
     ],
 )
-def test_what_belongs_to_others_is_refused(lookups: WorkerLookups, address: str) -> None:
+def test_what_belongs_to_others_is_refused(lookups: WorldLookups, address: str) -> None:
     for ask in (lookups.file_size, lookups.file_exists, lookups.is_file_empty):
         with pytest.raises(UserError) as caught:
             ask(address, VARIABLES)
@@ -78,7 +78,7 @@ def test_what_belongs_to_others_is_refused(lookups: WorkerLookups, address: str)
         lookups.read(address, None, VARIABLES)
 
 
-def test_a_path_is_a_file_of_the_namespace(lookups: WorkerLookups) -> None:
+def test_a_path_is_a_file_of_the_namespace(lookups: WorldLookups) -> None:
     assert lookups.read("dir/n.txt", None, VARIABLES) == "namespace file"
     address = lookups.file_uri("dir/n.txt", None, VARIABLES)
     assert address == "kestra:///acme/test/_files/dir/n.txt"
@@ -87,7 +87,7 @@ def test_a_path_is_a_file_of_the_namespace(lookups: WorkerLookups) -> None:
 
 
 def test_a_secret_is_decoded_and_will_be_masked(
-    lookups: WorkerLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+    lookups: WorldLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_API_KEY", "b3BlbiBzZXNhbWU=")
 
@@ -98,7 +98,7 @@ def test_a_secret_is_decoded_and_will_be_masked(
 
 
 def test_a_sub_key_is_a_member_of_a_secret_object(
-    lookups: WorkerLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
+    lookups: WorldLookups, secrets: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coded = base64.b64encode(b'{"user": "ali", "port": 80}').decode()
     monkeypatch.setenv("SECRET_DOOR", f"{coded[:8]}\n{coded[8:]}\n")
@@ -113,7 +113,7 @@ def test_a_sub_key_is_a_member_of_a_secret_object(
         lookups.secret("plain", None, "pin", False, VARIABLES)
 
 
-def test_templates_reach_the_lookups(lookups: WorkerLookups) -> None:
+def test_templates_reach_the_lookups(lookups: WorldLookups) -> None:
     renderer = Renderer(RenderContext(lookups=lookups))
     variables = {**VARIABLES, "inputs": {"mine": MINE, "foreign": FOREIGN}}
 
@@ -123,7 +123,7 @@ def test_templates_reach_the_lookups(lookups: WorkerLookups) -> None:
 
 
 def test_a_pair_is_found_in_the_namespace_and_in_those_above(
-    lookups: WorkerLookups, storage: Storage
+    lookups: WorldLookups, storage: Storage
 ) -> None:
     pairs = KvStore(storage, FakeClock())
     pairs.set("acme", "above", {"a": 1})
@@ -150,26 +150,36 @@ def test_a_pair_is_found_in_the_namespace_and_in_those_above(
     ],
 )
 def test_public_holidays_are_those_of_a_country_or_a_part_of_it(
-    lookups: WorkerLookups, day: str, country: str, part: str | None, expected: bool
+    lookups: WorldLookups, day: str, country: str, part: str | None, expected: bool
 ) -> None:
     assert lookups.is_public_holiday(day, country, part) is expected
 
 
 @pytest.mark.parametrize(("country", "part"), [(None, None), ("XX", None), ("DE", "nowhere")])
 def test_holidays_of_no_country_are_refused(
-    lookups: WorkerLookups, country: str | None, part: str | None
+    lookups: WorldLookups, country: str | None, part: str | None
 ) -> None:
     with pytest.raises(UserError, match="isPublicHoliday"):
         lookups.is_public_holiday("2024-01-01", country, part)
 
 
-def test_a_random_port_is_free(lookups: WorkerLookups) -> None:
+def test_a_random_port_is_free(lookups: WorldLookups) -> None:
     port = lookups.free_port()
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", port))
 
 
-def test_a_task_runs_no_flow_by_an_expression(lookups: WorkerLookups) -> None:
+def test_a_task_runs_no_flow_by_an_expression(lookups: WorldLookups) -> None:
     with pytest.raises(UserError, match="use the task Subflow"):
         lookups.subflow({"namespace": "a", "id": "b"}, VARIABLES)
+
+
+def test_a_trigger_sends_no_requests_but_reads_what_is_stored(storage: Storage) -> None:
+    pairs = KvStore(storage, FakeClock())
+    pairs.set("acme.test", "own", 1)
+    lookups = StoredLookups(storage, pairs, lambda secret: None)
+
+    assert lookups.kv("own", None, True, VARIABLES) == 1
+    with pytest.raises(UserError, match="cannot be called by a trigger"):
+        lookups.http({"uri": "http://127.0.0.1"}, VARIABLES)

@@ -1,4 +1,8 @@
-"""What templates on a worker may read: files of their execution and namespace, and the world."""
+"""What templates may read: files of their execution and namespace, secrets, and the world.
+
+Where there is no execution (the inputs of a flow, the key of a webhook) files of the namespace are
+left.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,8 @@ from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_fil
 READ_BYTES_MAX = 64 << 20
 
 
-class WorkerLookups:
-    """The world as templates of one attempt see it.
+class WorldLookups:
+    """The world as the templates of one attempt, or of one request, see it.
 
     Args:
         storage: internal storage.
@@ -61,7 +65,10 @@ class WorkerLookups:
         namespace, flow_id = _namespace(variables), str(variables["flow"]["id"])
         if parse(path).startswith(parse(namespace_file(namespace, "_"))[:-1]):
             return path
-        if belongs_to(path, namespace, flow_id, str(variables["execution"]["id"])):
+        execution = variables.get("execution")
+        if isinstance(execution, Mapping) and belongs_to(
+            path, namespace, flow_id, str(execution["id"])
+        ):
             return path
         trigger = variables.get("trigger")
         if isinstance(trigger, Mapping):
@@ -108,6 +115,16 @@ class WorkerLookups:
 
     def free_port(self) -> int:
         return free_port()
+
+
+class StoredLookups(WorldLookups):
+    """The same for whoever must not wait for strangers: it sends no requests."""
+
+    def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
+        raise UserError(
+            "The 'http' function cannot be called by a trigger, which must start executions on "
+            "time: call it in the first task, or in an input's `defaults`."
+        )
 
 
 def _namespace(variables: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from tiercel_cli.address import tell_address
 from tiercel_cli.exposure import tls_context
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import Conflict
@@ -103,6 +104,7 @@ class RoleProcess:
         server, url = None, None
         if app is not None and listener is not None:
             server, url = await self._serve(app, listener, context)
+            tell_address(self._settings, url)
         watcher = asyncio.create_task(self._watch_ready(url, ready))
         stopping = asyncio.create_task(self._stopping.wait())
         waited: list[asyncio.Future[Any]] = [stopping, *ends.values()]

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from tiercel_api.app import create_app
 from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
+from tiercel_cli.address import find_address
 from tiercel_cli.exposure import is_loopback, make_safe
 from tiercel_cli.instance import claim_instance, claim_name
 from tiercel_cli.output import print_line
@@ -191,6 +192,7 @@ class _Parts:
             slots=self._settings.worker_slots,
             grace_s=self._settings.worker_drain_s,
             sealer=self.sealer,
+            find_api=lambda: find_address(self._settings),
         )
 
     def scheduler(self) -> Scheduler:

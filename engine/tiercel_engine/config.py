@@ -121,6 +121,11 @@ class Settings(BaseModel):
         default={},
         description="What every expression sees as globals: a map, as JSON outside of the file.",
     )
+    api_url: str | None = Field(
+        None,
+        description="Address of the API as workers reach it, for tasks that ask the server; none: "
+        "the API of the same data folder.",
+    )
     encryption_key: SecretStr | None = Field(
         None,
         description="Key of 128, 192 or 256 bits in base 64 that seals SECRET inputs; none: flows "

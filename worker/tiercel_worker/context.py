@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import execution_root, is_claimed, parse, task_file
 from tiercel_worker.attempt import Attempt
 from tiercel_worker.logs import Metrics, TaskLogger
+from tiercel_worker.server_api import ServerApi
 
 
 class Overlay(Mapping[str, Any]):
@@ -55,6 +56,7 @@ class AttemptContext:
         dialect: Dialect,
         sealer: Sealer | None,
         build: Callable[[Mapping[str, Any]], RunnableTask],
+        find_api: Callable[[], str | None],
     ) -> None:
         job = attempt.job
         self.execution_id = job.execution_id
@@ -73,6 +75,7 @@ class AttemptContext:
         self._clock = clock
         self._sealer = sealer
         self._build = build
+        self._server = ServerApi(self, find_api)
         self._metrics = Metrics(attempt, clock)
         self._folder: Path | None = None
 
@@ -143,6 +146,16 @@ class AttemptContext:
         if self._sealer is None:
             raise TaskError("Expected a server with an encryption_key, but it has none.")
         return self._sealer.seal(text)
+
+    def ask_server(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | Sequence[str]] | None = None,
+        body: Any = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Any:
+        return self._server.call(method, path, query, body, form)
 
     def run_task(self, properties: Mapping[str, Any]) -> Any:
         task = self._build({"id": self.task_id, **properties})

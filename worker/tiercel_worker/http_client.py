@@ -28,6 +28,10 @@ BLOCK_BYTES = 256 << 10
 USER_AGENT = "Tiercel"
 
 
+class NoAnswer(TaskError):
+    """Nothing came back that could be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """How a request is sent.
@@ -64,7 +68,7 @@ class Request:
     method: str
     uri: str
     headers: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
-    query: Mapping[str, str] | None = None
+    query: Mapping[str, str | Sequence[str]] | None = None
     body: bytes | None = None
     form: Sequence[Part] | None = None
     is_multipart: bool = False
@@ -87,8 +91,8 @@ def fetch(
     """Send a request, write the answer's body to `target`.
 
     Raises:
-        TaskError: no answer came, or its body has more than `bytes_max` bytes. An answer that
-            tells a failure is an answer.
+        NoAnswer: no answer came. One that tells a failure is an answer.
+        TaskError: its body has more than `bytes_max` bytes, or the attempt was cancelled.
     """
     return asyncio.run(_cancellable(context, _fetch(request, options, target, bytes_max)))
 
@@ -151,7 +155,7 @@ async def _fetch(request: Request, options: Options, target: Path, bytes_max: in
             )
     except (aiohttp.ClientError, ssl.SSLError, TimeoutError, ValueError, OSError) as error:
         reason = str(error) or type(error).__name__
-        raise TaskError(f"Request '{request.method} {request.uri}' failed: {reason}") from error
+        raise NoAnswer(f"Request '{request.method} {request.uri}' failed: {reason}") from error
 
 
 async def _receive(response: aiohttp.ClientResponse, target: Path, bytes_max: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -66,7 +66,9 @@ class Runner:
         storage: Storage,
         clock: Clock,
         sealer: Sealer | None = None,
+        find_api: Callable[[], str | None] = lambda: None,
     ) -> None:
+        self._find_api = find_api
         self._registry = registry
         self._storage = storage
         self._pairs = KvStore(storage, clock)
@@ -114,6 +116,7 @@ class Runner:
             dialect,
             self._sealer,
             self._built,
+            self._find_api,
         )
         try:
             self._set_deadline(attempt, task, context)

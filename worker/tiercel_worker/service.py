@@ -77,6 +77,7 @@ class Worker:
         heartbeat_s: how often it says that it lives.
         grace_s: how long running attempts may take to end once it is stopped.
         sealer: opens SECRET inputs; without it tasks see them sealed.
+        find_api: the address of the server's HTTP API, for tasks that ask it; None: not known.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Worker:
         heartbeat_s: float = 1.0,
         grace_s: float = 30.0,
         sealer: Sealer | None = None,
+        find_api: Callable[[], str | None] = lambda: None,
     ) -> None:
         #: Set while it takes jobs.
         self.ready = threading.Event()
@@ -104,7 +106,7 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._jobs_topic = f"{topics.jobs.name}.{group}" if group else topics.jobs.name
-        self._runner = Runner(registry, storage, clock, sealer)
+        self._runner = Runner(registry, storage, clock, sealer, find_api)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
         self._revoked = Revocations(worker_id)

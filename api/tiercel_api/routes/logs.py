@@ -11,7 +11,7 @@ from tiercel_api.answers import encode_json, json_response
 from tiercel_api.documents import log_text
 from tiercel_api.follow import FOLLOWERS, LogLines
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.paging import LEVELS, log_filter, page_of, sort_of
+from tiercel_api.paging import LEVELS, is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import JsonObject, LogFilter
@@ -24,10 +24,12 @@ INDEXED_TIMEOUT_S = 2.0
 
 
 async def search_logs(request: web.Request) -> web.Response:
-    """GET /logs/search."""
+    """GET /logs/search; with `indexed=true` no line of an execution named is left out so far."""
     services = request.app[SERVICES]
     where = log_filter(request.query, services.clock.now_us())
     page, size = page_of(request.query)
+    if is_set(request.query, "indexed") and where.execution_id is not None:
+        await _await_indexed(request, where.execution_id)
     sort = sort_of(request.query)
     ascending = bool(sort) and sort[0][1]
     found = await request.app[READS].call(services.models.search_logs, where, page, size, ascending)
@@ -56,7 +58,7 @@ async def follow_logs(request: web.Request) -> web.StreamResponse:
         gateway.logs.following(request.match_info["executionId"], lines),
         request.app[FOLLOWERS].stream(request) as stream,
     ):
-        await _await_indexed(request)
+        await _await_indexed(request, request.match_info["executionId"])
         stored = await _stored(request, where)
         lines.forget(stored)
         for line in stored:
@@ -69,12 +71,12 @@ async def follow_logs(request: web.Request) -> web.StreamResponse:
     return stream.response
 
 
-async def _await_indexed(request: web.Request) -> None:
+async def _await_indexed(request: web.Request, execution_id: str) -> None:
     """Wait for the lines written before the live ones began to come: no stream brings them."""
     services = request.app[SERVICES]
     topic = services.topics.logs.name
     partition = partition_for(
-        request.match_info["executionId"],
+        execution_id,
         await asyncio.to_thread(services.log.partition_count, topic),
     )
     end = await asyncio.to_thread(services.log.end_offset, topic, partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -88,6 +88,24 @@ class RunContext(TaskContext, Protocol):
 
     def seal(self, text: str) -> Mapping[str, str]:
         """The text encrypted, as an output may hold it. Raises TaskError: there is no key."""
+
+    def ask_server(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | Sequence[str]] | None = None,
+        body: Any = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Any:
+        """What the server's HTTP API answers at a path below /api/v1; None for an empty answer.
+
+        Args:
+            body: sent as JSON.
+            form: sent as a multipart form.
+
+        Raises:
+            TaskError: it refuses, or does not answer.
+        """
 
     def run_task(self, properties: Mapping[str, Any]) -> Any:
         """Run another task in place of this one: its properties, `type` among them, as written.

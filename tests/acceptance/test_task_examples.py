@@ -1,0 +1,100 @@
+"""The example flows of the task types, on a real server."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.acceptance.running import RunningServer, eventually
+
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples" / "tasks"
+
+EXPECTED: dict[str, dict[str, Any]] = {
+    "pairs": {
+        "price": 4,
+        "keys": ["price.bread", "price.day"],
+        "remembered": {"last": 4},
+        "purged": 1,
+    },
+    "files": {"dropped": 1, "customers": 2, "parts": 2, "size": 130, "removed": True},
+    "namespace-files": {"words": 3, "fetched": ["scripts/count.py"], "deleted": 1},
+    "requests": {"code": 200, "missing": 404},
+    "scripts": {"letters": 3, "kind": "RYE"},
+    "server": {"lines": 2, "counted": 2, "purged": 0},
+}
+
+
+def run_example(server: RunningServer, name: str, **form: Any) -> dict[str, Any]:
+    source = (EXAMPLES / f"{name}.yaml").read_text()
+    path = f"/flows/bakery.tasks/{name}"
+    if server.get(path).status_code == 404:
+        server.save(source)
+    execution = server.post(f"/executions/bakery.tasks/{name}", files=form).json()
+    return server.ended(execution["id"])
+
+
+def test_every_example_is_expected_to_give_something() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.yaml")} == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_example_runs(server: RunningServer, name: str) -> None:
+    if name == "scripts" and shutil.which("node") is None:
+        print("Node.js is not installed here: its task ends in a warning.")
+    ended = run_example(server, name, url=(None, server.url))
+    expected_states = ("SUCCESS", "WARNING") if name == "scripts" else ("SUCCESS",)
+    assert ended["state"]["current"] in expected_states, server.client.logs(ended["id"])
+    assert EXPECTED[name].items() <= ended["outputs"].items()
+
+
+def test_a_task_switches_a_trigger_off(server: RunningServer) -> None:
+    run_example(server, "server", url=(None, server.url))
+
+    def disabled() -> bool:
+        found = server.get("/triggers/search?namespace=bakery.tasks").json()["results"]
+        rows = [row["triggerContext"] for row in found]
+        return any(row["triggerId"] == "nightly" and row.get("disabled") for row in rows)
+
+    eventually(disabled, bool)
+
+
+def test_a_task_resumes_another_execution(server: RunningServer, namespace: str) -> None:
+    server.save(f"""id: waits
+namespace: {namespace}
+tasks:
+  - id: ask
+    type: io.kestra.plugin.core.flow.Pause
+    onResume:
+      - {{id: approved, type: BOOL}}
+  - id: answer
+    type: io.kestra.plugin.core.debug.Return
+    format: "{{{{ outputs.ask.onResume.approved }}}}"
+""")
+    server.save(f"""id: resumes
+namespace: {namespace}
+inputs:
+  - {{id: paused, type: STRING}}
+tasks:
+  - id: go
+    type: io.kestra.plugin.core.execution.Resume
+    executionId: "{{{{ inputs.paused }}}}"
+    inputs: {{approved: "true"}}
+""")
+    waiting = server.post(f"/executions/{namespace}/waits").json()["id"]
+    eventually(
+        lambda: server.client.execution(waiting)["state"]["current"],
+        lambda state: state == "PAUSED",
+    )
+    resumes = server.post(
+        f"/executions/{namespace}/resumes", files={"paused": (None, waiting)}
+    ).json()
+    assert server.ended(resumes["id"])["state"]["current"] == "SUCCESS"
+    ended = server.ended(waiting)
+    assert ended["taskRunList"][-1]["outputs"] == {"value": "true"}
+    # once it has ended there is nothing to resume
+    again = server.post(
+        f"/executions/{namespace}/resumes", files={"paused": (None, waiting)}
+    ).json()
+    assert server.ended(again["id"])["state"]["current"] == "FAILED"

@@ -1,0 +1,343 @@
+"""Tasks that ask the server: about executions, their logs and triggers of other flows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+from pydantic import BaseModel, Field
+
+from tiercel_engine.errors import TaskError
+from tiercel_engine.flow.base import Part, Text
+from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.plugin.context import RunContext
+from tiercel_engine.storage.rows import row_line
+from tiercel_worker.tasks.properties import flag, text_list, text_map
+
+#: Lines that are fetched at a time.
+LINES_PER_PAGE = 5_000
+#: Values that pass through `expression` of Count as no.
+FALSE_TEXTS = frozenset({"", "0", "-0", "false"})
+#: What older flows give for signing in: this server asks for no password.
+_AUTH = Field(None, description="Taken and not needed.")
+
+
+class FetchOutput(BaseModel):
+    """`uri`: a file of Ion with one line of the log each; `size`: how many."""
+
+    uri: str
+    size: int
+
+
+class Fetch(RunnableTask):
+    """Fetch log lines into a file.
+
+    Properties: `executionId` (the running one), `namespace` and `flowId` (of that execution; they
+    are not needed), `tasksId` (lines of these tasks alone), `level` (this one and above; INFO).
+    Outputs: `uri` (Ion) and `size`, the number of lines.
+
+    Example:
+        ```yaml
+        id: own-log
+        namespace: docs.tasks
+        tasks:
+          - id: say
+            type: io.kestra.plugin.core.log.Log
+            message: hello
+          - id: lines
+            type: io.kestra.plugin.core.log.Fetch
+            tasksId: [say]
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.log.Fetch"
+    ALIASES: ClassVar[tuple[str, ...]] = (
+        "io.kestra.core.tasks.log.Fetch",
+        "io.kestra.plugin.kestra.logs.Fetch",
+    )
+    OUTPUTS: ClassVar[type[BaseModel] | None] = FetchOutput
+
+    namespace: Text | None = None
+    flow_id: Text | None = Field(None, alias="flowId")
+    execution_id: Text = Field("{{ execution.id }}", alias="executionId")
+    tasks_id: list[Text] | str | None = Field(None, alias="tasksId")
+    level: Text = "INFO"
+    auth: Any = _AUTH
+
+    def run(self, context: RunContext) -> FetchOutput:
+        execution_id, level = context.render(self.execution_id), context.render(self.level)
+        tasks: list[str | None] = [*text_list(context, self.tasks_id, "tasksId")] or [None]
+        count = [0]
+
+        def lines() -> Iterator[bytes]:
+            for task_id in tasks:
+                for line in _log_lines(context, execution_id, level, task_id):
+                    count[0] += 1
+                    yield row_line(line)
+
+        uri = context.store_stream(lines(), "logs.ion")
+        return FetchOutput(uri=uri, size=count[0])
+
+
+def _log_lines(
+    context: RunContext, execution_id: str, level: str, task_id: str | None
+) -> Iterator[dict[str, Any]]:
+    query = {
+        "filters[executionId][EQUALS]": execution_id,
+        "minLevel": level.upper(),
+        "sort": "timestamp:asc",
+        "size": str(LINES_PER_PAGE),
+        "indexed": "true",
+    }
+    if task_id is not None:
+        query["taskId"] = task_id
+    page = 0
+    while True:
+        page += 1
+        found = context.ask_server("GET", "/logs/search", {**query, "page": str(page)})
+        yield from found["results"]
+        if page * LINES_PER_PAGE >= found["total"]:
+            return
+
+
+class FlowOfCount(Part):
+    """A flow whose executions are counted."""
+
+    namespace: Text
+    flow_id: Text = Field(alias="flowId")
+
+
+class CountOutput(BaseModel):
+    """`results`: `namespace`, `flowId` and `count` of each; `total`: their sum."""
+
+    results: list[dict[str, Any]]
+    total: int
+
+
+class Count(RunnableTask):
+    """Count executions, such as to tell which flows did not run.
+
+    Properties: `flows` (list of `namespace` and `flowId`) or `namespaces`, `states`, `startDate`,
+    `endDate`, `expression` (a template that sees `count`; results for which it is false are left
+    out). Outputs: `results` (`namespace`, `flowId`, `count`) and `total`.
+
+    Example:
+        ```yaml
+        id: watch
+        namespace: docs.tasks
+        tasks:
+          - id: idle
+            type: io.kestra.plugin.core.execution.Count
+            flows:
+              - namespace: docs.tasks
+                flowId: watch
+            startDate: "{{ execution.startDate | dateAdd(-1, 'DAYS') }}"
+            expression: "{{ count == 0 }}"
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.execution.Count"
+    ALIASES: ClassVar[tuple[str, ...]] = (
+        "io.kestra.core.tasks.executions.Counts",
+        "io.kestra.plugin.kestra.executions.Count",
+    )
+    OUTPUTS: ClassVar[type[BaseModel] | None] = CountOutput
+
+    flows: list[FlowOfCount] | None = None
+    namespaces: list[Text] | str | None = None
+    states: list[Text] | str | None = None
+    start_date: Text | None = Field(None, alias="startDate")
+    end_date: Text | None = Field(None, alias="endDate")
+    expression: Text
+    auth: Any = _AUTH
+
+    def run(self, context: RunContext) -> CountOutput:
+        results: list[dict[str, Any]] = []
+        for place in self._places(context):
+            where = {f"filters[{name}][EQUALS]": value for name, value in place.items()}
+            found = context.ask_server(
+                "GET", "/executions/search", {**self._query(context), **where}
+            )
+            count = int(found["total"])
+            kept = context.render(self.expression, {"count": count}).strip().lower()
+            if kept not in FALSE_TEXTS:
+                results.append({**place, "count": count})
+        return CountOutput(results=results, total=sum(r["count"] for r in results))
+
+    def _places(self, context: RunContext) -> list[dict[str, str]]:
+        if self.flows is not None:
+            return [
+                {"namespace": context.render(f.namespace), "flowId": context.render(f.flow_id)}
+                for f in self.flows
+            ]
+        named = text_list(context, self.namespaces, "namespaces") or [context.namespace]
+        return [{"namespace": name} for name in named]
+
+    def _query(self, context: RunContext) -> dict[str, str | list[str]]:
+        query: dict[str, str | list[str]] = {"size": "1"}
+        states = text_list(context, self.states, "states")
+        if states:
+            query["state"] = states
+        if self.start_date is not None:
+            query["startDate"] = context.render(self.start_date)
+        if self.end_date is not None:
+            query["endDate"] = context.render(self.end_date)
+        return query
+
+
+class Resume(RunnableTask):
+    """Resume a paused execution.
+
+    Properties: `executionId`, `inputs` (what its Pause asks for), `namespace` and `flowId` (of that
+    execution; they are not needed). Outputs: none.
+
+    Example:
+        ```yaml
+        id: go-on
+        namespace: docs.tasks
+        inputs:
+          - id: paused
+            type: STRING
+        tasks:
+          - id: resume
+            type: io.kestra.plugin.core.execution.Resume
+            executionId: "{{ inputs.paused }}"
+            inputs:
+              approved: "true"
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.execution.Resume"
+    ALIASES: ClassVar[tuple[str, ...]] = ("io.kestra.plugin.kestra.executions.Resume",)
+
+    namespace: Text | None = None
+    flow_id: Text | None = Field(None, alias="flowId")
+    execution_id: Text = Field(alias="executionId")
+    inputs: dict[str, Any] | str | None = None
+    auth: Any = _AUTH
+
+    def run(self, context: RunContext) -> None:
+        execution_id = context.render(self.execution_id)
+        if execution_id == context.execution_id:
+            raise TaskError("Expected another execution: this one is running.")
+        inputs = {
+            name: value if isinstance(value, str) else context.render(value)
+            for name, value in text_map(context, self.inputs, "inputs").items()
+        }
+        path = f"/executions/{quote(execution_id, safe='')}/resume"
+        context.ask_server("POST", path, form=inputs or None)
+
+
+class PurgeExecutionsOutput(BaseModel):
+    """`executionsCount`: how many executions were deleted."""
+
+    executions_count: int = Field(alias="executionsCount")
+
+
+class PurgeExecutions(RunnableTask):
+    """Delete ended executions, with their logs, metrics and files.
+
+    Properties: `endDate` (those that started before; a template), `startDate` (after),
+    `namespace` (with those below), `flowId`, `states` (all final ones), and `purgeLog`,
+    `purgeMetric`, `purgeStorage` (true). Outputs: `executionsCount`.
+
+    Example:
+        ```yaml
+        id: tidy-up
+        namespace: docs.tasks
+        tasks:
+          - id: purge
+            type: io.kestra.plugin.core.execution.PurgeExecutions
+            namespace: docs.tasks.none
+            endDate: "{{ execution.startDate | dateAdd(-30, 'DAYS') }}"
+            states: [SUCCESS]
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.execution.PurgeExecutions"
+    ALIASES: ClassVar[tuple[str, ...]] = (
+        "io.kestra.core.tasks.storages.Purge",
+        "io.kestra.plugin.core.storage.Purge",
+    )
+    OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeExecutionsOutput
+
+    namespace: Text | None = None
+    flow_id: Text | None = Field(None, alias="flowId")
+    start_date: Text | None = Field(None, alias="startDate")
+    end_date: Text = Field(alias="endDate")
+    states: list[Text] | str | None = None
+    purge_execution: bool | str = Field(True, alias="purgeExecution")
+    purge_log: bool | str = Field(True, alias="purgeLog")
+    purge_metric: bool | str = Field(True, alias="purgeMetric")
+    purge_storage: bool | str = Field(True, alias="purgeStorage")
+    auth: Any = _AUTH
+
+    def run(self, context: RunContext) -> PurgeExecutionsOutput:
+        if not flag(context, self.purge_execution):
+            raise TaskError("Expected purgeExecution: logs and files go with their execution only.")
+        query: dict[str, str | list[str]] = {"endDate": context.render(self.end_date)}
+        for name, template in (
+            ("namespace", self.namespace),
+            ("flowId", self.flow_id),
+            ("startDate", self.start_date),
+        ):
+            if template is not None:
+                query[name] = context.render(template)
+        final = ["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRIED", "SKIPPED"]
+        query["state"] = text_list(context, self.states, "states") or final
+        for name, asked in (
+            ("deleteLogs", self.purge_log),
+            ("deleteMetrics", self.purge_metric),
+            ("deleteStorage", self.purge_storage),
+        ):
+            query[name] = "true" if flag(context, asked) else "false"
+        done = context.ask_server("DELETE", "/executions/by-query", query)
+        return PurgeExecutionsOutput(executionsCount=int((done or {}).get("count", 0)))
+
+
+class Toggle(RunnableTask):
+    """Enable or disable a trigger.
+
+    Properties: `trigger` (its id), `enabled` (false), `namespace` and `flowId` (the flow's own).
+    Outputs: none.
+
+    Example:
+        ```yaml
+        id: stop-schedule
+        namespace: docs.tasks
+        triggers:
+          - id: nightly
+            type: io.kestra.plugin.core.trigger.Schedule
+            cron: "0 2 * * *"
+        tasks:
+          - id: off
+            type: io.kestra.plugin.core.trigger.Toggle
+            trigger: nightly
+            enabled: false
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.trigger.Toggle"
+    ALIASES: ClassVar[tuple[str, ...]] = (
+        "io.kestra.core.tasks.trigger.Toggle",
+        "io.kestra.plugin.kestra.triggers.Toggle",
+    )
+
+    trigger: Text
+    enabled: bool | str = False
+    namespace: Text = "{{ flow.namespace }}"
+    flow_id: Text = Field("{{ flow.id }}", alias="flowId")
+    auth: Any = _AUTH
+
+    def run(self, context: RunContext) -> None:
+        body = {
+            "namespace": context.render(self.namespace),
+            "flowId": context.render(self.flow_id),
+            "triggerId": context.render(self.trigger),
+            "disabled": not flag(context, self.enabled),
+        }
+        context.ask_server("PUT", "/triggers", body=body)
+
+
+PLUGINS = (Fetch, Count, Resume, PurgeExecutions, Toggle)

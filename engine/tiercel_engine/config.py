@@ -131,6 +131,11 @@ class Settings(BaseModel):
         description="Key of 128, 192 or 256 bits in base 64 that seals SECRET inputs; none: flows "
         "with such inputs are not started.",
     )
+    api_token: SecretStr | None = Field(
+        None,
+        description="Token by which tasks that ask the API sign in; none: the first user's name "
+        "and password, where the worker has them.",
+    )
     admin_user: str | None = Field(
         None, description="Name of the first user, made at the first start; none: nobody."
     )
@@ -172,7 +177,7 @@ class Settings(BaseModel):
     def to_environment(self) -> dict[str, str]:
         """Every setting that differs from its default, as environment variables."""
         changed = self.model_dump(mode="json", exclude_defaults=True, exclude_none=True)
-        for name in ("encryption_key", "admin_password"):
+        for name in ("encryption_key", "admin_password", "api_token"):
             secret: SecretStr | None = getattr(self, name)
             if secret is not None:
                 changed[name] = secret.get_secret_value()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.acceptance.running import RunningServer, eventually
+from tests.acceptance.running import RunningServer, eventually, running_server
 
 EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples" / "tasks"
 
@@ -98,3 +98,17 @@ tasks:
         f"/executions/{namespace}/resumes", files={"paused": (None, waiting)}
     ).json()
     assert server.ended(again["id"])["state"]["current"] == "FAILED"
+
+
+def test_tasks_sign_in_where_the_server_asks_for_a_login(tmp_path: Path) -> None:
+    login = ("ada@example.org", "Much-too-long-1")
+    options = ("--admin-user", login[0], "--admin-password", login[1])
+    source = (EXAMPLES / "server.yaml").read_text()
+    with running_server(tmp_path, *options) as server:
+        assert server.get("/flows/search").status_code == 401
+        headers = {"Content-Type": "application/x-yaml"}
+        assert server.post("/flows", data=source, headers=headers, auth=login).status_code == 200
+        path = "/executions/bakery.tasks/server?wait=true"
+        ended = server.post(path, auth=login).json()
+    assert ended["state"]["current"] == "SUCCESS"
+    assert ended["outputs"]["lines"] == 2

@@ -22,7 +22,7 @@ from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import execution_root, is_claimed, parse, task_file
 from tiercel_worker.attempt import Attempt
 from tiercel_worker.logs import Metrics, TaskLogger
-from tiercel_worker.server_api import ServerApi
+from tiercel_worker.server_api import FindApi, ServerApi
 
 
 class Overlay(Mapping[str, Any]):
@@ -56,7 +56,7 @@ class AttemptContext:
         dialect: Dialect,
         sealer: Sealer | None,
         build: Callable[[Mapping[str, Any]], RunnableTask],
-        find_api: Callable[[], str | None],
+        find_api: FindApi,
     ) -> None:
         job = attempt.job
         self.execution_id = job.execution_id
@@ -154,8 +154,9 @@ class AttemptContext:
         query: Mapping[str, str | Sequence[str]] | None = None,
         body: Any = None,
         form: Mapping[str, str] | None = None,
+        authorization: str | None = None,
     ) -> Any:
-        return self._server.call(method, path, query, body, form)
+        return self._server.call(method, path, query, body, form, authorization)
 
     def run_task(self, properties: Mapping[str, Any]) -> Any:
         task = self._build({"id": self.task_id, **properties})

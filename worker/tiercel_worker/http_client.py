@@ -124,7 +124,7 @@ async def _fetch(request: Request, options: Options, target: Path, bytes_max: in
             headers.add(name, text)
     if options.auth is not None:
         # aiohttp takes it away again when it is redirected to another host.
-        headers.setdefault("Authorization", _basic(*options.auth))
+        headers.setdefault("Authorization", basic_authorization(*options.auth))
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
@@ -140,7 +140,7 @@ async def _fetch(request: Request, options: Options, target: Path, bytes_max: in
                 proxy_headers=(
                     None
                     if options.proxy_auth is None
-                    else {"Proxy-Authorization": _basic(*options.proxy_auth)}
+                    else {"Proxy-Authorization": basic_authorization(*options.proxy_auth)}
                 ),
                 ssl=not options.is_trusting,
             ) as response,
@@ -172,7 +172,8 @@ async def _receive(response: aiohttp.ClientResponse, target: Path, bytes_max: in
     return size_bytes
 
 
-def _basic(user: str, password: str) -> str:
+def basic_authorization(user: str, password: str) -> str:
+    """The header Authorization (or Proxy-Authorization) of a user and a password."""
     return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
 
 

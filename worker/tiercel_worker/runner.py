@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -40,6 +40,7 @@ from tiercel_schemas.state import State
 from tiercel_worker.attempt import Attempt, Cancel
 from tiercel_worker.context import AttemptContext
 from tiercel_worker.logs import TaskLogger
+from tiercel_worker.server_api import FindApi
 from tiercel_worker.variables import Vault, variables_of
 
 #: How many task models are kept, by their JSON text.
@@ -66,7 +67,7 @@ class Runner:
         storage: Storage,
         clock: Clock,
         sealer: Sealer | None = None,
-        find_api: Callable[[], str | None] = lambda: None,
+        find_api: FindApi = lambda: None,
     ) -> None:
         self._find_api = find_api
         self._registry = registry

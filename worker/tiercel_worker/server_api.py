@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,16 +29,29 @@ ANSWER_BYTES_MAX = 64 << 20
 BUSY = frozenset({429, 502, 503, 504})
 
 
-class ServerApi:
-    """Asks the API on behalf of one attempt.
+class ApiAddress(NamedTuple):
+    """Where the API is, and what opens it.
 
-    Args:
-        find_url: the API's address, looked up each time: another process may have taken it over.
+    Attributes:
+        authorization: header of that name; None: it asks for no login.
+        is_local: whether it is on this machine, so that its certificate need not name it.
     """
 
-    def __init__(self, context: RunContext, find_url: Callable[[], str | None]) -> None:
+    url: str
+    authorization: str | None = None
+    is_local: bool = False
+
+
+#: Looked up each time: another process may have taken the API over.
+FindApi = Callable[[], ApiAddress | None]
+
+
+class ServerApi:
+    """Asks the API on behalf of one attempt."""
+
+    def __init__(self, context: RunContext, find_api: FindApi) -> None:
         self._context = context
-        self._find_url = find_url
+        self._find_api = find_api
 
     def call(
         self,
@@ -47,6 +60,7 @@ class ServerApi:
         query: Mapping[str, str | Sequence[str]] | None = None,
         body: Any = None,
         form: Mapping[str, str] | None = None,
+        authorization: str | None = None,
     ) -> Any:
         """What a route answers, None when it answers nothing.
 
@@ -54,16 +68,18 @@ class ServerApi:
             path: below /api/v1.
             body: sent as JSON.
             form: sent as a multipart form.
+            authorization: in the place of the worker's own.
 
         Raises:
             TaskError: the API refuses, or did not answer as often as it was asked.
         """
         pause_s, reason = PAUSE_FIRST_S, "nobody knows its address"
         for _ in range(ATTEMPTS_MAX):
-            url = self._find_url()
-            if url is not None:
+            found = self._find_api()
+            if found is not None:
+                address = found._replace(authorization=authorization or found.authorization)
                 try:
-                    answer, text = self._send(url, method, path, query, body, form)
+                    answer, text = self._send(address, method, path, query, body, form)
                 except NoAnswer as error:
                     reason = str(error)
                 else:
@@ -80,23 +96,26 @@ class ServerApi:
 
     def _send(
         self,
-        url: str,
+        address: ApiAddress,
         method: str,
         path: str,
         query: Mapping[str, str | Sequence[str]] | None,
         body: Any,
         form: Mapping[str, str] | None,
     ) -> tuple[Answer, bytes]:
+        headers = {} if body is None else {"Content-Type": "application/json"}
+        if address.authorization is not None:
+            headers["Authorization"] = address.authorization
         request = Request(
             method,
-            f"{url.rstrip('/')}{PREFIX}{path}",
-            {} if body is None else {"Content-Type": "application/json"},
+            f"{address.url.rstrip('/')}{PREFIX}{path}",
+            headers,
             query,
             None if body is None else msgspec.json.encode(body),
             None if form is None else [Part(name, text=text) for name, text in form.items()],
             is_multipart=True,
         )
-        options = Options(connect_timeout_s=CONNECT_TIMEOUT_S, read_timeout_s=READ_TIMEOUT_S)
+        options = Options(CONNECT_TIMEOUT_S, READ_TIMEOUT_S, is_trusting=address.is_local)
         with TemporaryDirectory(prefix="tiercel-api-") as folder:
             target = Path(folder) / "answer"
             answer = fetch(self._context, request, options, target, ANSWER_BYTES_MAX)

@@ -45,6 +45,7 @@ from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
 from tiercel_worker.runner import Runner, timeout_message
 from tiercel_worker.sender import Outgoing, Sender
+from tiercel_worker.server_api import FindApi
 from tiercel_worker.slots import Slots
 
 GROUP = "workers"
@@ -93,7 +94,7 @@ class Worker:
         heartbeat_s: float = 1.0,
         grace_s: float = 30.0,
         sealer: Sealer | None = None,
-        find_api: Callable[[], str | None] = lambda: None,
+        find_api: FindApi = lambda: None,
     ) -> None:
         #: Set while it takes jobs.
         self.ready = threading.Event()

@@ -96,12 +96,14 @@ class RunContext(TaskContext, Protocol):
         query: Mapping[str, str | Sequence[str]] | None = None,
         body: Any = None,
         form: Mapping[str, str] | None = None,
+        authorization: str | None = None,
     ) -> Any:
         """What the server's HTTP API answers at a path below /api/v1; None for an empty answer.
 
         Args:
             body: sent as JSON.
             form: sent as a multipart form.
+            authorization: header of that name, in the place of the worker's own.
 
         Raises:
             TaskError: it refuses, or does not answer.

@@ -13,14 +13,35 @@ from tiercel_engine.flow.base import Part, Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.rows import row_line
+from tiercel_worker.http_client import basic_authorization
 from tiercel_worker.tasks.properties import flag, text_list, text_map
 
 #: Lines that are fetched at a time.
 LINES_PER_PAGE = 5_000
 #: Values that pass through `expression` of Count as no.
 FALSE_TEXTS = frozenset({"", "0", "-0", "false"})
-#: What older flows give for signing in: this server asks for no password.
-_AUTH = Field(None, description="Taken and not needed.")
+
+
+class ServerTask(RunnableTask):
+    """A task that asks the server.
+
+    `auth`: `apiToken`, or `username` and `password`, to sign in by; without it the worker's own.
+    """
+
+    auth: dict[str, Any] | None = None
+
+    def ask(self, context: RunContext, method: str, path: str, **sent: Any) -> Any:
+        """What the API answers. `sent`: as of `RunContext.ask_server`."""
+        authorization = self._authorization(context)
+        return context.ask_server(method, path, **sent, authorization=authorization)
+
+    def _authorization(self, context: RunContext) -> str | None:
+        auth = text_map(context, self.auth, "auth")
+        if auth.get("apiToken"):
+            return f"Bearer {auth['apiToken']}"
+        if auth.get("username"):
+            return basic_authorization(str(auth["username"]), str(auth.get("password") or ""))
+        return None
 
 
 class FetchOutput(BaseModel):
@@ -30,7 +51,7 @@ class FetchOutput(BaseModel):
     size: int
 
 
-class Fetch(RunnableTask):
+class Fetch(ServerTask):
     """Fetch log lines into a file.
 
     Properties: `executionId` (the running one), `namespace` and `flowId` (of that execution; they
@@ -63,7 +84,6 @@ class Fetch(RunnableTask):
     execution_id: Text = Field("{{ execution.id }}", alias="executionId")
     tasks_id: list[Text] | str | None = Field(None, alias="tasksId")
     level: Text = "INFO"
-    auth: Any = _AUTH
 
     def run(self, context: RunContext) -> FetchOutput:
         execution_id, level = context.render(self.execution_id), context.render(self.level)
@@ -72,33 +92,32 @@ class Fetch(RunnableTask):
 
         def lines() -> Iterator[bytes]:
             for task_id in tasks:
-                for line in _log_lines(context, execution_id, level, task_id):
+                for line in self._lines(context, execution_id, level, task_id):
                     count[0] += 1
                     yield row_line(line)
 
         uri = context.store_stream(lines(), "logs.ion")
         return FetchOutput(uri=uri, size=count[0])
 
-
-def _log_lines(
-    context: RunContext, execution_id: str, level: str, task_id: str | None
-) -> Iterator[dict[str, Any]]:
-    query = {
-        "filters[executionId][EQUALS]": execution_id,
-        "minLevel": level.upper(),
-        "sort": "timestamp:asc",
-        "size": str(LINES_PER_PAGE),
-        "indexed": "true",
-    }
-    if task_id is not None:
-        query["taskId"] = task_id
-    page = 0
-    while True:
-        page += 1
-        found = context.ask_server("GET", "/logs/search", {**query, "page": str(page)})
-        yield from found["results"]
-        if page * LINES_PER_PAGE >= found["total"]:
-            return
+    def _lines(
+        self, context: RunContext, execution_id: str, level: str, task_id: str | None
+    ) -> Iterator[dict[str, Any]]:
+        query = {
+            "filters[executionId][EQUALS]": execution_id,
+            "minLevel": level.upper(),
+            "sort": "timestamp:asc",
+            "size": str(LINES_PER_PAGE),
+            "indexed": "true",
+        }
+        if task_id is not None:
+            query["taskId"] = task_id
+        page = 0
+        while True:
+            page += 1
+            found = self.ask(context, "GET", "/logs/search", query={**query, "page": str(page)})
+            yield from found["results"]
+            if page * LINES_PER_PAGE >= found["total"]:
+                return
 
 
 class FlowOfCount(Part):
@@ -115,7 +134,7 @@ class CountOutput(BaseModel):
     total: int
 
 
-class Count(RunnableTask):
+class Count(ServerTask):
     """Count executions, such as to tell which flows did not run.
 
     Properties: `flows` (list of `namespace` and `flowId`) or `namespaces`, `states`, `startDate`,
@@ -150,7 +169,6 @@ class Count(RunnableTask):
     start_date: Text | None = Field(None, alias="startDate")
     end_date: Text | None = Field(None, alias="endDate")
     expression: Text
-    auth: Any = _AUTH
 
     def run(self, context: RunContext) -> CountOutput:
         results: list[dict[str, Any]] = []
@@ -186,7 +204,7 @@ class Count(RunnableTask):
         return query
 
 
-class Resume(RunnableTask):
+class Resume(ServerTask):
     """Resume a paused execution.
 
     Properties: `executionId`, `inputs` (what its Pause asks for), `namespace` and `flowId` (of that
@@ -215,7 +233,6 @@ class Resume(RunnableTask):
     flow_id: Text | None = Field(None, alias="flowId")
     execution_id: Text = Field(alias="executionId")
     inputs: dict[str, Any] | str | None = None
-    auth: Any = _AUTH
 
     def run(self, context: RunContext) -> None:
         execution_id = context.render(self.execution_id)
@@ -226,7 +243,7 @@ class Resume(RunnableTask):
             for name, value in text_map(context, self.inputs, "inputs").items()
         }
         path = f"/executions/{quote(execution_id, safe='')}/resume"
-        context.ask_server("POST", path, form=inputs or None)
+        self.ask(context, "POST", path, form=inputs or None)
 
 
 class PurgeExecutionsOutput(BaseModel):
@@ -235,7 +252,7 @@ class PurgeExecutionsOutput(BaseModel):
     executions_count: int = Field(alias="executionsCount")
 
 
-class PurgeExecutions(RunnableTask):
+class PurgeExecutions(ServerTask):
     """Delete ended executions, with their logs, metrics and files.
 
     Properties: `endDate` (those that started before; a template), `startDate` (after),
@@ -271,7 +288,6 @@ class PurgeExecutions(RunnableTask):
     purge_log: bool | str = Field(True, alias="purgeLog")
     purge_metric: bool | str = Field(True, alias="purgeMetric")
     purge_storage: bool | str = Field(True, alias="purgeStorage")
-    auth: Any = _AUTH
 
     def run(self, context: RunContext) -> PurgeExecutionsOutput:
         if not flag(context, self.purge_execution):
@@ -292,11 +308,11 @@ class PurgeExecutions(RunnableTask):
             ("deleteStorage", self.purge_storage),
         ):
             query[name] = "true" if flag(context, asked) else "false"
-        done = context.ask_server("DELETE", "/executions/by-query", query)
+        done = self.ask(context, "DELETE", "/executions/by-query", query=query)
         return PurgeExecutionsOutput(executionsCount=int((done or {}).get("count", 0)))
 
 
-class Toggle(RunnableTask):
+class Toggle(ServerTask):
     """Enable or disable a trigger.
 
     Properties: `trigger` (its id), `enabled` (false), `namespace` and `flowId` (the flow's own).
@@ -328,7 +344,6 @@ class Toggle(RunnableTask):
     enabled: bool | str = False
     namespace: Text = "{{ flow.namespace }}"
     flow_id: Text = Field("{{ flow.id }}", alias="flowId")
-    auth: Any = _AUTH
 
     def run(self, context: RunContext) -> None:
         body = {
@@ -337,7 +352,7 @@ class Toggle(RunnableTask):
             "triggerId": context.render(self.trigger),
             "disabled": not flag(context, self.enabled),
         }
-        context.ask_server("PUT", "/triggers", body=body)
+        self.ask(context, "PUT", "/triggers", body=body)
 
 
 PLUGINS = (Fetch, Count, Resume, PurgeExecutions, Toggle)

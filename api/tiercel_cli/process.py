@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
@@ -43,6 +43,14 @@ REQUESTS_END_S = 3.0
 BACKLOG = 1024
 
 log = get_logger()
+
+
+class Address(NamedTuple):
+    """Where to listen; port 0 takes a free one. `option` is where its port can be changed."""
+
+    host: str
+    port: int
+    option: str = "--port"
 
 
 class Runnable(Protocol):
@@ -72,7 +80,7 @@ class Role:
 
 
 class RoleProcess:
-    """Runs roles and, where there is one, the API application."""
+    """Runs roles and, where there is one, the application that serves the API or metrics."""
 
     def __init__(self, settings: Settings, roles: Sequence[Role]) -> None:
         """`roles` in the order in which they stop."""
@@ -89,15 +97,20 @@ class RoleProcess:
         app: web.Application | None,
         ready: Callable[[str | None], None],
         stops_with_stdin: bool = False,
+        address: Address | None = None,
     ) -> int:
-        """Run until stopped; return the exit code. `ready` gets the API's address, if any.
+        """Run until stopped; return the exit code. `ready` gets the application's address, if any.
+
+        Args:
+            address: where the application listens; by the settings when None.
 
         Raises:
             Conflict: something else listens at the API's address; nothing was started.
             InvalidSettings: the certificate does not hold; nothing was started.
         """
         context = tls_context(self._settings)
-        listener = self._listen() if app is not None else None
+        address = address or Address(self._settings.host, self._settings.port)
+        listener = _listen(address) if app is not None else None
         self._expect_stop(stops_with_stdin)
         pool = ThreadPoolExecutor(max(len(self._roles), 1), thread_name_prefix="role")
         ends = {r.name: asyncio.wrap_future(pool.submit(r.run)) for r in self._roles}
@@ -115,17 +128,6 @@ class RoleProcess:
         given_up = await self._stop_all(server, ends)
         pool.shutdown(wait=not given_up)
         return 1 if failed or given_up else 0
-
-    def _listen(self) -> socket.socket:
-        host, port = self._settings.host, self._settings.port
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            return socket.create_server((host, port), family=family, backlog=BACKLOG)
-        except OSError as error:
-            raise Conflict(
-                f"Cannot listen on {host} port {port} ({error.strerror}). Stop what listens there, "
-                "or choose another port with --port."
-            ) from None
 
     def _expect_stop(self, stops_with_stdin: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -199,6 +201,18 @@ class RoleProcess:
         if was_running and (error := end.exception()) is not None:
             log.error("role_failed", role=role.name, reason=str(error), exc_info=error)
         return False
+
+
+def _listen(address: Address) -> socket.socket:
+    host, port, option = address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise Conflict(
+            f"Cannot listen on {host} port {port} ({error.strerror}). Stop what listens there, "
+            f"or choose another port with {option}."
+        ) from None
 
 
 def on_stdin_end(callback: Callable[[], object]) -> None:

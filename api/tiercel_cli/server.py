@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -19,12 +18,13 @@ from random import Random
 from aiohttp import web
 
 from tiercel_api.app import create_app
+from tiercel_api.monitoring import create_monitoring
 from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
 from tiercel_cli.address import find_address
 from tiercel_cli.exposure import is_loopback, make_safe
 from tiercel_cli.instance import claim_instance, claim_name
 from tiercel_cli.output import print_line
-from tiercel_cli.process import Role, RoleProcess
+from tiercel_cli.process import Address, Role, RoleProcess
 from tiercel_cli.supervisor import Supervisor, plan_children
 from tiercel_engine.affinity import keep_to_one_core
 from tiercel_engine.catalog import FlowCatalog
@@ -46,6 +46,7 @@ from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
 from tiercel_scheduler.service import Scheduler
 from tiercel_scheduler.settings import SchedulerSettings
+from tiercel_schemas.ids import worker_id
 from tiercel_schemas.topics import Topics
 from tiercel_worker.service import Worker
 
@@ -53,6 +54,10 @@ from tiercel_worker.service import Worker
 #: interpreter's default of 5 ms between switches would be most of an execution's duration, and a
 #: tenth of it costs a fifth of the throughput.
 SWITCH_INTERVAL_S = 0.002
+
+
+#: Where roles without an API serve their metrics: for this machine's collector alone.
+LOOPBACK = "127.0.0.1"
 
 
 def run_server(settings: Settings, stops_with_stdin: bool = False) -> int:
@@ -114,8 +119,10 @@ def run_role(role: str, settings: Settings, stops_with_stdin: bool = False) -> i
         elif role == "indexer":
             roles.append(_indexer_role(parts.indexer()))
         process = RoleProcess(settings, roles)
-        app = parts.app(process, None) if role == "api" else None
-        return asyncio.run(_run(process, app, instance.name, stops_with_stdin))
+        if role == "api":
+            app = parts.app(process, None)
+            return asyncio.run(_run(process, app, instance.name, stops_with_stdin))
+        return asyncio.run(_run_unseen(process, settings, instance.name, stops_with_stdin))
 
 
 def rebuild_read_model(settings: Settings) -> int:
@@ -173,26 +180,24 @@ class _Parts:
             clock=self.clock,
             rng=Random(),
             instance=self._instance,
-            settings=ExecutorSettings(execution_events=is_public),
+            settings=_executor_settings(self._settings, is_public),
             server=self._server_variables,
             sealer=self.sealer,
         )
 
     def worker(self) -> Worker:
-        # Unlike an executor, a worker that comes back is another one: under its old name its
-        # heartbeats would keep the leases of attempts that died with it alive.
-        worker_id = f"{self._instance}-{secrets.token_hex(4)}"
         return Worker(
             self.log,
             self.topics,
             self.storage,
             self.registry,
             self.clock,
-            worker_id,
+            worker_id(self._instance, self.clock.now_us()),
             slots=self._settings.worker_slots,
             grace_s=self._settings.worker_drain_s,
             sealer=self.sealer,
             find_api=lambda: find_address(self._settings),
+            member=self._instance,
         )
 
     def scheduler(self) -> Scheduler:
@@ -245,6 +250,17 @@ class _Parts:
         )
 
 
+def _executor_settings(settings: Settings, is_public: bool) -> ExecutorSettings:
+    """The settings `executor_…`, by their names there."""
+    prefix = "executor_"
+    given = {
+        name.removeprefix(prefix): getattr(settings, name)
+        for name in Settings.model_fields
+        if name.startswith(prefix)
+    }
+    return ExecutorSettings(**given, execution_events=is_public)
+
+
 def _supervise(settings: Settings, stops_with_stdin: bool) -> int:
     if settings.instance is not None:
         raise InvalidSettings("--instance names one role; `tiercel server` starts several.")
@@ -262,6 +278,18 @@ async def _run(
     process: RoleProcess, app: web.Application | None, instance: str, stops_with_stdin: bool
 ) -> int:
     return await process.run(app, _announcer(instance), stops_with_stdin)
+
+
+async def _run_unseen(
+    process: RoleProcess, settings: Settings, instance: str, stops_with_stdin: bool
+) -> int:
+    """Run roles that have no API; their metrics are served where `metrics_port` says."""
+    announce = _announcer(instance, "metrics")
+    if settings.metrics_port is None:
+        return await process.run(None, announce, stops_with_stdin)
+    app = create_monitoring(process.is_ready)
+    address = Address(LOOPBACK, settings.metrics_port, "--metrics-port")
+    return await process.run(app, announce, stops_with_stdin, address)
 
 
 def _open_log(settings: Settings, clock: Clock) -> EventLog:
@@ -293,14 +321,19 @@ def _indexer_role(indexer: Indexer) -> Role:
     return Role("indexer", indexer, lambda: True)
 
 
-def _announcer(instance: str) -> Callable[[str | None], None]:
-    """Tells whoever started us: a person on a terminal, else a program, by a line of JSON."""
+def _announcer(instance: str, serves: str = "url") -> Callable[[str | None], None]:
+    """Tells whoever started us: a person on a terminal, else a program, by a line of JSON.
+
+    Args:
+        serves: what is at the address that it tells: the API's `url`, or `metrics` alone.
+    """
 
     def announce(url: str | None) -> None:
         if sys.stdout.isatty():
-            print_line(f"Tiercel is ready{f' at {url}' if url else ''}. Ctrl-C stops it.")
+            place = f"{', metrics' if serves == 'metrics' else ''} at {url}" if url else ""
+            print_line(f"Tiercel is ready{place}. Ctrl-C stops it.")
         else:
-            fact = {"ready": instance, "pid": os.getpid(), "url": url}
+            fact = {"ready": instance, "pid": os.getpid(), "url": None, serves: url}
             sys.stdout.write(json.dumps(fact) + "\n")
             sys.stdout.flush()
 

@@ -129,7 +129,13 @@ class Supervisor:
                 continue
             child.is_ready = True
             child.url = fact.get("url")
-            log.info("role_ready", role=child.role, instance=fact["ready"], pid=process.pid)
+            log.info(
+                "role_ready",
+                role=child.role,
+                instance=fact["ready"],
+                pid=process.pid,
+                **{name: fact[name] for name in ("url", "metrics") if fact.get(name)},
+            )
             if not self._was_ready and all(c.is_ready for c in self._children):
                 self._was_ready = True
                 self._ready(next((c.url for c in self._children if c.url), None))
@@ -150,9 +156,13 @@ def _parse_fact(line: bytes) -> dict[str, str] | None:
 
 
 def plan_children(settings: Settings) -> list[Child]:
-    """The processes of one machine: executors, workers, a scheduler, an indexer, an API."""
+    """The processes of one machine: executors, workers, a scheduler, an indexer, an API.
+
+    Those without an API serve their metrics on a free port, which the log tells.
+    """
     roles = ["executor"] * settings.executors + ["worker"] * settings.workers + ["scheduler"]
     command = [sys.executable, "-m", "tiercel_cli.main"]
     return [
-        Child(role, [*command, role, "--stop-with-stdin"]) for role in [*roles, "indexer", "api"]
-    ]
+        Child(role, [*command, role, "--stop-with-stdin", "--metrics-port", "0"])
+        for role in [*roles, "indexer"]
+    ] + [Child("api", [*command, "api", "--stop-with-stdin"])]

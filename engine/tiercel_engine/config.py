@@ -94,6 +94,58 @@ class Settings(BaseModel):
         default="auto",
         description="Whether the public topic execution-events is written; `auto`: over Kafka.",
     )
+    executor_batch_records_max: int = Field(
+        default=500, ge=1, le=10_000, description="Commands that one transaction takes at most."
+    )
+    executor_idle_poll_s: float = Field(
+        default=0.5,
+        gt=0,
+        le=60,
+        description="Seconds that an idle executor waits before it looks around again.",
+    )
+    executor_start_timeout_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which a job that no worker has started is sent again.",
+    )
+    executor_worker_lost_s: float = Field(
+        default=10.0,
+        ge=2,
+        description="Seconds of silence after which a worker is taken for dead and its attempts "
+        "go out again.",
+    )
+    executor_checkpoint_every_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds between two checkpoints of the live executions.",
+    )
+    executor_checkpoint_after_records: int = Field(
+        default=5_000,
+        ge=1,
+        description="Commands that a partition takes before its next checkpoint.",
+    )
+    executor_remembered_ids_max: int = Field(
+        default=1_000_000,
+        ge=0,
+        description="Ended executions per partition whose id, given from outside, stays known.",
+    )
+    executor_remembered_s: float = Field(
+        default=3_600.0,
+        ge=0,
+        description="Seconds that such an id stays known after its execution ended.",
+    )
+    executor_recent_ids_max: int = Field(
+        default=10_000,
+        ge=0,
+        description="Other ended executions per partition whose id stays known.",
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65_535,
+        description="Port on 127.0.0.1 where a role without an API serves /prometheus, /health "
+        "and /ready; 0 takes a free one and logs it, none: nowhere. The API serves its own.",
+    )
     worker_slots: int = Field(
         default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
     )

@@ -54,6 +54,21 @@ def derive_id(*parts: str) -> str:
     return encode_id(int.from_bytes(digest[:16], "big"))
 
 
+#: Between the name of a worker's instance and when it started.
+_STARTED = "@"
+
+
+def worker_id(instance: str, started_us: int) -> str:
+    """The id of one life of a worker: its instance has the same name in the next one."""
+    return f"{instance}{_STARTED}{started_us}"
+
+
+def worker_life(worker: str) -> tuple[str, int]:
+    """The instance of a worker and when it started; 0 when its id does not tell."""
+    instance, mark, started = worker.rpartition(_STARTED)
+    return (instance, int(started)) if mark and started.isdecimal() else (worker, 0)
+
+
 class FlowKey(NamedTuple):
     """What names a flow, all revisions together."""
 

@@ -72,7 +72,9 @@ class Worker:
 
     Args:
         log, topics, storage, registry, clock: the parts it stands on.
-        worker_id: stable and unique among live workers.
+        worker_id: unique among all workers that ever lived.
+        member: name in the group of workers, stable and unique among live ones; `worker_id` when
+            None.
         slots: how many attempts run at once.
         group: worker group; empty for the default one.
         heartbeat_s: how often it says that it lives.
@@ -95,6 +97,7 @@ class Worker:
         grace_s: float = 30.0,
         sealer: Sealer | None = None,
         find_api: FindApi = lambda: None,
+        member: str | None = None,
     ) -> None:
         #: Set while it takes jobs.
         self.ready = threading.Event()
@@ -102,6 +105,7 @@ class Worker:
         self._topics = topics
         self._clock = clock
         self._worker_id = worker_id
+        self._member = member or worker_id
         self._slots_count = slots
         self._group = group
         self._heartbeat_s = heartbeat_s
@@ -178,7 +182,7 @@ class Worker:
         consumer = self._log.consumer(
             ".".join([self._topics.prefix + GROUP, *filter(None, [self._group])]),
             [self._jobs_topic],
-            self._worker_id,
+            self._member,
             self,
         )
         self._intake = intake = Intake(consumer)
@@ -367,7 +371,7 @@ class Worker:
             self._assigned,
             socket.gethostname(),
         )
-        record = NewRecord(self._topics.workers.name, self._worker_id, encode(beat))
+        record = NewRecord(self._topics.workers.name, self._member, encode(beat))
         self._sender.send([Outgoing(record)])
 
     def _bury(self, record: Record, reason: str, durable: Callable[[], None]) -> None:

@@ -50,7 +50,11 @@ async def get_health(request: web.Request) -> web.Response:
 
 async def get_ready(request: web.Request) -> web.Response:
     """GET /ready: 200 when the process takes work, else 503."""
-    is_ready = request.app[SERVICES].is_ready()
+    return readiness(request.app[SERVICES].is_ready())
+
+
+def readiness(is_ready: bool) -> web.Response:
+    """The answer to whether a process takes work."""
     status = "UP" if is_ready else "DOWN"
     return json_response({"name": "tiercel", "status": status}, 200 if is_ready else 503)
 

@@ -3,12 +3,16 @@
 Workers say how many slots are free and which partitions they read. A job goes to the freest
 worker's partitions; when none is known, to any. What a worker says is a hint: a wrong one costs
 time, never a task.
+
+A worker that starts again under its instance's name has a new id (`ids.worker_id`). Its first
+heartbeat tells that its earlier life is over: what that one held is lost at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tiercel_schemas.ids import worker_life
 from tiercel_schemas.jobs import WorkerHeartbeat
 
 RUNNING = "RUNNING"
@@ -37,9 +41,29 @@ class Dispatcher:
         #: Holders of leases that have not been heard of yet, and since when.
         self._silent_since: dict[str, float] = {}
         self._started_s = now_s
+        #: Instance -> when the newest life that was heard of started.
+        self._newest: dict[str, int] = {}
 
-    def heard(self, beat: WorkerHeartbeat, now_s: float) -> None:
-        """Take a heartbeat in; a worker that is draining or has stopped gets no more jobs."""
+    def heard(self, beat: WorkerHeartbeat, now_s: float) -> bool:
+        """Take a heartbeat in; a worker that is draining or has stopped gets no more jobs.
+
+        Returns:
+            whether an instance was heard of in a new life: look for what its last one held.
+        """
+        instance, started_us = worker_life(beat.worker_id)
+        if self._is_past(beat.worker_id):
+            return False
+        is_reborn = started_us > self._newest.get(instance, 0)
+        self._newest[instance] = started_us
+        self._take(beat, now_s)
+        return is_reborn
+
+    def _is_past(self, worker_id: str) -> bool:
+        """Whether its instance has started again since."""
+        instance, started_us = worker_life(worker_id)
+        return started_us < self._newest.get(instance, 0)
+
+    def _take(self, beat: WorkerHeartbeat, now_s: float) -> None:
         self._silent_since.pop(beat.worker_id, None)
         if beat.state == "STOPPED":
             self._workers.pop(beat.worker_id, None)
@@ -54,6 +78,9 @@ class Dispatcher:
         """Those of `holders` (worker ids with leases) that have been silent for too long."""
         lost = []
         for worker_id in holders:
+            if self._is_past(worker_id):
+                lost.append(worker_id)
+                continue
             worker = self._workers.get(worker_id)
             if worker is not None:
                 since_s = worker.seen_s

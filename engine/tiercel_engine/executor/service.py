@@ -241,8 +241,8 @@ class Executor:
             except UnreadableRecord as error:
                 log.warning("heartbeat_unreadable", offset=record.offset, error=str(error))
                 continue
-            if isinstance(beat, WorkerHeartbeat):
-                self._dispatcher.heard(beat, time.monotonic())
+            if isinstance(beat, WorkerHeartbeat) and self._dispatcher.heard(beat, time.monotonic()):
+                self._liveness_due_s = 0.0
 
     def _lose_workers(self, outbox: Outbox) -> None:
         now_s = time.monotonic()

@@ -8,10 +8,12 @@ import signal
 import socket
 import threading
 
+import aiohttp
 import pytest
 from aiohttp import web
 
-from tiercel_cli.process import Role, RoleProcess
+from tiercel_api.monitoring import create_monitoring
+from tiercel_cli.process import Address, Role, RoleProcess
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import Conflict
 
@@ -129,3 +131,37 @@ def test_an_api_listens_on_a_free_port_and_says_which() -> None:
     assert asyncio.run(main()) == 0
     assert urls[0] is not None
     assert not urls[0].endswith(":0")
+
+
+def test_a_role_without_an_api_serves_its_metrics_and_whether_it_takes_work() -> None:
+    service = Service("worker", [])
+    answers: dict[str, tuple[int, str]] = {}
+
+    async def look(url: str) -> None:
+        async with aiohttp.ClientSession() as session:
+            for path in ("/prometheus", "/health", "/ready", "/api/v1/flows/search"):
+                async with session.get(url + path) as response:
+                    answers[path] = (response.status, await response.text())
+        interrupt(url)
+
+    async def main() -> int:
+        looking: list[asyncio.Task[None]] = []
+
+        def ready(url: str | None) -> None:
+            assert url is not None
+            looking.append(asyncio.create_task(look(url)))
+
+        process = RoleProcess(SETTINGS, [service.role()])
+        app = create_monitoring(process.is_ready)
+        exit_code = await process.run(app, ready, address=Address("127.0.0.1", 0))
+        await looking[0]
+        return exit_code
+
+    assert asyncio.run(main()) == 0
+    assert 'tiercel_role_ready{role="worker"} 1.0' in answers["/prometheus"][1]
+    assert {path: status for path, (status, _) in answers.items()} == {
+        "/prometheus": 200,
+        "/health": 200,
+        "/ready": 200,
+        "/api/v1/flows/search": 404,
+    }

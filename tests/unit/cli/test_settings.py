@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from tiercel_engine.config import FILE_BYTES_MAX, Settings, load_settings
 from tiercel_engine.errors import InvalidSettings
+from tiercel_engine.executor.settings import ExecutorSettings
 
 ROOT = Path(__file__).parents[3]
 
@@ -98,3 +100,13 @@ def test_the_documentation_lists_every_setting() -> None:
     for name, field in Settings.model_fields.items():
         default = "" if field.default is None else f"`{field.default}`"
         assert f"| `TIERCEL_{name.upper()}` | {default} | {field.description} |" in page
+
+
+def test_the_executor_has_the_same_defaults_with_and_without_settings() -> None:
+    defaults = asdict(ExecutorSettings())
+    # Whether that topic is written follows from where the log is.
+    del defaults["execution_events"]
+
+    settings = Settings()
+
+    assert {name: getattr(settings, f"executor_{name}") for name in defaults} == defaults

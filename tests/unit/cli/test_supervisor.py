@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tiercel_cli import supervisor as module
-from tiercel_cli.supervisor import Child, Supervisor
+from tiercel_cli.supervisor import Child, Supervisor, plan_children
 from tiercel_engine.config import Settings
 
 READY = "import json, os; print(json.dumps({'ready': 'x', 'url': None}), flush=True)\n"
@@ -80,3 +80,12 @@ def test_processes_get_the_settings_and_no_stray_variables(
     )
 
     assert supervise(child(checks + READY + WAIT_FOR_STDIN)) == (0, 1)
+
+
+def test_every_process_without_an_api_serves_its_metrics_on_a_free_port() -> None:
+    commands = {child.role: list(child.command) for child in plan_children(SETTINGS)}
+
+    api = commands.pop("api")
+    assert "--metrics-port" not in api
+    assert set(commands) == {"executor", "worker", "scheduler", "indexer"}
+    assert all(command[-2:] == ["--metrics-port", "0"] for command in commands.values())

@@ -22,6 +22,8 @@ from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload, PositionRange, ReplyTo
 from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import worker_id
+from tiercel_schemas.jobs import TaskJob, WorkerHeartbeat
 from tiercel_schemas.state import State
 
 FLOW = """id: two
@@ -334,6 +336,39 @@ def test_a_kill_revokes_what_runs(bench: Bench, executor: Executor) -> None:
     executor.turn()
 
     assert bench.folded()[execution_id].state == State.KILLED
+
+
+def test_a_worker_that_is_born_again_loses_what_its_last_life_held_at_once(
+    bench: Bench, executor: Executor
+) -> None:
+    # given
+    first = PlayedWorker(bench, worker_id("worker-0", 1_000))
+    execution_id = bench.create(1, "two")
+    executor.turn()
+    (record,) = first.consumer.poll(10, 0.0)
+    job = codec.decode_as(TaskJob, record.value)
+    first.start(job)
+    beat(bench, first.worker_id)
+    executor.turn()
+    first.consumer.close()
+
+    # when
+    second = PlayedWorker(bench, worker_id("worker-0", 2_000))
+    beat(bench, second.worker_id)
+    beat(bench, first.worker_id)
+    executor.turn()
+
+    # then
+    *_, again = second.consumer.poll(10, 0.0)
+    assert codec.decode_as(TaskJob, again.value).epoch == job.epoch + 1
+    first.end(job, State.SUCCESS)
+    executor.turn()
+    assert bench.folded()[execution_id].state == State.RUNNING
+
+
+def beat(bench: Bench, worker: str) -> None:
+    heartbeat = WorkerHeartbeat(worker, 4, 4, "RUNNING", 0, 0, "", (0, 1))
+    bench.appender.append(NewRecord(TOPICS.workers.name, "worker-0", codec.encode(heartbeat)))
 
 
 def test_a_foreign_record_among_the_events_is_put_aside(bench: Bench) -> None:

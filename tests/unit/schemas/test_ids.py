@@ -5,7 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiercel_schemas.ids import ID_LENGTH, derive_id, made_at_us, make_id
+from tiercel_schemas.ids import (
+    ID_LENGTH,
+    derive_id,
+    made_at_us,
+    make_id,
+    worker_id,
+    worker_life,
+)
 from tiercel_schemas.topics import Topics, partition_for
 
 TIMES = st.integers(0, 2**47).map(lambda ms: ms * 1_000)
@@ -47,3 +54,11 @@ def test_commands_and_executions_have_the_same_partitions() -> None:
     assert topics.commands.partitions == topics.executions.partitions == 5
     assert topics.commands.name == "x.commands"
     assert len({topic.name for topic in topics.all()}) == len(topics.all())
+
+
+def test_a_worker_has_one_instance_and_another_id_in_each_life() -> None:
+    first, second = worker_id("worker-host-0", 7), worker_id("worker-host-0", 8)
+
+    assert first != second
+    assert worker_life(first) == ("worker-host-0", 7)
+    assert worker_life("w@home") == ("w@home", 0)

@@ -12,6 +12,8 @@ from tests.engine_harness import EXECUTION, Engine
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import fold
+from tiercel_engine.execution.index_set import members as indices
+from tiercel_engine.execution.index_set import size
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import (
     IterationDue,
@@ -81,6 +83,20 @@ def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
 
 
 @st.composite
+def loops(draw: st.DrawFn) -> dict[str, Any]:
+    """A Loop over a few values; the test says how each of them ends."""
+    return {
+        "type": FLOW + "Loop",
+        "values": draw(st.lists(st.sampled_from("xyz"), max_size=4)),
+        "concurrencyLimit": draw(st.integers(0, 2)),
+        "transmitFailed": draw(st.booleans()),
+        "fetchType": draw(st.sampled_from(["FETCH", "STORE"])),
+        "outputs": [{"id": "v", "type": "STRING", "value": "{{ item.value }}"}],
+        "tasks": [{"id": draw(st.uuids()).hex, "type": "test.Work"}],
+    }
+
+
+@st.composite
 def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
     """One to three tasks; flowables down to depth 2. Ids are numbered afterwards."""
     tasks = []
@@ -90,6 +106,8 @@ def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
         elif draw(st.integers(0, 3)) == 0:
             task = {"type": FLOW + "Subflow", "namespace": "tests", "flowId": "child"}
             task["wait"] = draw(st.sampled_from([True, True, False]))
+        elif draw(st.integers(0, 3)) == 0:
+            task = draw(loops())
         else:
             task = {"type": "test.Work"}
             if draw(st.booleans()):
@@ -144,7 +162,12 @@ def check(engine: Engine) -> None:
     if x.is_ended:
         assert not x.leased
         assert all(is_terminated(r.state) for r in x.task_runs.values())
-    assert all(x.task_runs[run_id].state == State.RUNNING for run_id in x.waiting)
+    waits = {State.RUNNING, State.KILLING} if x.state == State.KILLING else {State.RUNNING}
+    assert all(x.task_runs[run_id].state in waits for run_id in x.waiting)
+    for fan in x.fan_outs.values():
+        assert size(fan.open) == fan.running
+        assert fan.running + sum(fan.ended.values()) == fan.next
+        assert all(fan.ended[state] == size(words) for state, words in fan.bad.items())
     for loop_id, members in x.members.items():
         assert set(members) == {r.id for r in x.task_runs.values() if r.loop_id == loop_id}
     assert set(x.paused) == {r.id for r in x.task_runs.values() if r.state == State.PAUSED}
@@ -207,10 +230,12 @@ def work(engine: Engine, draw: Any) -> None:
     if engine.follow_ups:
         engine.do(engine.follow_ups.pop(0))
         return
-    children = [run_id for run_id in x.waiting if x.task_runs[run_id].due_us is None]
+    idle = {run_id for run_id, fan in x.fan_outs.items() if not (fan.open or fan.sending)}
+    waiting = sorted(set(x.waiting) - idle)
+    children = [run_id for run_id in waiting if x.task_runs[run_id].due_us is None]
     due = sorted([*x.leased, *children])
     if not x.is_held:
-        due = sorted([*x.leased, *x.waiting, *x.retrying, *x.paused])
+        due = sorted([*x.leased, *waiting, *x.retrying, *x.paused])
     if x.is_held and (not due or draw(st.booleans())):
         engine.resume()
         return
@@ -220,6 +245,8 @@ def work(engine: Engine, draw: Any) -> None:
         engine.do(PauseDue(EXECUTION, run.id, run.due_us))
     elif run.id in x.waiting and run.due_us is not None:
         engine.do(IterationDue(EXECUTION, run.id, run.due_us))
+    elif run.id in x.fan_outs and run.id in x.waiting:
+        end_item(engine, draw, run)
     elif run.id in x.waiting:
         state = draw(st.sampled_from(["SUCCESS", "WARNING", "FAILED", "KILLED"]))
         engine.do(ChildEnded(EXECUTION, run.id, run.child_id or "", state))
@@ -232,6 +259,22 @@ def work(engine: Engine, draw: Any) -> None:
     else:
         states = ["KILLED"] if x.state == State.KILLING else ["SUCCESS", "SUCCESS", "FAILED"]
         engine.do(_end(run, draw(st.sampled_from(states))))
+
+
+def end_item(engine: Engine, draw: Any, run: Any) -> None:
+    """One of many executions ends, or a worker has stored outputs."""
+    fan = engine.execution.fan_outs[run.id]
+    if fan.sending and (not fan.open or draw(st.booleans())):
+        stored = msgspec.structs.replace(_end(run, "SUCCESS"), attempt=-min(fan.sending) - 1)
+        engine.do(stored)
+        return
+    index = draw(st.sampled_from(sorted(indices(fan.open))))
+    state = draw(st.sampled_from(["SUCCESS", "SUCCESS", "WARNING", "FAILED", "KILLED"]))
+    attempt = fan.attempt - draw(st.sampled_from([0, 0, 0, 1]))
+    ended = ChildEnded(
+        EXECUTION, run.id, "item", state, Payload(json="{}"), index=index, attempt=attempt
+    )
+    engine.do(ended)
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -7,6 +7,7 @@ again. When the storm is over, every execution has ended once and its fold is it
 from __future__ import annotations
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,42 @@ tasks:
 outputs:
   - {id: found, type: STRING, value: "{{ kv('x') }}"}
 """
+MANY = """id: many
+namespace: tests
+tasks:
+  - id: each
+    type: io.kestra.plugin.core.flow.ForEachItem
+    items: kestra:///some/file
+    namespace: tests
+    flowId: told
+    transmitFailed: false
+    concurrencyLimit: {limit}
+"""
+#: Its outputs are what the played worker says of every task.
+TOLD = """id: told
+namespace: tests
+tasks:
+  - {id: a, type: test.Work}
+outputs:
+  - {id: v, type: STRING, value: "{{ outputs.a.value }}"}
+"""
+LOOPS = """id: loops
+namespace: tests
+tasks:
+  - id: outer
+    type: io.kestra.plugin.core.flow.Loop
+    values: [a, b, c]
+    transmitFailed: false
+    concurrencyLimit: {limit}
+    tasks:
+      - id: inner
+        type: io.kestra.plugin.core.flow.Loop
+        values: [1, 2]
+        transmitFailed: false
+        tasks:
+          - {{id: work, type: test.Work}}
+"""
+BATCHES = 7
 EXECUTIONS = 40
 TURNS_MAX = 3_000
 STORM = Faults(duplicate=0.05, uncertain=0.05, crash=0.01, rebalance=0.02, gap=0.1)
@@ -248,6 +285,50 @@ def all_slots(bench: Bench) -> list[Slots]:
         for change in batch.changes:
             states.append(apply(states[-1], change))
     return states
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_storm_many_executions_are_counted_once(seed: int, tmp_path: Path) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(TOLD, "told")
+    bench.save(MANY.format(limit=seed % 4), "many")
+    parents = simulation.weather("many", 3)
+
+    folded = simulation.settle((1 + BATCHES) * len(parents))
+
+    for parent_id in parents:
+        (fan,) = folded[parent_id].fan_outs.values()
+        ends = [
+            x.state for x in folded.values() if x.reply_to and x.reply_to.execution_id == parent_id
+        ]
+        assert len(ends) == BATCHES
+        assert dict(fan.ended) == Counter(ends)
+        assert not fan.open
+        assert not fan.sending
+        assert not fan.outputs
+    check_once(bench)
+    simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_after_any_storm_loops_in_loops_have_gone_through_all_values(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(LOOPS.format(limit=seed % 3), "loops")
+    roots = simulation.weather("loops", 2)
+
+    folded = simulation.settle((1 + 3 + 6) * len(roots))
+
+    assert {x.kind for x in folded.values()} == {"NORMAL", "LOOP"}
+    for x in folded.values():
+        for fan in x.fan_outs.values():
+            assert sum(fan.ended.values()) == fan.count
+            assert not fan.open
+    check_once(bench)
+    simulation.close()
 
 
 def check_once(bench: Bench) -> None:

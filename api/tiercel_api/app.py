@@ -7,6 +7,7 @@ handlers. The two overlap by their first segment, so the names of resources cann
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import AsyncIterator, Iterable
 
@@ -28,6 +29,7 @@ from tiercel_api.gateway import GATEWAY, Gateway
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
+    documentation,
     execution_bulk,
     execution_dependencies,
     execution_files,
@@ -48,6 +50,7 @@ from tiercel_api.routes import (
     users,
     webhooks,
 )
+from tiercel_api.routes.documentation import DOCUMENTATION, Documentation
 from tiercel_api.security.audit import record_changes
 from tiercel_api.security.guard import GUARD, Guard, check_access
 from tiercel_api.security.limiter import Limiter
@@ -65,6 +68,8 @@ RESERVED = (
     "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
 )  # fmt: skip
 TENANT_PREFIX = f"{PREFIX}/{{tenant:(?!(?:{'|'.join(RESERVED)})/)[a-zA-Z0-9][a-zA-Z0-9_-]*}}"
+#: What no name has, and what would split a header that repeats one.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Methods that change nothing, and may come from any page.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -102,7 +107,8 @@ def create_app(services: Services) -> web.Application:
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.append(add_security_headers)
     app.on_shutdown.append(_end_followers)
-    _add(app, (*system.ROUTES, *sessions.ROUTES))
+    app[DOCUMENTATION] = Documentation((*ROUTES, *system.API_ROUTES), system.version_text())
+    _add(app, (*system.ROUTES, *sessions.ROUTES, *documentation.ROUTES))
     _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
     for method, path, handler in (*ROUTES, *system.API_ROUTES):
         app.router.add_route(method, TENANT_PREFIX + path, handler)
@@ -127,8 +133,8 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
         raise HttpError(403, "Forbidden", f"The host name {request.host!r} is not allowed.")
     if request.method not in SAFE_METHODS and _is_foreign(request):
         raise HttpError(403, "Forbidden", "Requests from other sites are not allowed.")
-    if "%00" in request.raw_path:
-        raise BadRequest("Expected text, but there is a NUL character.")
+    if "%00" in request.raw_path or _CONTROL.search(request.path):
+        raise BadRequest("Expected text, but there is a control character.")
     tenant = request.match_info.get("tenant")
     if tenant is not None and tenant not in settings.tenants:
         raise NotFound("")

@@ -18,7 +18,8 @@ PREVIEW_ROWS = 100
 PREVIEW_ROWS_MAX = 5_000
 
 
-def _version() -> str:
+def version_text() -> str:
+    """The version of the installed distribution."""
     try:
         return version("tiercel")
     except PackageNotFoundError:
@@ -30,7 +31,7 @@ async def get_configs(request: web.Request) -> web.Response:
     return json_response(
         {
             "uuid": derive_id("server", request.app[SERVICES].topics.executions.name),
-            "version": _version(),
+            "version": version_text(),
             "isCustomDashboardsEnabled": False,
             "isTaskRunEnabled": False,
             "isAnonymousUsageEnabled": False,

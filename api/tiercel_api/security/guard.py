@@ -37,7 +37,9 @@ VERIFIED_S = 300.0
 #: Slow hashes at a time.
 HASHES_MAX = 2
 #: Paths outside the API, and calls of it, that nobody logs in for.
-OPEN_ROUTES = frozenset({"/health", "/ready", "/ping", "/login", "/logout", "/ui/"})
+OPEN_ROUTES = frozenset(
+    {"/health", "/ready", "/ping", "/login", "/logout", "/ui/", "/docs", "/openapi.json"}
+)
 OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
 #: Searches that look only below the namespaces which their query names.

@@ -1,0 +1,1 @@
+"""The OpenAPI document of the API: from the route table, the handlers and two tables."""

@@ -1,0 +1,140 @@
+"""What the code of a handler does not say of itself: its query, its body, its answer.
+
+Keyed by `module.function` of the handler. A test reads the handlers' code and fails when a query
+parameter is missing here, or stands here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
+
+#: Query parameter -> its schema and meaning.
+PARAMETERS: dict[str, tuple[Schema, str]] = {
+    "allowDeleted": (FLAG, "Find deleted flows too."),
+    "count": ({"type": "integer", "minimum": 1}, "How many."),
+    "destinationOnly": (FLAG, "Only what follows from it, not what it follows from."),
+    "encoding": (TEXT, "Encoding of the text; UTF-8 unless said otherwise."),
+    "expandAll": (FLAG, "Executions that follow from what follows, too."),
+    "field": (TEXT, "The field whose values are asked for."),
+    "from": (TEXT, "Where it is."),
+    "indexed": (FLAG, "Answer once every line written so far can be found."),
+    "inputs": ({"type": "array", "items": TEXT}, "`name:value`, as often as there are inputs."),
+    "maxRows": ({"type": "integer", "minimum": 1}, "Rows at most."),
+    "subflows": ({"type": "array", "items": TEXT}, "Task ids whose flows are shown inside."),
+    "deleteLogs": (FLAG, "Delete the logs, too; true unless said otherwise."),
+    "deleteMetrics": (FLAG, "Delete the metrics, too; true unless said otherwise."),
+    "deleteStorage": (FLAG, "Delete the files, too; true unless said otherwise."),
+    "disabled": (FLAG, "Whether triggers are to be disabled; true unless said otherwise."),
+    "explain": (FLAG, "Tell the value's type and the variables in reach, too."),
+    "flowId": (TEXT, "Id of the flow."),
+    "includeNonTerminated": (FLAG, "Delete executions that have not ended, too."),
+    "isOnKillCascade": (FLAG, "Kill the executions that it started, too; true by default."),
+    "kind": ({"type": "string", "enum": ["NORMAL", "TEST", "PLAYGROUND", "LOOP"]}, "Its kind."),
+    "labels": ({"type": "array", "items": TEXT}, "`key:value`, as often as there are labels."),
+    "latestRevision": (FLAG, "Run the flow's newest revision instead of the execution's own."),
+    "namespace": (TEXT, "Namespace."),
+    "newStatus": (TEXT, "The state to take."),
+    "page": ({"type": "integer", "minimum": 1}, "Page, from 1."),
+    "path": (TEXT, "Address or path of the file."),
+    "q": (TEXT, "Words to find."),
+    "revision": (COUNT, "Revision; the newest when none is named."),
+    "scheduleDate": ({"type": "string", "format": "date-time"}, "When it is to begin."),
+    "size": ({"type": "integer", "minimum": 1}, "Rows of a page."),
+    "sort": ({"type": "array", "items": TEXT}, "`field:asc` or `field:desc`."),
+    "source": (FLAG, "Give the YAML source, too."),
+    "state": (TEXT, "The state to take."),
+    "status": (TEXT, "The state to take."),
+    "taskId": (TEXT, "Id of the task."),
+    "taskRunId": (TEXT, "The task run to begin at; from the start when none is named."),
+    "to": (TEXT, "Where it is to be."),
+    "wait": (FLAG, "Answer when the execution has ended."),
+}
+#: Filters are open-ended: `filters[field][OPERATOR]=value`, or `field=value` in older clients.
+FILTERS: Schema = {
+    "name": "filters",
+    "in": "query",
+    "style": "deepObject",
+    "explode": True,
+    "required": False,
+    "description": "filters[field][OPERATOR]=value; what is not understood is refused.",
+    "schema": {"type": "object", "additionalProperties": True},
+}
+
+YAML_BODY = "application/x-yaml"
+JSON_BODY = "application/json"
+FORM_BODY = "multipart/form-data"
+TEXT_BODY = "text/plain"
+ANY_BODY = "*/*"
+
+#: Handler -> media types of the body that it takes. Others take none.
+BODIES: dict[str, tuple[str, ...]] = {
+    "execution_bulk.by-ids": (JSON_BODY,),
+    "execution_bulk.labels_by_ids": (JSON_BODY,),
+    "execution_bulk.labels_by_query": (JSON_BODY,),
+    "execution_pauses.resume_execution": (FORM_BODY,),
+    "execution_pauses.resume_execution_action": (FORM_BODY,),
+    "execution_pauses.validate_resume": (FORM_BODY,),
+    "execution_verbs.change_task_run_state": (JSON_BODY,),
+    "execution_verbs.replay_execution_with_inputs": (FORM_BODY,),
+    "execution_verbs.set_labels": (JSON_BODY,),
+    "executions.create_execution": (FORM_BODY,),
+    "executions.validate_inputs": (FORM_BODY,),
+    "expressions.evaluate_expression": (TEXT_BODY,),
+    "flows.create_flow": (YAML_BODY,),
+    "flows.update_flow": (YAML_BODY,),
+    "flows.validate_flows": (YAML_BODY,),
+    "namespace_files.put_file": (FORM_BODY,),
+    "pairs.delete_pairs": (JSON_BODY,),
+    "pairs.put_pair": (JSON_BODY, TEXT_BODY),
+    "sessions.change_password": (JSON_BODY,),
+    "sessions.create_basic_auth": (JSON_BODY,),
+    "sessions.create_token": (JSON_BODY,),
+    "sessions.login": (JSON_BODY,),
+    "sessions.setup": (JSON_BODY,),
+    "users.change_user": (JSON_BODY,),
+    "users.create_user": (JSON_BODY,),
+    "webhooks.call_webhook": (ANY_BODY,),
+}
+
+#: Handler -> media type of its answer, where that is not JSON.
+ANSWERS: dict[str, str] = {
+    "execution_files.download_file": "application/octet-stream",
+    "executions.follow_execution": "text/event-stream",
+    "logs.download_logs": "text/plain",
+    "logs.follow_logs": "text/event-stream",
+    "namespace_files.export": "application/zip",
+    "namespace_files.get_file": "application/octet-stream",
+    "sessions.get_page": "text/html",
+    "system.get_prometheus": "text/plain",
+    "system.ping": "text/plain",
+    "triggers.export_triggers": "text/csv",
+}
+
+#: Status -> what it means, for every operation: the table of `tiercel_api.errors` knows no others.
+STATUSES: dict[int, str] = {
+    200: "Done.",
+    201: "Made.",
+    202: "Asked for; it goes on.",
+    204: "Done; there is nothing to tell.",
+    206: "The part of the file that was asked for.",
+    400: "The request does not read.",
+    401: "Nobody said who calls, or what was said is wrong.",
+    403: "Whoever calls may not.",
+    404: "There is no such thing.",
+    405: "Not by this method, or not any more.",
+    408: "The body did not come in time.",
+    409: "It does not fit the present state.",
+    410: "It has expired.",
+    413: "The body is too large.",
+    415: "The body's type is none that is read here.",
+    416: "The file has no such part.",
+    422: "Something in the request does not hold; the message says what.",
+    429: "Too many failures; try again later.",
+    503: "The log is busy, or decides too slowly: try again after Retry-After.",
+}

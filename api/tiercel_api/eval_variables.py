@@ -196,8 +196,7 @@ def _outputs(runs: Mapping[str, JsonObject]) -> JsonObject:
     paths: dict[str, tuple[str, ...]] = {}
     for run in runs.values():
         path = paths.get(run.get("parentTaskRunId", ""), ())
-        # A run inside an each has the each's value too; only the times through have a number.
-        if run.get("value") is not None and run.get("iteration") is not None:
+        if run.get("value") is not None:
             path = (*path, run["value"])
         paths[run["id"]] = path
         value = _value(run.get("outputs") or {})

@@ -53,6 +53,11 @@ def iso(instant_us: int) -> str:
     return f"{text}.{micros:06d}Z"
 
 
+def iso_millis(instant_us: int) -> str:
+    """The same, cut to milliseconds: what templates see of instants, as in the peer."""
+    return iso(instant_us - instant_us % 1_000)
+
+
 @lru_cache(maxsize=1_024)
 def _whole_seconds(seconds: int) -> str:
     """Instants that are written out lie close together: most share their second."""

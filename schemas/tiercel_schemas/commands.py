@@ -104,9 +104,10 @@ class EndAttempt(msgspec.Struct, frozen=True, gc=False):
         outputs: JSON object.
         error: Message of its failure.
         effects_json: What the task asks of its execution, as JSON.
+        log_file: File of its log in storage, when its task keeps it there.
     """
 
-    FINGERPRINT: ClassVar[str] = "0666492fa27e4efa"
+    FINGERPRINT: ClassVar[str] = "13a68d66d49bbf3c"
 
     execution_id: str
     task_run_id: str
@@ -119,6 +120,7 @@ class EndAttempt(msgspec.Struct, frozen=True, gc=False):
     outputs: Payload | None = None
     error: str | None = None
     effects_json: str | None = None
+    log_file: str | None = None
 
 
 class ReturnJob(msgspec.Struct, frozen=True, gc=False):

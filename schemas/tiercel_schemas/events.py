@@ -228,6 +228,8 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
         error: Message of its failure.
         task_run_state: State of the task run, when it is another than the attempt's
             (allowFailure, warningOnRetry).
+        passed: State that the task run passes through on its way to the last; empty for none.
+        log_file: File of its log in storage, when its task keeps it there.
     """
 
     task_run_id: str
@@ -239,6 +241,8 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     outputs: Payload | None = None
     error: str | None = None
     task_run_state: str | None = None
+    passed: str = ""
+    log_file: str | None = None
 
 
 class ChildStarted(msgspec.Struct, frozen=True, gc=False):
@@ -726,7 +730,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "2fbadccd7c3205cd"
+    FINGERPRINT: ClassVar[str] = "9bdb82b710e9ac24"
 
     execution_id: str
     first_seq: int

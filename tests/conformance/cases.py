@@ -42,6 +42,7 @@ class Case:
         extra_sources: texts of the other flows to load, by file name.
         texts: text inputs as sent.
         uploads: FILE inputs as sent.
+        is_contradicted: it expects the flow to be refused, and others of the file run it.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Case:
     flow_id: str
     namespace: str
     expected: JsonObject = field(default_factory=dict)
+    is_contradicted: bool = False
 
     @property
     def name(self) -> str:
@@ -107,6 +109,14 @@ def _case(number: int, row: JsonObject, rows: Sequence[JsonObject], flows: Path)
         flow_id=str(row.get("flow_id", flow_id)),
         namespace=str(row.get("namespace", namespace)),
         expected=dict(row.get("expected", {})),
+        is_contradicted=_is_contradicted(row, rows),
+    )
+
+
+def _is_contradicted(row: JsonObject, rows: Sequence[JsonObject]) -> bool:
+    others = (r["expected"] for r in rows if r["flow_file"] == row["flow_file"] and r is not row)
+    return "validation_errors" in row.get("expected", {}) and any(
+        "state" in expected for expected in others
     )
 
 

@@ -26,10 +26,12 @@ from tests.conformance.cases import Case, JsonObject, read_cases
 from tests.conformance.causes import groups
 from tests.conformance.door import Door
 from tests.conformance.judging import FAIL, NOT_RUN, PASS, Outcome, judge
+from tests.conformance.peer_tasks import plugin_folder
 
 from tiercel_engine.config import Settings
 
 CASES_AT_ONCE = 4
+REPOSITORY = Path(__file__).parents[2]
 #: Servers that may stop while the cases of the first that stopped are run again.
 SERVERS_MAX = 8
 #: How much of a server's own log is shown when it stopped.
@@ -39,7 +41,7 @@ WANTED_SETTINGS: JsonObject = {
     "dialect": "0.21",
     "encryption_key": base64.b64encode(b"conformance-encryption-key-32-by").decode(),
     "url": "https://mysuperhost.com/subpath",
-    "globals": {"string": "string", "int": 1, "bool": True, "nested": {"int": 2}},
+    "variables_globals": {"string": "string", "int": 1, "bool": True, "nested": {"int": 2}},
 }
 WANTED_ENVIRONMENT = {
     "SECRET_MY_SECRET": base64.b64encode(b'{"secretKey":"secretValue"}').decode(),
@@ -67,7 +69,7 @@ def server_under_test() -> Iterator[Door]:
         config = folder / "settings.yaml"
         wanted = {name: WANTED_SETTINGS[name] for name in known_settings()}
         config.write_text(yaml.safe_dump(wanted), "utf-8")
-        with _environment(WANTED_ENVIRONMENT):
+        with _environment(WANTED_ENVIRONMENT | {"PYTHONPATH": _python_path(folder)}):
             server = start_server(
                 folder / "data", "--config", str(config), "--logging-level", "warning"
             )
@@ -77,6 +79,11 @@ def server_under_test() -> Iterator[Door]:
             if server.process.poll() is not None:
                 print(f"the server stopped: {server.log()[-LOG_CHARS:]}", flush=True)
             stop_server(server)
+
+
+def _python_path(folder: Path) -> str:
+    """Where a server finds the task types of the peer's tests."""
+    return os.pathsep.join([str(plugin_folder(folder / "plugins")), str(REPOSITORY)])
 
 
 @contextmanager

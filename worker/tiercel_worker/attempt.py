@@ -99,6 +99,7 @@ class Attempt:
         outputs: Payload | None,
         error: str | None,
         effects_json: str | None = None,
+        log_file: str | None = None,
     ) -> bool:
         """Say how it ended; False when that was said before, or must not be said."""
         job = self.job
@@ -114,6 +115,7 @@ class Attempt:
             outputs,
             None if error is None else error[:ERROR_CHARS_MAX],
             effects_json,
+            log_file,
         )
         with self._lock:
             if self._closed:

@@ -6,9 +6,11 @@ import threading
 from collections.abc import Mapping
 
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import TaskError
+from tiercel_engine.errors import TaskError, TiercelError
+from tiercel_engine.storage.objects import Storage
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_worker.attempt import Attempt
+from tiercel_worker.log_file import LogFile
 
 LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4}
 SYNONYMS = {"WARNING": "WARN", "CRITICAL": "ERROR", "FATAL": "ERROR", "NOTSET": "TRACE"}
@@ -36,6 +38,7 @@ class TaskLogger:
         self._lowest = 0
         self._last_us = 0
         self._secrets: tuple[str, ...] = ()
+        self._file: LogFile | None = None
         self._lock = threading.Lock()
 
     def log(self, level: str, message: str) -> None:
@@ -60,6 +63,26 @@ class TaskLogger:
         if level is not None:
             self._lowest = LEVELS.get(SYNONYMS.get(level.upper(), level.upper()), 0)
 
+    def write_to(self, file: LogFile) -> None:
+        """Keep the lines in this file from now on, and send none."""
+        with self._lock:
+            self._file = file
+
+    def store(self, storage: Storage) -> str | None:
+        """Store the file of its lines, if there is one; returns its address.
+
+        What comes later is sent as lines again.
+        """
+        with self._lock:
+            file, self._file = self._file, None
+        if file is None:
+            return None
+        try:
+            return file.store(storage, self._attempt.job)
+        except (TiercelError, OSError) as error:
+            self.log("ERROR", f"The log of the task could not be stored: {error}")
+            return None
+
     @property
     def has_secrets(self) -> bool:
         """Whether anything is hidden."""
@@ -81,6 +104,9 @@ class TaskLogger:
     def _say(self, level: str, message: str, step_us: int) -> None:
         # Instants grow, so that lines sorted by instant keep their order.
         self._last_us = max(self._clock.now_us(), self._last_us + step_us)
+        if self._file is not None:
+            self._file.add(self._last_us, level, message)
+            return
         job = self._attempt.job
         entry = LogEntry(
             namespace=job.namespace,

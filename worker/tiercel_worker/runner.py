@@ -39,6 +39,7 @@ from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
 from tiercel_worker.attempt import Attempt, Cancel
 from tiercel_worker.context import AttemptContext
+from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
 from tiercel_worker.server_api import FindApi
 from tiercel_worker.variables import Vault, variables_of
@@ -86,13 +87,18 @@ class Runner:
         except Exception as error:  # noqa: BLE001 - the bulkhead: one job in the worker
             ending = self._failure(attempt, logger, error)
         ended_us = self._clock.now_us()
-        if attempt.end(ending.state, ended_us, ending.outputs, ending.error, ending.effects_json):
+        log_file = logger.store(self._storage)
+        if attempt.end(
+            ending.state, ended_us, ending.outputs, ending.error, ending.effects_json, log_file
+        ):
             WORKER_ATTEMPTS.labels(ending.state).inc()
             WORKER_ATTEMPT_S.observe((ended_us - attempt.started_us) / 1_000_000)
 
     def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
         task = self._task(attempt.job.task_json)
         logger.set_level(task.log_level)
+        if task.log_to_file:
+            logger.write_to(LogFile())
         opens = not isinstance(task, Evaluation) or task.opens_secrets
         vault = Vault(self._sealer, logger.mask) if self._sealer is not None and opens else None
         variables = variables_of(attempt.job.variables, self._storage, vault)

@@ -214,14 +214,13 @@ def _start(
         if not step.execution.goes_on:
             break  # One of those before has ended the execution.
         run_id = world.new_id()
-        parent = step.execution.task_runs.get(parent_id)
         step.emit(
             e.TaskRunCreated(
                 task_run_id=run_id,
                 task_id=child.task.id,
                 parent_task_run_id=parent_id or None,
                 branch=child.branch,
-                value=parent.value if child.value is None and parent else child.value,
+                value=child.value,
                 iteration=child.iteration,
             )
         )

@@ -92,6 +92,7 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
         started_us=command.started_us,
         ended_us=command.ended_us,
         error=command.error if problem is None else problem,
+        log_file=command.log_file,
     )
     record_with(step, plan, world, end, effects)
     go_on(step, plan, world, run)

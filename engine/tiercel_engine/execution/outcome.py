@@ -40,7 +40,10 @@ def record_end(step: Step, plan: Plan | None, world: World, end: e.AttemptEnded)
     """
     run = step.execution.task_runs[end.task_run_id]
     retry_us, state = _judge(step.execution, run, end, plan, world)
-    step.emit(replace(end, task_run_state=None if state == end.state else state))
+    # As in Kestra, the history of a task that an execution ran shows its failure, too.
+    is_lenient = run.child_id is not None and (end.state, state) == (State.FAILED, State.WARNING)
+    passed = State.FAILED if is_lenient else ""
+    step.emit(replace(end, task_run_state=None if state == end.state else state, passed=passed))
     if retry_us is None:
         return
     policy = None if plan is None else plan.retry(run.task_id)

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from immutables import Map
 
-from tiercel_engine.clock import iso
+from tiercel_engine.clock import iso_millis
 from tiercel_engine.execution.loop_item import in_loop
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -67,7 +67,7 @@ def flow_variables(
         },
         "execution": {
             "id": execution.id,
-            "startDate": iso(execution.created_us),
+            "startDate": iso_millis(execution.created_us),
             "originalId": execution.original_id,
             "state": execution.state,
         },
@@ -129,7 +129,7 @@ def _vars(execution: Execution, plan: Plan) -> Any:
 
 def _end(execution: Execution) -> JsonObject:
     """What only those see who run after the end."""
-    view: JsonObject = {"endDate": iso(execution.ended_us or execution.created_us)}
+    view: JsonObject = {"endDate": iso_millis(execution.ended_us or execution.created_us)}
     if execution.outputs is not None:
         view["outputs"] = raw(execution.outputs)
     return view
@@ -246,7 +246,7 @@ def _errors(execution: Execution) -> JsonObject:
             "executionId": execution.id,
             "taskRunId": line.task_run_id,
             "attemptNumber": line.attempt - 1,
-            "timestamp": iso(line.at_us),
+            "timestamp": iso_millis(line.at_us),
             "level": "ERROR",
             "message": line.message,
         }
@@ -260,7 +260,7 @@ def _errors(execution: Execution) -> JsonObject:
 def _task_run(run: TaskRun) -> JsonObject:
     view: JsonObject = {
         "id": run.id,
-        "startDate": iso(run.created_us),
+        "startDate": iso_millis(run.created_us),
         "attemptsCount": max(run.attempt - 1, 0),
     }
     if run.parent_id:

@@ -53,6 +53,7 @@ class Dialect:
         refuses_optional_defaults: whether an input with `defaults` and `required: false` is
             refused.
         refuses_reserved_ids: whether ids that name routes of the API are refused as flow ids.
+        numbers_values: whether `taskrun.iteration` tells which value of a ForEach it is.
         foreach_item_base: `taskrun.iteration` of the first batch of a ForEachItem.
         loop_limit: values that a Loop goes through at a time; 0 for all.
         flow_trigger_pauses: whether a Flow trigger without states fires on PAUSED, too.
@@ -77,6 +78,7 @@ class Dialect:
     renders_input_defaults: bool
     refuses_optional_defaults: bool
     refuses_reserved_ids: bool
+    numbers_values: bool
     foreach_item_base: int
     loop_limit: int
     flow_trigger_pauses: bool
@@ -115,6 +117,7 @@ def dialect_of(name: str) -> Dialect:
         renders_input_defaults=version >= (1, 0),
         refuses_optional_defaults=version >= (1, 1),
         refuses_reserved_ids=version >= (2, 0),
+        numbers_values=version >= (0, 22),
         foreach_item_base=0 if version >= (1, 1) else 1,
         loop_limit=0,
         flow_trigger_pauses=version >= (0, 23),

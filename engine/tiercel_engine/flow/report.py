@@ -7,7 +7,7 @@ value of the right shape that is refused: missing, pattern, range; its path is `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -50,7 +50,7 @@ def invalid_flow(error: ValidationError, document: Document, classes: Classes) -
     """
     shapes: list[Violation] = []
     rules: list[Violation] = []
-    typeless = False
+    unknown: list[tuple[str, Location]] = []
     seen: set[tuple[str | int, ...]] = set()
     for details in error.errors(include_url=False)[:VIOLATIONS_MAX]:
         kind, location = str(details["type"]), details["loc"]
@@ -61,14 +61,14 @@ def invalid_flow(error: ValidationError, document: Document, classes: Classes) -
         elif kind == "extra_forbidden":
             shapes.append(_unknown_property(location, document, classes))
         elif kind == "unknown_type":
-            shapes += _unknown_type(details["msg"], location, document, classes, not typeless)
-            typeless = True
+            unknown.append((details["msg"], location))
         else:
             # A property that takes several types is reported once per type: the first will do.
             place = tuple(_at(location, document))
             if place not in seen:
                 shapes.append(_wrong_type(details, document, classes))
             seen.add(place)
+    shapes += _unknown_types(unknown, document, classes)
     shapes.sort(key=lambda violation: (violation.line, violation.column))
     if shapes:
         message = "\n".join(
@@ -141,26 +141,24 @@ def _unknown_property(location: Location, document: Document, classes: Classes) 
     return Violation(path, message, *document.position(location, of_key=True))
 
 
-def _unknown_type(
-    message: str, location: Location, document: Document, classes: Classes, first: bool
+def _unknown_types(
+    found: Sequence[tuple[str, Location]], document: Document, classes: Classes
 ) -> list[Violation]:
-    path = chain(location, document, classes)
-    line, column = document.position([*location, "type"])
-    violations = [Violation(path, message, line, column)]
-    if first:
-        name = message.removeprefix("Invalid type: ")
-        violations.append(
-            Violation(
-                path,
-                f"Could not resolve type id '{name}' as a subtype of"
-                " `io.kestra.core.models.Plugin`: No plugin registered for the defined type:"
-                f" '{name}'\n at [Source: (StringReader); line: {line}, column: {column}]"
-                f" (through reference chain: {path})",
-                line,
-                column,
-            )
-        )
-    return violations
+    """Two violations as the peer has them; the first names all types, and where others stand."""
+    if not found:
+        return []
+    places = sorted((*document.position([*at, "type"]), message, at) for message, at in found)
+    line, column, message, location = places[0]
+    others = [f"{text} (line {row}, column {place})" for row, place, text, _ in places[1:]]
+    path, name = chain(location, document, classes), message.removeprefix("Invalid type: ")
+    unresolved = (
+        f"Could not resolve type id '{name}' as a subtype of"
+        " `io.kestra.core.models.Plugin`: No plugin registered for the defined type:"
+        f" '{name}'\n at [Source: (StringReader); line: {line}, column: {column}]"
+        f" (through reference chain: {path})"
+    )
+    messages = ("\n".join([message, *others]), unresolved)
+    return [Violation(path, text, line, column) for text in messages]
 
 
 def _wrong_type(details: Any, document: Document, classes: Classes) -> Violation:

@@ -30,9 +30,10 @@ class StateDocument(msgspec.Struct, rename="camel"):
 
 
 class Attempt(msgspec.Struct):
-    """One attempt of a task run."""
+    """One attempt of a task run. `log_file`: its log, when it is a file of storage."""
 
     state: StateDocument
+    log_file: str | UnsetType = msgspec.field(default=UNSET, name="logFile")
 
 
 class TaskRunDocument(msgspec.Struct, rename="camel", kw_only=True):

@@ -262,7 +262,11 @@ def attempt_ended(rows: Rows, batch: e.EventBatch, event: e.AttemptEnded, number
     attempt = start_attempt(row.document, event.started_us)
     ended_us = max(event.ended_us, event.started_us)
     end_attempt(attempt, event.state, event.started_us, ended_us)
+    if event.log_file is not None:
+        attempt.log_file = event.log_file
     _set_outputs(row, event.outputs)
+    if event.passed:
+        enter(row, event.passed, ended_us, batch.at_us)
     state = event.task_run_state or event.state
     if row.document.state.current != state:
         enter(row, state, ended_us, batch.at_us)

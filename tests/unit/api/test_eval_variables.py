@@ -85,11 +85,11 @@ NESTED = (
     run("f1", "floors"),
     run("r1", "rooms", "f1", value="1", iteration=0),
     run("c1", "check", "r1", value="a", iteration=0),
-    # The children of an If have the value of the each, yet go through no each themselves.
-    run("l1", "clean", "c1", {"value": "1a"}, value="a"),
+    # The children of an If stand in the each, yet have no value of their own.
+    run("l1", "clean", "c1", {"value": "1a"}),
     run("r2", "rooms", "f1", value="2", iteration=1),
     run("c2", "check", "r2", value="b", iteration=1),
-    run("l2", "clean", "c2", {"value": "2b"}, value="b"),
+    run("l2", "clean", "c2", {"value": "2b"}),
     run("s1", "sum", None, {"value": 2}),
 )
 
@@ -131,7 +131,8 @@ def test_outputs_in_eaches_stand_under_the_values_outermost_first(flow: Flow) ->
 def test_a_task_run_sees_itself_and_its_parents(flow: Flow) -> None:
     doc = document(*NESTED)
 
-    assert text("{{ taskrun.value }} {{ task.id }}", doc, flow, "l2") == "b clean"
+    assert text("{{ taskrun.value }} {{ task.id }}", doc, flow, "c2") == "b check"
+    assert text("{{ task.id }}", doc, flow, "l2") == "clean"
     assert text("{{ task.type }}", doc, flow, "l2") == "io.kestra.plugin.core.debug.Return"
     assert text("{{ parent.taskrun.value }}", doc, flow, "l2") == "b"
     assert text("{{ parents[1].taskrun.value }}", doc, flow, "l2") == "2"

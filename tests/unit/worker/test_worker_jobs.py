@@ -60,6 +60,18 @@ def test_a_template_that_does_not_render_fails_the_attempt(bench: Bench) -> None
     assert "Unable to find `outputs`" in bench.lines()[0][1]
 
 
+def test_the_log_of_a_task_that_asks_for_a_file_is_one(bench: Bench) -> None:
+    with bench.worker():
+        bench.submit({"type": RETURN, "format": "hello", "logToFile": True})
+        end = bench.end()
+
+    assert end.log_file is not None
+    assert end.log_file.endswith("/log-1-1.txt")
+    lines = bench.storage.get(end.log_file).decode().splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == ["DEBUG hello"]
+    assert bench.all_of(bench.topics.logs) == []
+
+
 def test_lines_below_the_tasks_level_are_left_out(bench: Bench) -> None:
     with bench.worker():
         bench.submit({"type": RETURN, "format": "x", "logLevel": "INFO"})

@@ -18,7 +18,7 @@ from tiercel_schemas.state import State
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A task run to create. `value` None: that of its parent."""
+    """A task run to create, with a value where an each goes through some."""
 
     task: Task
     branch: str

@@ -147,4 +147,5 @@ class EachParallel:
 
 def _child(scope: Scope, task: Any, number: int) -> Child:
     branch = f"{BRANCH}{ITERATION_MARK}{number}"
-    return Child(task, branch, scope.values[number], number)
+    iteration = number if scope.dialect.numbers_values else None
+    return Child(task, branch, scope.values[number], iteration)

@@ -35,6 +35,7 @@ from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.executor.tally import Tally
 from tiercel_engine.executor.world import ExecutorWorld
 from tiercel_engine.expression.context import RenderContext
+from tiercel_engine.expression.limits import QUICK_MATCH_S
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.storage.objects import Storage
@@ -54,7 +55,9 @@ LIVENESS_EVERY_S = 1.0
 
 def _renderer(clock: Clock, rng: Random) -> QuickRenderer:
     """Renders where `process` decides: dates and chance go into its events."""
-    return QuickRenderer(RenderContext(now=lambda: to_datetime(clock.now_us()), rng=rng))
+    return QuickRenderer(
+        RenderContext(now=lambda: to_datetime(clock.now_us()), rng=rng, match_s=QUICK_MATCH_S)
+    )
 
 
 class Executor:

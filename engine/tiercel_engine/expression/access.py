@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tiercel_engine.expression.faults import Fault, LimitFault, Missing
-from tiercel_engine.expression.limits import COMPARED_NODES_MAX, OUTPUT_CHARS_MAX
+from tiercel_engine.expression.limits import COMPARED_NODES_MAX, OUTPUT_CHARS_MAX, QUICK_MATCH_S
 from tiercel_engine.expression.operators import has
 from tiercel_engine.expression.regex import split
 from tiercel_engine.expression.text import java_text, scalar_text
@@ -168,7 +168,7 @@ _STRING: dict[str, Callable[..., Any]] = {
     "substring": _substring,
     "replace": _replaced,
     "repeat": _repeated,
-    "split": lambda s, pattern, limit=0: split(s, pattern, int(limit)),
+    "split": lambda s, pattern, limit=0: split(s, pattern, int(limit), QUICK_MATCH_S),
     "concat": lambda s, other: s + _text(other),
     "charAt": lambda s, index: _substring(s, index, int(index) + 1),
     "equals": lambda s, other: s == other,

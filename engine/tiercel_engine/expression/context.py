@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from tiercel_engine.expression.limits import MATCH_S
 from tiercel_engine.expression.lookups import Lookups
 
 
@@ -51,6 +52,7 @@ class RenderContext:
         expired: whether the time for this render is over; asked in every loop.
         run_jq: runs a jq program over a JSON text where it can be stopped, and gives its results;
             raises UserError. Without it only programs that end soon are run.
+        match_s: processor seconds that one operation of a regular expression may take.
     """
 
     now: Callable[[], datetime] | None = None
@@ -61,3 +63,4 @@ class RenderContext:
     dialect: Dialect = field(default_factory=Dialect)
     expired: Callable[[], bool] | None = None
     run_jq: Callable[[str, str], list[Any]] | None = None
+    match_s: float = MATCH_S

@@ -25,6 +25,10 @@ class LimitFault(Fault):
     """A bound was reached: output, steps, depth or time. Nothing forgives it."""
 
 
+class SlowFault(LimitFault):
+    """The bound was one of time that others, who may block, have more of."""
+
+
 class Missing(Exception):
     """A variable, key or index that is not there. `name` is what the message will call it."""
 

@@ -92,7 +92,7 @@ def split(frame: Frame, value: Any, delimiter: Any, limit: Any) -> Any:
     if delimiter is None:
         raise Fault("missing delimiter parameter in split filter")
     pieces = 0 if limit is None else whole(limit, "limit")
-    return regex.split(text(value, "The 'split' filter"), delimiter, pieces)
+    return regex.split(text(value, "The 'split' filter"), delimiter, pieces, frame.context.match_s)
 
 
 @filter_("urlencode")
@@ -249,7 +249,7 @@ def replace(frame: Frame, value: Any, replace_pairs: Any, regexp: Any) -> Any:
     def change(string: str) -> str:
         for old, new in pairs:
             if regexp:
-                string = regex.replaced(string, old, new)
+                string = regex.replaced(string, old, new, frame.context.match_s)
             else:
                 room_for(len(string) + string.count(old) * len(new))
                 string = string.replace(old, new)
@@ -264,13 +264,15 @@ def regex_match(frame: Frame, value: Any, pattern: Any) -> bool:
     if value is None:
         return False
     string = as_text(value)
-    return regex.pattern_for(pattern, string).search(string) is not None
+    return regex.pattern_for(pattern, string).search(string, frame.context.match_s) is not None
 
 
 @filter_("regexReplace", parameter("regex"), parameter("replacement"), since="1.0")
 def regex_replace(frame: Frame, value: Any, pattern: Any, replacement: Any) -> Any:
     """Every match of the regular expression replaced; `$1` stands for a group."""
-    return None if value is None else regex.replaced(as_text(value), pattern, as_text(replacement))
+    if value is None:
+        return None
+    return regex.replaced(as_text(value), pattern, as_text(replacement), frame.context.match_s)
 
 
 @filter_("regexExtract", parameter("regex"), parameter("group", 0), since="1.0")
@@ -279,7 +281,7 @@ def regex_extract(frame: Frame, value: Any, pattern: Any, group: Any) -> Any:
     if value is None:
         return None
     string = as_text(value)
-    found = regex.pattern_for(pattern, string).search(string)
+    found = regex.pattern_for(pattern, string).search(string, frame.context.match_s)
     try:
         return None if found is None else found.group(whole(group, "group"))
     except IndexError as e:

@@ -211,7 +211,7 @@ class _Counter:
         if _PLAIN_PATTERN.fullmatch(pattern) is None:
             return False
         try:
-            repeats = compiled_pattern(pattern)[1]
+            repeats = compiled_pattern(pattern).repeats
         except Fault:
             return False
         # A `?` is no endless repeat, but many of them are tried in every combination.

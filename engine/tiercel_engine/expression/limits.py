@@ -28,6 +28,10 @@ TEMPLATE_CHARS_MAX = 2_000_000
 #: Characters of a regular expression, and of the text that one is searched in.
 PATTERN_CHARS_MAX = 1_000
 REGEX_TEXT_CHARS_MAX = 1_000_000
+#: Processor seconds that one operation of a regular expression may take; and where the whole
+#: process waits for it.
+MATCH_S = 1.0
+QUICK_MATCH_S = 0.02
 #: Results taken from one jq program.
 JQ_RESULTS_MAX = 100_000
 #: Steps of a render that a jq program counts which runs in a process of its own.

@@ -11,6 +11,7 @@ from typing import Any
 
 from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.expression.analysis import analyse
+from tiercel_engine.expression.faults import SlowFault
 from tiercel_engine.expression.frame import Budget
 from tiercel_engine.expression.render import Renderer
 
@@ -41,4 +42,9 @@ class QuickRenderer(Renderer):
                 "run long here: compute it in a task and use its output",
                 template,
             )
-        return super()._once(template, variables, budget, typed=typed, tagged=tagged)
+        try:
+            return super()._once(template, variables, budget, typed=typed, tagged=tagged)
+        except InvalidExpression as error:
+            if isinstance(error.__cause__, SlowFault):
+                raise BlockingExpression(str(error), template, error.line) from error
+            raise

@@ -123,7 +123,7 @@ class StoredLookups(WorldLookups):
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         raise UserError(
             "The 'http' function cannot be called by a trigger, which must start executions on "
-            "time: call it in the first task, or in an input's `defaults`."
+            "time: call it in a task."
         )
 
 

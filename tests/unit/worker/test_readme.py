@@ -1,8 +1,9 @@
-"""The example of worker/README.md, run as it stands there."""
+"""The examples of worker/README.md, run as they stand there."""
 
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -36,3 +37,18 @@ def test_the_example_of_the_readme_runs(bench: Bench, example: ModuleType) -> No
     assert bench.lines() == [("INFO", "3 words")]
     assert [metric.name for metric in bench.metrics()] == ["words"]
     assert failed.error == "Expected a text with words, but it was empty."
+
+
+def test_the_function_of_the_readme_runs(bench: Bench) -> None:
+    _, source = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    module = ModuleType("acme_tiercel_words")
+    sys.modules[module.__name__] = module
+    exec(compile(source, str(README), "exec"), module.__dict__)
+    bench.registry.register(module.longest)
+
+    with bench.worker():
+        text = {"text": "one two {{ 'three' }}", "atLeast": "{{ 1 + 2 }}"}
+        bench.submit({"type": "com.acme.text.Longest", **text})
+        end = bench.end()
+
+    assert bench.outputs(end) == {"words": 3, "longest": "three"}

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from demo_states import STORIES, tell
 from rich.console import Console
 from rich.table import Table
 
@@ -111,6 +112,29 @@ def scenes_that_succeed(orders: Path) -> list[Scene]:
     ]
 
 
+def scenes_that_fan_out(client: Client, orders: Path) -> list[Scene]:
+    """A file of 1,000 orders as an execution per batch: by rows, by bytes, by partitions."""
+    source = (EXAMPLES / "all-orders.yaml").read_text(encoding="utf-8")
+    parts = ("each", "each_split", "each_items", "each_merge", "report")
+    scenes = []
+    for batch, count in (("rows: 10", 100), ("bytes: 1024", 18), ("partitions: 4", 4)):
+        name = batch.partition(":")[0]
+        flow_id = f"all-orders-by-{name}"
+        changed = source.replace("rows: 10", batch).replace("id: all-orders", f"id: {flow_id}", 1)
+        client.create_flow(changed)
+        scenes.append(
+            Scene(
+                f"1,000 orders, an execution per batch by {name}",
+                run_flow(flow_id, files={"orders": orders}),
+                "SUCCESS",
+                all_successful(*parts),
+                attempts=0,
+                said=f"{count} batches",
+            )
+        )
+    return scenes
+
+
 def scenes_with_failures() -> list[Scene]:
     """Retries, and the errors branch."""
     return [
@@ -199,8 +223,15 @@ def main() -> int:
         for path in sorted(EXAMPLES.glob("*.yaml")):
             flow = client.create_flow(path.read_text(encoding="utf-8"))
             console.print(f"Stored {flow['namespace']}.{flow['id']} revision {flow['revision']}")
-        scenes = [*scenes_that_succeed(orders), *scenes_with_failures()]
+        many = data / "many-orders.csv"
+        many.write_text("".join(f"{1000 + number},smith,{number:06}\n" for number in range(1_000)))
+        scenes = [
+            *scenes_that_succeed(orders),
+            *scenes_with_failures(),
+            *scenes_that_fan_out(client, many),
+        ]
         results = [(scene.title, play(client, scene)) for scene in scenes]
+        results += [(story.title, tell(client, story)) for story in STORIES]
     return report(results)
 
 

@@ -59,6 +59,15 @@ def log_line(entry: JsonObject) -> Text:
     )
 
 
+def counters_of(run: JsonObject) -> str:
+    """How many of the executions that a task run started are in which state: "3 RUNNING …"."""
+    outputs = run.get("outputs") or {}
+    counters = dict(outputs.get("iterations") or outputs.get("terminatedIterations") or {})
+    if outputs.get("runningIterations"):
+        counters["RUNNING"] = outputs["runningIterations"]
+    return "  ".join(f"{count:,} {state}" for state, count in counters.items() if count)
+
+
 class ExecutionTree:
     """The live tree. `update` and `add_log` may be called while `__rich__` draws."""
 
@@ -108,6 +117,7 @@ class ExecutionTree:
             f" [{run['value']}]" if run.get("value") is not None else "",
             (f"  {duration_text(elapsed_s(run['state'], self._clock))}", "dim"),
             (f"  attempt {attempts}", "yellow") if attempts > 1 else "",
+            (f"  {counters}", "cyan") if (counters := counters_of(run)) else "",
         )
 
 
@@ -118,12 +128,20 @@ class ExecutionLines:
         self._clock = clock
         self._console = console
         self._seen: dict[str, str] = {}
+        self._counters: dict[str, str] = {}
 
     def update(self, execution: JsonObject) -> None:
         for run in execution.get("taskRunList") or []:
             self._report(run["id"], f"{run['taskId']}{_value_of(run)}", run["state"])
+            self._count(run)
         name = f"{execution['namespace']}.{execution['flowId']} {execution['id']}"
         self._report(execution["id"], name, execution["state"])
+
+    def _count(self, run: JsonObject) -> None:
+        counters = counters_of(run)
+        if counters and self._counters.get(run["id"]) != counters:
+            self._counters[run["id"]] = counters
+            self._console.print(Text.assemble(f"{'':<9} {run['taskId']}  ", (counters, "cyan")))
 
     def add_log(self, entry: JsonObject) -> None:
         self._console.print(Text.assemble("  ", log_line(entry)))

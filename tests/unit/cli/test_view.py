@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tiercel_cli.output import ExitCode, exit_code_of
-from tiercel_cli.view import ExecutionLines, ExecutionTree, duration_text, log_line
+from tiercel_cli.view import ExecutionLines, ExecutionTree, counters_of, duration_text, log_line
 from tiercel_engine.clock import FakeClock, iso
 
 START_US = 1_700_000_000_000_000
@@ -118,3 +118,19 @@ def test_a_log_line_has_level_task_and_message() -> None:
 )
 def test_the_exit_code_follows_the_final_state(final: str, code: ExitCode) -> None:
     assert exit_code_of(final) == code
+
+
+@pytest.mark.parametrize(
+    ("outputs", "text"),
+    [
+        (None, ""),
+        ({"value": "x"}, ""),
+        ({"iterations": {"CREATED": 0, "RUNNING": 1200, "FAILED": 1}}, "1,200 RUNNING  1 FAILED"),
+        (
+            {"runningIterations": 2, "terminatedIterations": {"SUCCESS": 3}},
+            "3 SUCCESS  2 RUNNING",
+        ),
+    ],
+)
+def test_many_executions_are_shown_as_counters(outputs: Any, text: str) -> None:
+    assert counters_of({"outputs": outputs}) == text

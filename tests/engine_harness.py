@@ -210,10 +210,12 @@ class Engine:
             )
         )
 
-    def run(self, task_id: str, state: str = "SUCCESS", **result: str | None) -> Step:
+    def run(
+        self, task_id: str, state: str = "SUCCESS", worker: str = "w1", **result: str | None
+    ) -> Step:
         """Start and end the newest attempt of a task."""
-        self.start(task_id)
-        return self.end(task_id, state, **result)
+        self.start(task_id, worker)
+        return self.end(task_id, state, worker, **result)
 
     def rejected(self, command: Any) -> str:
         """The reason for which a command is refused."""

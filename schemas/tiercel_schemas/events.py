@@ -649,6 +649,46 @@ class FanOutStopped(msgspec.Struct, frozen=True, gc=False):
     task_run_id: str
 
 
+class SessionStarted(msgspec.Struct, frozen=True, gc=False):
+    """A worker has opened the folder of a WorkingDirectory and waits for its tasks.
+
+    Attributes:
+        task_run_id: The WorkingDirectory's task run.
+        attempt: Which attempt, from 1.
+        epoch: Which lease, from 1.
+        worker_id: Who.
+        started_us: When.
+    """
+
+    task_run_id: str
+    attempt: int
+    epoch: int
+    worker_id: str
+    started_us: int
+
+
+class SessionEnded(msgspec.Struct, frozen=True, gc=False):
+    """The folder of a WorkingDirectory is closed; its task run goes on.
+
+    Attributes:
+        task_run_id: The WorkingDirectory's task run.
+        attempt: Which attempt.
+        epoch: Which lease.
+        state: SUCCESS, or FAILED: the folder could not be filled, or its files not be kept.
+        ended_us: When.
+        outputs: JSON object.
+        error: Message of its failure.
+    """
+
+    task_run_id: str
+    attempt: int
+    epoch: int
+    state: str
+    ended_us: int
+    outputs: Payload | None = None
+    error: str | None = None
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -713,6 +753,8 @@ Event = (
     | SlaDeadlineSet
     | SlaViolated
     | FanOutStopped
+    | SessionStarted
+    | SessionEnded
 )
 
 
@@ -730,7 +772,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "9bdb82b710e9ac24"
+    FINGERPRINT: ClassVar[str] = "aeb3f02b03547032"
 
     execution_id: str
     first_seq: int

@@ -29,9 +29,12 @@ class TaskJob(msgspec.Struct, frozen=True, gc=False):
         value: Value of the nearest each.
         trace_parent: W3C trace context.
         dialect: Dialect of the flow, such as 1.3.
+        session_id: Task run of the WorkingDirectory in whose folder it runs, or that it is;
+            empty: none.
+        session_epoch: That WorkingDirectory's lease.
     """
 
-    FINGERPRINT: ClassVar[str] = "723f9aef23241d3e"
+    FINGERPRINT: ClassVar[str] = "8d690f8050abd4c5"
 
     execution_id: str
     task_run_id: str
@@ -48,6 +51,24 @@ class TaskJob(msgspec.Struct, frozen=True, gc=False):
     value: str | None = None
     trace_parent: str | None = None
     dialect: str = "1.3"
+    session_id: str = ""
+    session_epoch: int = 0
+
+
+class SessionClose(msgspec.Struct, frozen=True, gc=False):
+    """No more tasks for the folder of a WorkingDirectory: keep its files, then say how it ended.
+
+    Attributes:
+        execution_id: The execution.
+        session_id: The WorkingDirectory's task run.
+        session_epoch: Which lease.
+    """
+
+    FINGERPRINT: ClassVar[str] = "4a41fef4b85493f8"
+
+    execution_id: str
+    session_id: str
+    session_epoch: int
 
 
 class Revocation(msgspec.Struct, frozen=True, gc=False):

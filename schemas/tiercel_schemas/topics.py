@@ -52,6 +52,9 @@ class Topics:
         self.jobs = topic("jobs", days=7)
         #: key: execution id. Values: Revocation; every worker reads all of it.
         self.revocations = topic("revocations", days=1, count=1)
+        #: key: worker id. Values: TaskJob, SessionClose: for the worker that holds a folder open.
+        #: A worker reads the partition of its own id.
+        self.inboxes = topic("inboxes", days=1)
         #: key: worker id. Values: WorkerHeartbeat.
         self.workers = topic("workers", compacted=True, count=1)
         #: key: execution id. Values: LogEntry.

@@ -42,7 +42,23 @@ id: child
 namespace: tests
 tasks: [{id: inner, type: test.Work}]
 """
-KINDS = ("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause", "LoopUntil")
+KINDS = (
+    *("Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause", "LoopUntil"),
+    "WorkingDirectory",
+)
+CORE = "io.kestra.plugin.core.execution."
+#: Tasks that the executor runs itself, or (those that read) a worker.
+ENGINE_TASKS: list[dict[str, Any]] = [
+    {"type": CORE + "Assert", "conditions": ["true"]},
+    {"type": CORE + "Assert", "conditions": ["true", ""]},
+    {"type": CORE + "Fail", "condition": "{{ read('x') }}"},
+]
+UPDATES: list[dict[str, Any]] = [
+    {"type": CORE + "Labels", "labels": {"a": "b"}},
+    {"type": CORE + "SetVariables", "variables": {"a": {"b": 1}}, "overwrite": False},
+    {"type": CORE + "UnsetVariables", "variables": ["a.b"]},
+    *({"type": CORE + "Exit", "state": s} for s in ("SUCCESS", "WARNING", "FAILED", "KILLED")),
+]
 #: What a pause may end as; `delay` and `timeout` alike fall due when the test says so.
 PAUSES: list[dict[str, Any]] = [
     {},
@@ -55,10 +71,10 @@ PAUSES: list[dict[str, Any]] = [
 @st.composite
 def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
     """A flowable with tasks inside."""
-    inside = draw(task_lists(depth + 1))
-    kind = draw(
-        st.sampled_from(["Sequential", "AllowFailure", "Parallel", "If", "ForEach", "Pause"])
-    )
+    kind = draw(st.sampled_from(KINDS))
+    # Only what a worker can run goes into a folder.
+    in_folder = kind == "WorkingDirectory"
+    inside = draw(task_lists(depth + 1, in_folder))
     task: dict[str, Any] = {"type": FLOW + kind}
     if kind == "If":
         task |= {"condition": draw(st.sampled_from(["true", "", "{{ nowhere }}"])), "then": inside}
@@ -97,16 +113,20 @@ def loops(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @st.composite
-def task_lists(draw: st.DrawFn, depth: int = 0) -> list[dict[str, Any]]:
+def task_lists(draw: st.DrawFn, depth: int = 0, in_folder: bool = False) -> list[dict[str, Any]]:
     """One to three tasks; flowables down to depth 2. Ids are numbered afterwards."""
     tasks = []
     for _ in range(draw(st.integers(1, 3 if depth == 0 else 2))):
-        if depth < 2 and draw(st.booleans()):
+        if not in_folder and depth < 2 and draw(st.booleans()):
             task = draw(flowables(depth))
-        elif draw(st.integers(0, 3)) == 0:
+        elif draw(st.integers(0, 5)) == 0:
+            task = dict(draw(st.sampled_from(ENGINE_TASKS + UPDATES * (not in_folder))))
+            if draw(st.booleans()):
+                task["retry"] = {"type": "constant", "interval": "PT1S", "maxAttempts": 2}
+        elif not in_folder and draw(st.integers(0, 3)) == 0:
             task = {"type": FLOW + "Subflow", "namespace": "tests", "flowId": "child"}
             task["wait"] = draw(st.sampled_from([True, True, False]))
-        elif draw(st.integers(0, 3)) == 0:
+        elif not in_folder and draw(st.integers(0, 3)) == 0:
             task = draw(loops())
         else:
             task = {"type": "test.Work"}

@@ -29,6 +29,7 @@ from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Label
 from tiercel_schemas.concurrency import AnswerSlot
+from tiercel_schemas.jobs import SessionClose
 
 HERE = Path(__file__).parent
 HEADER = "flow"
@@ -103,6 +104,13 @@ def leased(engine: Engine, task: str) -> Any:
     return engine.execution.lease(engine.run_of(task).id)
 
 
+def told_worker(worker_id: str, record: Any) -> str:
+    """What the holder of a folder alone is told, as one line."""
+    if isinstance(record, SessionClose):
+        return f"to {worker_id}: close"
+    return f"to {worker_id}: job {record.task_id} attempt={record.attempt} epoch={record.epoch}"
+
+
 def act(engine: Engine, line: str) -> None:
     """Run one command line."""
     verb, *words = line.split()
@@ -117,8 +125,8 @@ def act(engine: Engine, line: str) -> None:
             engine.answer(None if task == "flow" else task, value)
         case "no-answer", [task, *words]:
             engine.answer(None if task == "flow" else task, " ".join(words), "FAILED")
-        case "run", [task, state]:
-            engine.run(task, state)
+        case "run", [task, state, *worker]:
+            engine.run(task, state, worker[0] if worker else "w1")
         case "run-with", [task, outputs]:
             engine.run(task, outputs=outputs)
         case "effects", [task, effects]:
@@ -227,6 +235,7 @@ def outcome(engine: Engine, command: str) -> str:
         lines += [f"{line.level}: {line.message}" for line in engine.last.logs]
         if not is_counted:
             lines += [f"metric {m.name}={m.value:g}" for m in engine.last.metrics]
+        lines += [told_worker(*each) for each in engine.last.inbox]
         lines += [told(command) for _, command in engine.last.commands]
         lines += [f"follow up {type(t).__name__}" for t in engine.last.follow_ups]
         for r in engine.last.revocations:

@@ -57,6 +57,7 @@ class AttemptContext:
         sealer: Sealer | None,
         build: Callable[[Mapping[str, Any]], RunnableTask],
         find_api: FindApi,
+        folder: Path | None = None,
     ) -> None:
         job = attempt.job
         self.execution_id = job.execution_id
@@ -77,7 +78,9 @@ class AttemptContext:
         self._build = build
         self._server = ServerApi(self, find_api)
         self._metrics = Metrics(attempt, clock)
-        self._folder: Path | None = None
+        self._folder = folder
+        #: One that was given is shared with other attempts, and removed by whoever gave it.
+        self._owns_folder = folder is None
 
     def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:
         if isinstance(template, str) and "{" not in template:
@@ -106,10 +109,11 @@ class AttemptContext:
             self._folder = Path(tempfile.mkdtemp(prefix="tiercel-"))
         return self._folder
 
-    def store_file(self, path: Path, name: str | None = None) -> str:
+    def store_file(self, path: Path, name: str | None = None, keep: bool = False) -> str:
         uri = self._file(name or path.name)
         self._storage.put_file(uri, path)
-        path.unlink()
+        if not keep:
+            path.unlink()
         return uri
 
     def store_stream(self, source: BinaryIO | Iterable[bytes], name: str) -> str:
@@ -174,7 +178,7 @@ class AttemptContext:
     def close(self) -> None:
         """Say the metrics, remove the working directory. For the runner."""
         self._metrics.say_all()
-        if self._folder is not None:
+        if self._folder is not None and self._owns_folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _file(self, name: str) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import random
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -72,42 +74,68 @@ class Runner:
     ) -> None:
         self._find_api = find_api
         self._registry = registry
-        self._storage = storage
+        self.storage = storage
         self._pairs = KvStore(storage, clock)
         self._clock = clock
         self._sealer = sealer
         self._rng = random.SystemRandom()
         self._task = lru_cache(maxsize=MODELS_MAX)(self._build)
 
-    def run(self, attempt: Attempt) -> None:
-        """Run it to its end. Does not raise, save that the log is away."""
+    def run(self, attempt: Attempt, folder: Path | None = None) -> None:
+        """Run it to its end; does not raise, save that the log is away.
+
+        `folder`: where it runs; without one it gets a folder of its own.
+        """
+        self.run_with(attempt, lambda logger: self._ending(attempt, logger, folder))
+
+    def run_with(self, attempt: Attempt, work: Callable[[TaskLogger], Ending]) -> None:
+        """Let `work` do what there is to do, whatever it raises. Does not raise, as `run`."""
         logger = TaskLogger(attempt, self._clock)
         try:
-            ending = self._ending(attempt, logger)
+            ending = work(logger)
         except Exception as error:  # noqa: BLE001 - the bulkhead: one job in the worker
             ending = self._failure(attempt, logger, error)
         ended_us = self._clock.now_us()
-        log_file = logger.store(self._storage)
+        log_file = logger.store(self.storage)
         if attempt.end(
             ending.state, ended_us, ending.outputs, ending.error, ending.effects_json, log_file
         ):
             WORKER_ATTEMPTS.labels(ending.state).inc()
             WORKER_ATTEMPT_S.observe((ended_us - attempt.started_us) / 1_000_000)
 
-    def _ending(self, attempt: Attempt, logger: TaskLogger) -> Ending:
+    def _ending(self, attempt: Attempt, logger: TaskLogger, folder: Path | None) -> Ending:
         task = self._task(attempt.job.task_json)
         logger.set_level(task.log_level)
         if task.log_to_file:
             logger.write_to(LogFile())
         opens = not isinstance(task, Evaluation) or task.opens_secrets
+        with self.context(attempt, logger, folder, opens) as context:
+            self._set_deadline(attempt, task, context)
+            result = None if attempt.is_cancelled() else task.run(context)
+        if attempt.cancel_reason is not None:
+            return self._cancelled(attempt, logger)
+        if not isinstance(result, TaskResult):
+            return Ending(State.SUCCESS, self.packed(attempt, result))
+        effects = result.effects
+        effects_json = None if effects == NO_EFFECTS else json_text(msgspec.to_builtins(effects))
+        return Ending(result.state, self.packed(attempt, result), effects_json=effects_json)
+
+    @contextmanager
+    def context(
+        self, attempt: Attempt, logger: TaskLogger, folder: Path | None = None, opens: bool = True
+    ) -> Iterator[AttemptContext]:
+        """What an attempt's code sees; at the end its metrics are said and its files are gone.
+
+        `folder`: as for `run`. `opens`: whether it sees secrets open.
+        """
         vault = Vault(self._sealer, logger.mask) if self._sealer is not None and opens else None
-        variables = variables_of(attempt.job.variables, self._storage, vault)
+        variables = variables_of(attempt.job.variables, self.storage, vault)
         dialect = dialect_of(attempt.job.dialect)
         renderer = Renderer(
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),
                 rng=self._rng,
-                lookups=WorldLookups(self._storage, self._pairs, logger.mask),
+                lookups=WorldLookups(self.storage, self._pairs, logger.mask),
                 dialect=expression_dialect(dialect),
                 expired=attempt.is_cancelled,
                 run_jq=JqSandbox(attempt.is_cancelled),
@@ -118,25 +146,18 @@ class Runner:
             variables,
             renderer,
             logger,
-            self._storage,
+            self.storage,
             self._clock,
             dialect,
             self._sealer,
             self._built,
             self._find_api,
+            folder,
         )
         try:
-            self._set_deadline(attempt, task, context)
-            result = None if attempt.is_cancelled() else task.run(context)
+            yield context
         finally:
             context.close()
-        if attempt.cancel_reason is not None:
-            return self._cancelled(attempt, logger)
-        if not isinstance(result, TaskResult):
-            return Ending(State.SUCCESS, self._outputs(attempt, result))
-        effects = result.effects
-        effects_json = None if effects == NO_EFFECTS else json_text(msgspec.to_builtins(effects))
-        return Ending(result.state, self._outputs(attempt, result), effects_json=effects_json)
 
     def _build(self, task_json: str) -> RunnableTask:
         """The model of a task. Shared by all attempts with the same text: never changed."""
@@ -170,7 +191,8 @@ class Runner:
             raise TaskError(f"The timeout of the task: {error}") from None
         attempt.deadline_s = attempt.started_s + timeout_s
 
-    def _outputs(self, attempt: Attempt, result: Any) -> Payload | None:
+    def packed(self, attempt: Attempt, result: Any) -> Payload | None:
+        """What a task returned, as the outputs of its attempt. Raises TaskError."""
         outputs = result.outputs if isinstance(result, TaskResult) else result
         if outputs is None:
             return None
@@ -189,7 +211,7 @@ class Runner:
             job.task_run_id,
             outputs_name(job.attempt, job.epoch),
         )
-        return pack(outputs, self._storage, uri)
+        return pack(outputs, self.storage, uri)
 
     def _failure(self, attempt: Attempt, logger: TaskLogger, error: Exception) -> Ending:
         if attempt.cancel_reason is not None:

@@ -17,12 +17,12 @@ import socket
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import LogError, LogUnavailable, PartitionsLost
 from tiercel_engine.eventlog.base import (
-    Consumer,
     EventLog,
     NewRecord,
     Record,
@@ -36,7 +36,7 @@ from tiercel_engine.telemetry.logging import get_logger
 from tiercel_engine.telemetry.metrics import WORKER_SLOTS, WORKER_SLOTS_BUSY
 from tiercel_schemas.codec import UnreadableRecord, decode_as, encode
 from tiercel_schemas.commands import ReturnJob
-from tiercel_schemas.jobs import Revocation, TaskJob, WorkerHeartbeat
+from tiercel_schemas.jobs import Revocation, SessionClose, TaskJob, WorkerHeartbeat
 from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
 from tiercel_worker.attempt import Attempt, Cancel
@@ -46,7 +46,9 @@ from tiercel_worker.revocations import Revocations
 from tiercel_worker.runner import Runner, timeout_message
 from tiercel_worker.sender import Outgoing, Sender
 from tiercel_worker.server_api import FindApi
+from tiercel_worker.session import Session, SessionKey
 from tiercel_worker.slots import Slots
+from tiercel_worker.told import Message, Told
 
 GROUP = "workers"
 #: A task that ends within this time says so by its EndAttempt alone.
@@ -55,7 +57,6 @@ START_DELAY_S = 0.02
 TICK_S = 0.1
 #: The window in which a rebalance delivers a job again that is running here.
 COMMIT_EVERY_S = 0.2
-REVOCATIONS_MAX = 1_000
 #: How many jobs taken are remembered, to leave out a repeated one.
 RECENT_MAX = 10_000
 #: A cancelled task that is still there after this time is answered for without waiting for it.
@@ -119,6 +120,8 @@ class Worker:
         self._running: dict[AttemptKey, Attempt] = {}
         self._fresh: deque[Attempt] = deque()
         self._recent: OrderedDict[AttemptKey, None] = OrderedDict()
+        self._sessions: dict[SessionKey, Session] = {}
+        self._guests: set[AttemptKey] = set()  # In the threads of sessions, without slots.
         self._state = State.RUNNING.value
         self._started_us = clock.now_us()
         self._stopping = threading.Event()
@@ -136,16 +139,17 @@ class Worker:
             LogError: the log is away, or another worker took this one's name.
         """
         WORKER_SLOTS.set(self._slots_count)
-        revocations = self._catch_up()
+        told = Told(self._log, self._topics, self._worker_id)
         try:
-            self._take_jobs(revocations)
-            self._drain(revocations)
+            self._hear(told.so_far())
+            self._take_jobs(told)
+            self._drain(told)
         finally:
             for attempt in list(self._running.values()):
                 attempt.drop(Cancel.RETURNED)
             self._slots.close()
             self._sender.close()
-            revocations.close()
+            told.close()
 
     def stop(self) -> None:
         """Start to drain. From any thread, also from a signal handler's."""
@@ -167,18 +171,7 @@ class Worker:
 
     # ---- the loop
 
-    def _catch_up(self) -> Consumer:
-        """Read what was revoked before this worker was there; return a reader of what follows."""
-        name = self._topics.revocations.name
-        count = self._log.partition_count(name)
-        # Taken before reading: what comes in between is heard twice, which does no harm.
-        ends = {TopicPartition(name, p): self._log.end_offset(name, p) for p in range(count)}
-        for at in ends:
-            for record in self._log.read(name, at.partition, 0):
-                self._hear(record)
-        return self._log.tail_from(ends)
-
-    def _take_jobs(self, revocations: Consumer) -> None:
+    def _take_jobs(self, told: Told) -> None:
         consumer = self._log.consumer(
             ".".join([self._topics.prefix + GROUP, *filter(None, [self._group])]),
             [self._jobs_topic],
@@ -191,8 +184,9 @@ class Worker:
             self.ready.set()
             while not self._stopping.is_set():
                 intake.expect()
-                records = intake.poll(self._free_slots(), START_DELAY_S if self._fresh else TICK_S)
-                self._hear_all(revocations)
+                is_awaited = bool(self._fresh or self._sessions)
+                records = intake.poll(self._free_slots(), START_DELAY_S if is_awaited else TICK_S)
+                self._hear(told.poll())
                 for record in records:
                     self._take(record)
                 self._tick()
@@ -216,21 +210,35 @@ class Worker:
         self._recent[key] = None
         if len(self._recent) > RECENT_MAX:
             self._recent.popitem(last=False)
-        attempt = Attempt(
-            job, self._topics, self._sender, self._worker_id, self._clock.now_us(), taken.done
-        )
-        self._running[key] = attempt
-        self._fresh.append(attempt)
-        self._slots.submit(lambda: self._run(attempt))
+        attempt = self._begun(job, taken.done)
+        if not job.session_id:
+            self._slots.submit(lambda: self._run(attempt))
+            return
+        session = Session(attempt, self._runner, self._clock, self._run)
+        self._sessions[session.key] = session
+        self._slots.submit(lambda: self._until_over(attempt, session.run))
 
-    def _run(self, attempt: Attempt) -> None:
+    def _begun(self, job: TaskJob, answered: Callable[[], None]) -> Attempt:
+        attempt = Attempt(
+            job, self._topics, self._sender, self._worker_id, self._clock.now_us(), answered
+        )
+        self._running[attempt.key] = attempt
+        self._fresh.append(attempt)
+        return attempt
+
+    def _run(self, attempt: Attempt, folder: Path | None = None) -> None:
+        self._until_over(attempt, lambda: self._runner.run(attempt, folder))
+
+    def _until_over(self, attempt: Attempt, run: Callable[[], None]) -> None:
         """In a slot's thread."""
         try:
             if not attempt.is_closed:
-                self._runner.run(attempt)
+                run()
         except LogError as error:
             self._broken = error
         finally:
+            self._guests.discard(attempt.key)
+            self._sessions.pop((attempt.job.task_run_id, attempt.job.epoch), None)
             del self._running[attempt.key]
             if (intake := self._intake) is not None:
                 intake.freed()
@@ -272,19 +280,33 @@ class Worker:
         if ended:
             log.warning("attempt_abandoned", task_run_id=attempt.job.task_run_id)
 
-    # ---- revocations
+    # ---- what workers are told
 
-    def _hear_all(self, revocations: Consumer) -> None:
-        for record in revocations.poll(REVOCATIONS_MAX, 0):
-            self._hear(record)
+    def _hear(self, told: Iterable[Message]) -> None:
+        for message in told:
+            match message:
+                case Revocation():
+                    self._obey(message)
+                case TaskJob():
+                    self._take_guest(message)
+                case SessionClose():
+                    key = (message.session_id, message.session_epoch)
+                    if session := self._sessions.get(key):
+                        session.close()
 
-    def _hear(self, record: Record) -> None:
-        try:
-            revocation = decode_as(Revocation, record.value)
-        except UnreadableRecord as error:
-            # Every worker reads it, so it is logged here and not put aside once per worker.
-            log.error("revocation_unreadable", offset=record.offset, reason=str(error))
+    def _take_guest(self, job: TaskJob) -> None:
+        """A task for a folder that is open here; without one, the executor is told so."""
+        if (job.task_run_id, job.attempt, job.epoch) in self._running or self._revoked.covers(job):
             return
+        session = self._sessions.get((job.session_id, job.session_epoch))
+        attempt = self._begun(job, lambda: None)
+        self._guests.add(attempt.key)
+        if session is None or not session.offer(attempt):
+            attempt.drop(Cancel.RETURNED)
+            self._run(attempt)
+            self._give_back(job, "the folder is not open here")
+
+    def _obey(self, revocation: Revocation) -> None:
         if not self._revoked.add(revocation):
             return
         for attempt in list(self._running.values()):
@@ -316,50 +338,47 @@ class Worker:
             # Their jobs come again, here or elsewhere, and the executor refuses their start.
             log.warning("offsets_not_committed", reason=str(error))
 
-    def _drain(self, revocations: Consumer) -> None:
+    def _drain(self, told: Told) -> None:
         self._state = "DRAINING"
         self._assigned = ()
         self._beat()
         deadline_s = time.monotonic() + self._grace_s
         while self._running and time.monotonic() < deadline_s:
-            self._wait(revocations)
-        self._hand_back(revocations)
+            self._wait(told)
+        self._hand_back(told)
         self._state = "STOPPED"
         self._beat()
         self._sender.flush(FLUSH_TIMEOUT_S)
 
-    def _hand_back(self, revocations: Consumer) -> None:
+    def _hand_back(self, told: Told) -> None:
         """Stop what still runs; another worker may have it once it has stopped here."""
         leftover = [one for one in list(self._running.values()) if one.drop(Cancel.RETURNED)]
         deadline_s = time.monotonic() + ABANDON_S
         while self._running and time.monotonic() < deadline_s:
-            self._wait(revocations)
+            self._wait(told)
         for attempt in leftover:
-            job = attempt.job
-            returned = ReturnJob(
-                job.execution_id,
-                job.task_run_id,
-                job.attempt,
-                job.epoch,
-                self._worker_id,
-                "the worker stops",
-            )
-            record = NewRecord(self._topics.commands.name, job.execution_id, encode(returned))
-            self._sender.send([Outgoing(record)])
+            self._give_back(attempt.job, "the worker stops")
 
-    def _wait(self, revocations: Consumer) -> None:
-        for record in revocations.poll(REVOCATIONS_MAX, START_DELAY_S * 4):
-            self._hear(record)
+    def _give_back(self, job: TaskJob, reason: str) -> None:
+        """Another worker may have it."""
+        returned = ReturnJob(
+            job.execution_id, job.task_run_id, job.attempt, job.epoch, self._worker_id, reason
+        )
+        name = self._topics.commands.name
+        self._sender.send([Outgoing(NewRecord(name, job.execution_id, encode(returned)))])
+
+    def _wait(self, told: Told) -> None:
+        self._hear(told.poll(START_DELAY_S * 2))
         self._tick()
 
     # ---- what it says of itself
 
     def _free_slots(self) -> int:
-        return max(0, self._slots_count - len(self._running))
+        return max(0, self._slots_count - len(self._running) + len(self._guests))
 
     def _beat(self) -> None:
         self._heartbeat_due_s = time.monotonic() + self._heartbeat_s
-        WORKER_SLOTS_BUSY.set(len(self._running))
+        WORKER_SLOTS_BUSY.set(self._slots_count - self._free_slots())
         beat = WorkerHeartbeat(
             self._worker_id,
             self._slots_count,

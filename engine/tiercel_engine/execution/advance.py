@@ -19,7 +19,9 @@ from tiercel_engine.execution.exit import settle_exit
 from tiercel_engine.execution.flowable import RESOLVERS
 from tiercel_engine.execution.flowable.base import (
     Child,
+    Close,
     End,
+    Open,
     Rendering,
     Repeat,
     Resolver,
@@ -37,6 +39,7 @@ from tiercel_engine.execution.rendering import (
     flow_rendering,
     json_payload,
 )
+from tiercel_engine.execution.session import close_session
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.timers import Continue
@@ -109,11 +112,13 @@ def _postpone(step: Step, pending: list[Asked]) -> None:
 
 
 def _may_be_asked(x: Execution, run_id: str, changed: str) -> bool:
-    """Whether a flowable decides now: it is there, runs, and does not wait to go round again."""
+    """Whether a flowable decides now: it is there, runs, and waits for no time and no worker."""
     run = x.task_runs.get(run_id)
     if changed in (BEGIN, START):
         return run is not None and not is_terminated(run.state)
-    return run is not None and run.state == State.RUNNING and run_id not in x.waiting
+    if run is None or run.state != State.RUNNING or run_id in x.waiting:
+        return False
+    return run.is_session or not run.is_leased
 
 
 def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> list[Asked]:
@@ -149,6 +154,10 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
         case Repeat(after_s, iteration):
             due_us = step.at_us + round(after_s * US)
             step.emit(e.IterationScheduled(parent_id, iteration, due_us))
+        case Open():
+            submit(step, plan, world, parent_id, task_of(step.execution, plan, parent_id), False)
+        case Close():
+            close_session(step, parent_id)
         case End(state):
             return _end(step, plan, world, parent_id, state)
     return []
@@ -201,6 +210,8 @@ def _scope(
         changed=changed,
         elapsed_s=0.0 if run is None else (at_us - run.started_us) / US,
         after_pause=None if run is None else run.after_pause,
+        is_folder_open=run is not None and run.is_session and run.is_leased,
+        folder_state=None if run is None else run.folder_state,
         rendering=rendering,
     )
 

@@ -78,6 +78,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.AttemptSubmitted: attempts.attempt_submitted,
     e.AttemptStarted: attempts.attempt_started,
     e.AttemptEnded: attempts.attempt_ended,
+    e.SessionStarted: attempts.session_started,
+    e.SessionEnded: attempts.session_ended,
     e.ChildStarted: waits.child_started,
     e.IterationScheduled: waits.iteration_scheduled,
     e.IterationStarted: waits.iteration_started,

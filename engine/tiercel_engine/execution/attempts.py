@@ -11,11 +11,13 @@ from tiercel_engine.execution.gathering import is_awaited
 from tiercel_engine.execution.kill import finish_kill
 from tiercel_engine.execution.model import Evaluation, TaskRun
 from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.session import end_inside, is_done, session_around
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import resubmit
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
 from tiercel_engine.plugin.base import NO_EFFECTS, Effects
+from tiercel_engine.plugin.flowables import WorkingDirectory
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import EndAttempt, ReturnJob, StartAttempt
 from tiercel_schemas.ids import FlowKey
@@ -34,7 +36,10 @@ def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     if run is None or not _is_current(run, command.attempt, command.epoch):
         step.stale = "the attempt was superseded or has ended"
     elif run.worker_id is None and step.execution.state != State.KILLING:
-        _start(step, run, command.worker_id, command.started_us)
+        plan = plan_of(step, world)
+        _start(step, plan, run, command.worker_id, command.started_us)
+        if plan is not None and _is_session(step, run):
+            advance(step, plan, world, (run.id, ""))
         return
     elif run.worker_id == command.worker_id:
         step.stale = "the worker holds the lease already"
@@ -46,19 +51,17 @@ def start_attempt(step: Step, command: StartAttempt, world: World) -> None:
     )
 
 
-def _start(step: Step, run: Leased, worker_id: str, started_us: int) -> None:
+def _start(step: Step, plan: Plan | None, run: Leased, worker_id: str, started_us: int) -> None:
     if isinstance(run, Evaluation):
         step.emit(e.EvaluationStarted(run.id, run.epoch, worker_id, started_us))
         return
-    step.emit(
-        e.AttemptStarted(
-            task_run_id=run.id,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            worker_id=worker_id,
-            started_us=started_us,
-        )
-    )
+    task = plan.task(run.task_id) if plan is not None else None
+    event = e.SessionStarted if isinstance(task, WorkingDirectory) else e.AttemptStarted
+    step.emit(event(run.id, run.attempt, run.epoch, worker_id, started_us))
+
+
+def _is_session(step: Step, run: Leased) -> bool:
+    return isinstance(run, TaskRun) and step.execution.task_runs[run.id].is_session
 
 
 def _is_current(run: Leased, attempt: int, epoch: int) -> bool:
@@ -78,10 +81,13 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     if isinstance(run, Evaluation):
         _answered(step, run, command, world)
         return
+    plan = plan_of(step, world)
     if run.worker_id is None:
         # A task shorter than the worker's sending interval is started and ended by one command.
-        _start(step, run, command.worker_id, command.started_us)
-    plan = plan_of(step, world)
+        _start(step, plan, run, command.worker_id, command.started_us)
+    if _is_session(step, run):
+        _end_session(step, plan, world, run, command)
+        return
     effects, problem = _effects(step, plan, command)
     end = e.AttemptEnded(
         task_run_id=run.id,
@@ -96,6 +102,31 @@ def end_attempt(step: Step, command: EndAttempt, world: World) -> None:
     )
     record_with(step, plan, world, end, effects)
     go_on(step, plan, world, run)
+
+
+def _end_session(
+    step: Step, plan: Plan | None, world: World, run: TaskRun, command: EndAttempt
+) -> None:
+    """The folder of a WorkingDirectory is closed: its task run goes on without it."""
+    is_wanted = plan is None or is_done(step.execution, plan, run)
+    step.emit(
+        e.SessionEnded(
+            task_run_id=run.id,
+            attempt=run.attempt,
+            epoch=run.epoch,
+            state=command.state if is_wanted else State.FAILED,
+            ended_us=command.ended_us,
+            outputs=command.outputs,
+            error=command.error,
+        )
+    )
+    if step.execution.state == State.KILLING:
+        finish_kill(step)
+    elif plan is None:
+        abandon(step)
+    else:
+        end_inside(step, plan, run)
+        advance(step, plan, world, (run.id, ""))
 
 
 def _effects(step: Step, plan: Plan | None, command: EndAttempt) -> tuple[Effects, str | None]:
@@ -214,6 +245,10 @@ def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
     elif plan is None or task is None:
         go_on(step, None, world, run)
     else:
+        session = session_around(step.execution, plan, run)
+        if session is not None:
+            # The folder is gone with its holder: all that belongs into it runs anew.
+            run, task = session, plan.task(session.task_id) or task
         step.log("WARN", f"Attempt {run.attempt} is sent to a worker again: {reason}.", run.id)
         resubmit(step, plan, run.id, task)
         if is_terminated(step.execution.task_runs[run.id].state):

@@ -39,8 +39,15 @@ def settle_exit(step: Step, plan: Plan, world: World) -> bool:
     Looks at every task run, once in the life of an execution that a task ends.
     """
     x = step.execution
-    if not x.exit or x.is_active or x.is_ended:
+    if not x.exit or x.is_ended or x.waiting:
         return False
+    left = [x.task_runs.get(run_id) for run_id in sorted(x.leased)]
+    folders = [run for run in left if run is not None and run.is_session]
+    if len(folders) < len(left):
+        return False
+    for run in folders:
+        # Its worker waits for a task that will never come.
+        step.revoke(run.id, run.attempt, run.epoch, "KILLED", None)
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, x.exit))

@@ -47,6 +47,8 @@ class TaskRun(msgspec.Struct, frozen=True):
         child_id: the execution that its newest attempt started and waits for.
         started_us: when it did; for a loop, when it first went round.
         loop_id: the nearest loop around it, "" for none.
+        is_session: a worker has opened a folder for the tasks inside, and waits for them.
+        folder_state: how that folder was closed; None: it is open, or never was.
         next_iteration: while a loop waits, which time comes next.
     """
 
@@ -71,6 +73,8 @@ class TaskRun(msgspec.Struct, frozen=True):
     started_us: int = 0
     loop_id: str = ""
     next_iteration: int = 0
+    is_session: bool = False
+    folder_state: str | None = None
     outputs: Payload | None = None
 
     def block_keys(self) -> tuple[BlockKey, ...]:

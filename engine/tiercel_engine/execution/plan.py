@@ -11,7 +11,7 @@ from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.input_types import SecretInput
 from tiercel_engine.flow.model import Flow, Output
 from tiercel_engine.flow.task import RetryPolicy, Task
-from tiercel_engine.plugin.flowables import Loop
+from tiercel_engine.plugin.flowables import Loop, WorkingDirectory
 from tiercel_schemas.common import LoopRun
 
 #: The parent id of what belongs to the flow itself.
@@ -36,6 +36,7 @@ class Plan:
         self._retries: dict[str, RetryPolicy | None] = {}
         self._references: dict[str, References] = {}
         self._inner: dict[str, References] = {}
+        self._in_folders: set[str] = set()
         self._json: dict[str, str] = {}
         self._loops: dict[str, Plan] = {}
         self._vars_json: str | None = None
@@ -60,6 +61,8 @@ class Plan:
             for task in tasks:
                 self._retries[task.id] = task.retry or inherited
                 self._index(task.id, task.child_lists(), task.retry or inherited)
+                if isinstance(task, WorkingDirectory):
+                    self._in_folders.update(inner.id for inner in task.tasks)
 
     def tasks(self, parent_task_id: str, branch: str) -> tuple[Task, ...]:
         """The enabled tasks of one list; `parent_task_id` is `ROOT` for the flow's own."""
@@ -89,6 +92,10 @@ class Plan:
     def task(self, task_id: str) -> Task | None:
         """The task with this id, at any depth."""
         return self.flow.task(task_id)
+
+    def is_in_folder(self, task_id: str) -> bool:
+        """Whether it runs in the folder of a WorkingDirectory."""
+        return task_id in self._in_folders
 
     def retry(self, task_id: str) -> RetryPolicy | None:
         """The task's retry policy, else its nearest flowable's, else the flow's."""

@@ -11,6 +11,7 @@ from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.labels import RESTARTED, mark
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import ROOT, Plan
+from tiercel_engine.execution.session import session_around
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts
 from tiercel_engine.execution.world import World
@@ -70,12 +71,19 @@ def innermost_failed(x: Execution, plan: Plan) -> list[tuple[TaskRun, Task]]:
         task = plan.task(run.task_id)
         if task is None or run.state not in RESTARTABLE or is_handler(x, run):
             continue
+        session = session_around(x, plan, run)
+        if session is not None:
+            # What ran in a folder that is gone runs again with the whole of it.
+            run, task = session, plan.task(session.task_id)
+            if task is None or run.state in RESTARTABLE:
+                continue  # It is on the list itself.
         failed.append((run, task))
         parent_id = run.parent_id
         while parent_id and parent_id not in around:
             around.add(parent_id)
             parent_id = x.task_runs[parent_id].parent_id
-    return [(run, task) for run, task in failed if run.id not in around]
+    distinct = {run.id: (run, task) for run, task in failed if run.id not in around}
+    return list(distinct.values())
 
 
 def _run_again(

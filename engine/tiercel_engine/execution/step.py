@@ -46,6 +46,7 @@ class Step:
         events, jobs, revocations, flows, logs, metrics: what its transaction writes.
         commands: (key, command) to other executions, written by it, too.
         changes: (state before, execution) each time that it came to another state.
+        inbox: (worker id, record): what one worker alone is told.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         successor_id: the execution that takes this one's place when it is RETRIED.
         follow_ups: what to process next, at once: a flowable with more children to start than one
@@ -63,6 +64,7 @@ class Step:
         "first_sequence",
         "flows",
         "follow_ups",
+        "inbox",
         "jobs",
         "logs",
         "metrics",
@@ -86,6 +88,7 @@ class Step:
         self.metrics: list[MetricEntry] = []
         self.commands: list[tuple[str, AvroRecord]] = []
         self.changes: list[tuple[str, Execution]] = []
+        self.inbox: list[tuple[str, AvroRecord]] = []
         self.reply_outputs: Payload | None = None
         self.reply_error: str | None = None
         self.successor_id: str | None = None

@@ -8,6 +8,7 @@ from tiercel_engine.execution import fan_out, gathering
 from tiercel_engine.execution.engine_tasks import is_quick, run_here
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.session import session_around, take_inside_out
 from tiercel_engine.execution.step import JOB_BYTES_MAX, Step
 from tiercel_engine.execution.subflow import start_child
 from tiercel_engine.execution.variables import JsonObject, job_variables
@@ -15,7 +16,7 @@ from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.child_flows import Items, Subflow
-from tiercel_engine.plugin.flowables import Loop
+from tiercel_engine.plugin.flowables import Loop, WorkingDirectory
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
 from tiercel_schemas.jobs import TaskJob
@@ -27,14 +28,17 @@ FANS_OUT = (Items, Loop)
 
 def has_attempts(task: Task) -> bool:
     """Whether its runs are made of attempts; others are resolved from what is inside them."""
-    return isinstance(task, (Subflow, *FANS_OUT)) or not isinstance(task, FlowableTask)
+    kinds = (Subflow, WorkingDirectory, *FANS_OUT)
+    return isinstance(task, kinds) or not isinstance(task, FlowableTask)
 
 
-def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
+def submit(
+    step: Step, plan: Plan, world: World, run_id: str, task: Task, anew: bool = True
+) -> None:
     """Begin the run's next attempt: a child execution, a job, or the executor's own work.
 
     What is wrong with a child, a job that is too large, and what the executor runs itself, end at
-    once.
+    once. `anew`: a WorkingDirectory forgets what has run inside it.
     """
     if isinstance(task, Subflow):
         start_child(step, plan, world, run_id, task)
@@ -42,6 +46,8 @@ def submit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> Non
     if isinstance(task, FANS_OUT):
         fan_out.start(step, plan, world, run_id, task)
         return
+    if anew and isinstance(task, WorkingDirectory):
+        take_inside_out(step, plan, step.execution.task_runs[run_id])
     attempt = step.execution.task_runs[run_id].attempt + 1
     step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=attempt, epoch=1))
     variables = _variables(step, plan, run_id, task)
@@ -56,6 +62,8 @@ def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
     """Send the same attempt again under the next epoch; whoever held it is told to stop."""
     run = step.execution.task_runs[run_id]
     step.revoke(run_id, run.attempt, run.epoch, "SUPERSEDED", None)
+    if isinstance(task, WorkingDirectory):
+        take_inside_out(step, plan, run)
     step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=run.attempt, epoch=run.epoch + 1))
     variables = _variables(step, plan, run_id, task)
     _send(step, plan, run_id, task, msgspec.json.encode(variables).decode())
@@ -82,25 +90,31 @@ def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:
         step.log("ERROR", message, run_id)
         _fail_unsent(step, run, run.ended_us or step.at_us, message)
         return
-    step.jobs.append(
-        TaskJob(
-            execution_id=x.id,
-            task_run_id=run_id,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            tenant=x.tenant,
-            namespace=x.namespace,
-            flow_id=x.flow_id,
-            flow_revision=x.flow_revision,
-            task_id=task.id,
-            task_json=task_json,
-            variables=Payload(json=text),
-            value=run.value,
-            submitted_us=step.at_us,
-            trace_parent=x.trace_parent,
-            dialect=plan.flow.dialect.name,
-        )
+    session = run if isinstance(task, WorkingDirectory) else session_around(x, plan, run)
+    job = TaskJob(
+        execution_id=x.id,
+        task_run_id=run_id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        tenant=x.tenant,
+        namespace=x.namespace,
+        flow_id=x.flow_id,
+        flow_revision=x.flow_revision,
+        task_id=task.id,
+        task_json=task_json,
+        variables=Payload(json=text),
+        value=run.value,
+        submitted_us=step.at_us,
+        trace_parent=x.trace_parent,
+        dialect=plan.flow.dialect.name,
+        session_id="" if session is None else session.id,
+        session_epoch=0 if session is None else session.epoch,
     )
+    if session is None or session.id == run.id:
+        step.jobs.append(job)
+        return
+    assert session.worker_id is not None, f"Expected a worker to hold {session.id}, but none does."
+    step.inbox.append((session.worker_id, job))
 
 
 def _fail_unsent(step: Step, run: TaskRun, started_us: int, message: str) -> None:

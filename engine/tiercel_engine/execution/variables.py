@@ -45,6 +45,8 @@ def job_variables(
     variables = flow_variables(execution, plan, refers, run.path)
     variables["task"] = {"id": task.id, "type": task.type}
     variables["taskrun"] = _task_run(run)
+    if plan.is_in_folder(task.id) and _wants(refers, "workerTaskrun"):
+        variables["workerTaskrun"] = _task_run(execution.task_runs[run.parent_id])
     if run.parent_id and _wants(refers, "parent", "parents"):
         parents = _parents(execution, run)
         if parents:

@@ -28,7 +28,7 @@ from tiercel_engine.executor.partition import Partition
 from tiercel_schemas.ids import FlowKey
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 8
+VERSION = 9
 
 _MAPS = (
     "task_runs",

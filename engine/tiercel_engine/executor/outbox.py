@@ -64,6 +64,9 @@ class Outbox:
             value = codec.encode(job)
             to = self._dispatcher.partition()
             records.append(NewRecord(self._topics.jobs.name, job.task_run_id, value, to))
+        for worker_id, record in step.inbox:
+            value = codec.encode(record)
+            records.append(NewRecord(self._topics.inboxes.name, worker_id, value))
         for revocation in step.revocations:
             value = codec.encode(revocation)
             records.append(NewRecord(self._topics.revocations.name, key, value))

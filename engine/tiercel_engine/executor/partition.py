@@ -143,6 +143,7 @@ class Partition:
                 case (
                     e.AttemptStarted(worker_id=worker_id, task_run_id=run_id)
                     | e.EvaluationStarted(worker_id=worker_id, task_run_id=run_id)
+                    | e.SessionStarted(worker_id=worker_id, task_run_id=run_id)
                 ):
                     self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
         self.keep(execution, step.at_us)

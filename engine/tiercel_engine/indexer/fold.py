@@ -45,6 +45,8 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.AttemptSubmitted: projections.attempt_submitted,
     e.AttemptStarted: projections.attempt_started,
     e.AttemptEnded: projections.attempt_ended,
+    e.SessionStarted: projections.session_started,
+    e.SessionEnded: projections.session_ended,
     e.ChildStarted: projections.child_started,
     e.IterationScheduled: projections.iteration_scheduled,
     e.IterationStarted: projections.iteration_started,

@@ -361,3 +361,14 @@ def _set_outputs(row: TaskRunRow, outputs: Payload | None) -> None:
     value = raw(outputs)
     if value is not UNSET:
         row.document.outputs = value
+
+
+def session_started(rows: Rows, batch: e.EventBatch, event: e.SessionStarted, number: int) -> None:
+    """It runs; like every flowable it shows no attempt."""
+    row = task_run_of(rows, batch, event.task_run_id)
+    if row.document.state.current != RUNNING:
+        enter(row, RUNNING, event.started_us, batch.at_us)
+
+
+def session_ended(rows: Rows, batch: e.EventBatch, event: e.SessionEnded, number: int) -> None:
+    _set_outputs(task_run_of(rows, batch, event.task_run_id), event.outputs)

@@ -58,8 +58,11 @@ class RunContext(TaskContext, Protocol):
     def working_directory(self) -> Path:
         """A folder of this attempt alone, made at the first call, removed at its end."""
 
-    def store_file(self, path: Path, name: str | None = None) -> str:
-        """Move a local file into internal storage; return its kestra:/// address."""
+    def store_file(self, path: Path, name: str | None = None, keep: bool = False) -> str:
+        """Move a local file into internal storage; return its kestra:/// address.
+
+        `keep`: leave it where it is, too: other tasks may share the folder.
+        """
 
     def store_stream(self, source: BinaryIO | Iterable[bytes], name: str) -> str:
         """Write a stream into internal storage as it comes; return its kestra:/// address."""

@@ -15,7 +15,7 @@ from tiercel_engine.flow.model import Output
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import AnyTask, DurationS, Task
 from tiercel_engine.flow.trigger import Trigger
-from tiercel_engine.plugin.base import FlowableTask
+from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.child_flows import ForEachItem, Subflow
 
 _NEW = "io.kestra.plugin.core.flow."
@@ -256,6 +256,12 @@ class Cache(Part):
     ttl: DurationS | None = None
 
 
+def _runs_on_a_worker(task: Task) -> bool:
+    if isinstance(task, EngineTask):
+        return not task.UPDATES_EXECUTION
+    return not isinstance(task, FlowableTask)
+
+
 class WorkingDirectory(TaskBlock):
     """Runs its tasks one after the other, on one worker, in one folder."""
 
@@ -269,9 +275,13 @@ class WorkingDirectory(TaskBlock):
 
     @model_validator(mode="after")
     def _children_run_on_a_worker(self) -> WorkingDirectory:
-        wrong = [task.id for task in self.tasks if isinstance(task, FlowableTask)]
-        if wrong:
-            raise Rule(f"{self.id}: only runnable tasks can be inside, but not {', '.join(wrong)}")
+        if any(not _runs_on_a_worker(task) for task in self.tasks):
+            raise Rule("Only runnable tasks are allowed as children of a WorkingDirectory task")
+        if any(task.worker_group is not None for task in self.tasks):
+            raise Rule(
+                "Cannot set a Worker Group in any WorkingDirectory sub-tasks, it is only supported"
+                " at the WorkingDirectory level"
+            )
         return self
 
 

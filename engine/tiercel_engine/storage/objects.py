@@ -128,6 +128,11 @@ class Storage:
         with _explained(uri):
             return int(obstore.head(self._store, parse(uri))["size"])
 
+    def stored(self, uri: str) -> StoredFile:
+        """What is known of an object. Raises NotFound."""
+        with _explained(uri):
+            return _stored(obstore.head(self._store, parse(uri)))
+
     def list(self, prefix: str) -> Iterator[StoredFile]:
         """Every object below a folder's address, in no promised order."""
         key = parse(prefix)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from tiercel_engine.errors import UserError
@@ -44,6 +45,14 @@ def task_file(
     """
     root = execution_root(namespace, flow_id, execution_id)
     return f"{root}/tasks/{slugify(task_id)}/{_segment(task_run_id)}/{_relative(name)}"
+
+
+def cache_file(namespace: str, flow_id: str, task_id: str, value: str | None) -> str:
+    """Where a WorkingDirectory keeps its cache. `value`: of the nearest each around it."""
+    root = f"{_flow_root(namespace, flow_id)}/cache/{slugify(task_id)}"
+    if value is None:
+        return f"{root}/cache.zip"
+    return f"{root}/{sha256(value.encode()).hexdigest()[:32]}/cache.zip"
 
 
 def outputs_name(attempt: int, epoch: int) -> str:

@@ -157,7 +157,7 @@ def test_durations_are_seconds_and_pauses_may_be_templates() -> None:
         (
             "WorkingDirectory",
             f"tasks: [{{id: s, type: {FLOW}.Sequential, tasks: [{SAY % 'a'}]}}]",
-            "it: only runnable tasks can be inside, but not s",
+            "Only runnable tasks are allowed as children of a WorkingDirectory task",
         ),
         ("Subflow", "namespace: n", "tasks[0].flowId: must not be null"),
         ("Pause", "onResume: [{id: a, type: FOO}]", "Invalid type: FOO"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +30,16 @@ NAMESPACE_FILES_MAX = 10_000
 NAMESPACE_SCHEME = "nsfile:///"
 
 _URI = re.compile(r"kestra:///[^\s'\"`|;<>&()\[\]{},]+")
+
+
+def remove_own(folder: Path) -> None:
+    """Take out what the engine has put into a folder, before another command runs there."""
+    for path in folder.glob(OWN_PREFIX + "*"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    (folder / CONTEXT_FILE).unlink(missing_ok=True)
 
 
 def write_inputs(context: RunContext, spec: Any, folder: Path) -> None:
@@ -113,7 +124,7 @@ def collect_outputs(context: RunContext, globs: Iterable[str], folder: Path) -> 
         if len(uris) >= OUTPUT_FILES_MAX:
             raise TaskError(f"Expected at most {OUTPUT_FILES_MAX} output files.")
         if name not in uris:
-            uris[name] = context.store_file(path, name)
+            uris[name] = context.store_file(path, name, keep=True)
     return uris
 
 

@@ -118,6 +118,8 @@ def task_run_removed(x: Execution, event: e.TaskRunRemoved, at_us: int) -> Execu
         values=dropped(x.values, run.id),
         fan_outs=dropped(x.fan_outs, run.id),
         members=_without_member(x, run),
+        leased=dropped(x.leased, run.id),
+        retrying=dropped(x.retrying, run.id),
     )
 
 

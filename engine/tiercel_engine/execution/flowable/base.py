@@ -62,8 +62,18 @@ class Repeat(msgspec.Struct, frozen=True):
     iteration: int
 
 
-Decision = Start | Wait | End | Suspend | Repeat
+class Open(msgspec.Struct, frozen=True):
+    """A worker is to open its folder, in which its tasks run."""
+
+
+class Close(msgspec.Struct, frozen=True):
+    """Its worker is to close its folder: no task is left."""
+
+
+Decision = Start | Wait | End | Suspend | Repeat | Open | Close
 WAIT = Wait()
+OPEN = Open()
+CLOSE = Close()
 
 
 class Scope(msgspec.Struct, frozen=True):
@@ -80,6 +90,8 @@ class Scope(msgspec.Struct, frozen=True):
         changed: branch of the child that has ended last; "" when it is asked for the first time.
         elapsed_s: since a loop first went round.
         after_pause: what it went on as after its pause; None when it has not paused.
+        is_folder_open: whether a worker holds a folder open for its tasks.
+        folder_state: how the folder was closed; None: it never was open.
         rendering: templates, rendered when asked with the variables of the flowable's task
             run; None for the flow itself.
     """
@@ -95,6 +107,8 @@ class Scope(msgspec.Struct, frozen=True):
     changed: str
     elapsed_s: float
     after_pause: str | None
+    is_folder_open: bool
+    folder_state: str | None
     rendering: Rendering | None
 
 

@@ -11,13 +11,12 @@ from tiercel_engine.storage.objects import Storage
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_worker.attempt import Attempt
 from tiercel_worker.log_file import LogFile
+from tiercel_worker.masking import Masker
 
 LEVELS = {"TRACE": 0, "DEBUG": 1, "INFO": 2, "WARN": 3, "ERROR": 4}
 SYNONYMS = {"WARNING": "WARN", "CRITICAL": "ERROR", "FATAL": "ERROR", "NOTSET": "TRACE"}
 #: A longer line becomes several entries, one millisecond apart.
 LINE_CHARS_MAX = 10_240
-#: What is left of a secret.
-MASK = "********"
 #: Different metrics (name and tags) of one attempt.
 METRICS_MAX = 1_000
 #: Tags of one metric. A longer name or tag is cut: a tag may hold any text of a flow, and a record
@@ -37,7 +36,7 @@ class TaskLogger:
         self._clock = clock
         self._lowest = 0
         self._last_us = 0
-        self._secrets: tuple[str, ...] = ()
+        self._masker = Masker()
         self._file: LogFile | None = None
         self._lock = threading.Lock()
 
@@ -86,20 +85,16 @@ class TaskLogger:
     @property
     def has_secrets(self) -> bool:
         """Whether anything is hidden."""
-        return bool(self._secrets)
+        return self._masker.has_secrets
 
     def masked(self, text: str) -> str:
-        """A text with `MASK` in the place of secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASK)
-        return text
+        """A text with a mask in the place of secrets, in whatever form."""
+        return self._masker.masked(text)
 
     def mask(self, secret: str) -> None:
-        """Show `MASK` instead of this text from now on."""
+        """Hide this text from now on, see `Masker`."""
         with self._lock:
-            if secret and secret not in self._secrets:
-                longest_first = sorted((*self._secrets, secret), key=len, reverse=True)
-                self._secrets = tuple(longest_first)
+            self._masker.add(secret)
 
     def _say(self, level: str, message: str, step_us: int) -> None:
         # Instants grow, so that lines sorted by instant keep their order.

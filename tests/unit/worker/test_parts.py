@@ -16,7 +16,8 @@ from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.topics import Topics
 from tiercel_worker import revocations
 from tiercel_worker.attempt import BUFFERED_RECORDS_MAX, Attempt, Cancel
-from tiercel_worker.logs import MASK, TAGS_MAX, Metrics, TaskLogger
+from tiercel_worker.logs import TAGS_MAX, Metrics, TaskLogger
+from tiercel_worker.masking import MASK
 from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
 from tiercel_worker.sender import Outgoing, Sender

@@ -59,7 +59,7 @@ class Stage:
         self.executor = Executor(
             log=log,
             topics=TOPICS,
-            catalog=self._catalog(),
+            catalog=self.catalog(),
             storage=self.bench.storage,
             clock=clock,
             rng=random.Random(7),
@@ -70,7 +70,8 @@ class Stage:
         self.worker = PlayedWorker(self.bench)
         self.schedulers: list[Scheduler] = []
 
-    def _catalog(self) -> FlowCatalog:
+    def catalog(self) -> FlowCatalog:
+        """A catalog of its own for one more process."""
         catalog = FlowCatalog(self.bench.log, TOPICS, self.registry, self.clock)
         self.bench.catalogs.append(catalog)
         return catalog
@@ -80,7 +81,7 @@ class Stage:
         scheduler = Scheduler(
             log=self.bench.log,
             topics=TOPICS,
-            catalog=self._catalog(),
+            catalog=self.catalog(),
             storage=self.bench.storage,
             clock=self.clock,
             instance=instance,

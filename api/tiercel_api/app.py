@@ -29,6 +29,7 @@ from tiercel_api.gateway import GATEWAY, Gateway
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
+    dead_letters,
     documentation,
     execution_bulk,
     execution_dependencies,
@@ -63,9 +64,9 @@ PREFIX = "/api/v1"
 #: First segments below the prefix that name something else than a tenant.
 RESERVED = (
     "actions", "apps", "assets", "auths", "banners", "basicAuth", "blueprints", "configs",
-    "dashboards", "executions", "flows", "instance", "kv", "license-info", "logs", "me",
-    "metrics", "namespaces", "outputs", "pebble", "plugins", "roles", "scim", "secrets", "setup",
-    "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
+    "dashboards", "dead-letters", "executions", "flows", "instance", "kv", "license-info", "logs",
+    "me", "metrics", "namespaces", "outputs", "pebble", "plugins", "roles", "scim", "secrets",
+    "setup", "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
 )  # fmt: skip
 TENANT_PREFIX = f"{PREFIX}/{{tenant:(?!(?:{'|'.join(RESERVED)})/)[a-zA-Z0-9][a-zA-Z0-9_-]*}}"
 #: What no name has, and what would split a header that repeats one.
@@ -91,6 +92,7 @@ ROUTES = (
     *users.API_ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
+    *dead_letters.ROUTES,
     *trigger_bulk.ROUTES,
     *triggers.ROUTES,
 )

@@ -161,10 +161,14 @@ class Gateway:
             LogBusy: the log takes nothing more right now.
             LogUnavailable: the log did not say in time whether it is durable.
         """
+        await self.append_record(NewRecord(topic, key, encode(record)))
+
+    async def append_record(self, record: NewRecord) -> None:
+        """Append a record whose value is made already. Raises as `append`."""
         loop = asyncio.get_running_loop()
         durable: asyncio.Future[None] = loop.create_future()
         self._appender.append(
-            NewRecord(topic, key, encode(record)),
+            record,
             lambda error: self._acknowledgements.put(durable, error),
         )
         late = loop.call_later(APPEND_TIMEOUT_S, _give_up, durable)

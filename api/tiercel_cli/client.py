@@ -211,6 +211,18 @@ class Client:
         """A call of `/users`, `/me` or `/auditlogs`, with a JSON body or none."""
         return self._json(method, path, document=document)
 
+    # -- dead letters --------------------------------------------------------------------------
+
+    def dead_letters(self, topic: str | None, size: int) -> JsonObject:
+        """The newest first: `results` and `total`."""
+        return self._object("GET", "/dead-letters", {"topic": topic, "size": size})
+
+    def dead_letter(self, offset: int) -> JsonObject:
+        return self._object("GET", f"/dead-letters/{offset}")
+
+    def replay_dead_letter(self, offset: int) -> JsonObject:
+        return self._object("POST", f"/dead-letters/{offset}/replay")
+
     # -- the wire ------------------------------------------------------------------------------
 
     def _object(self, method: str, path: str, query: Any = None, **body: Any) -> JsonObject:

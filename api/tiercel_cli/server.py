@@ -44,6 +44,7 @@ from tiercel_engine.repository.store import open_store
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
+from tiercel_scheduler.registry import SchemaRegistry
 from tiercel_scheduler.service import Scheduler
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_schemas.ids import worker_id
@@ -201,6 +202,7 @@ class _Parts:
         )
 
     def scheduler(self) -> Scheduler:
+        registry = self._settings.schema_registry
         return Scheduler(
             log=self.log,
             topics=self.topics,
@@ -209,6 +211,7 @@ class _Parts:
             clock=self.clock,
             instance=self._instance,
             encrypt=None if self.sealer is None else self.sealer.seal,
+            registry=None if registry is None else SchemaRegistry(registry),
             settings=SchedulerSettings(timezone=self._settings.timezone),
         )
 

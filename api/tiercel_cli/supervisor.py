@@ -156,11 +156,12 @@ def _parse_fact(line: bytes) -> dict[str, str] | None:
 
 
 def plan_children(settings: Settings) -> list[Child]:
-    """The processes of one machine: executors, workers, a scheduler, an indexer, an API.
+    """The processes of one machine: executors, workers, schedulers, an indexer, an API.
 
     Those without an API serve their metrics on a free port, which the log tells.
     """
-    roles = ["executor"] * settings.executors + ["worker"] * settings.workers + ["scheduler"]
+    roles = ["executor"] * settings.executors + ["worker"] * settings.workers
+    roles += ["scheduler"] * settings.schedulers
     command = [sys.executable, "-m", "tiercel_cli.main"]
     return [
         Child(role, [*command, role, "--stop-with-stdin", "--metrics-port", "0"])

@@ -90,6 +90,10 @@ class Settings(BaseModel):
     timezone: str = Field(
         default="UTC", description="Time zone of schedules that name none, such as Europe/Paris."
     )
+    schema_registry: str | None = Field(
+        default=None,
+        description="URL of the schema registry for trigger messages in the Confluent wire format.",
+    )
     execution_events: Literal["auto", "on", "off"] = Field(
         default="auto",
         description="Whether the public topic execution-events is written; `auto`: over Kafka.",
@@ -145,6 +149,9 @@ class Settings(BaseModel):
         le=65_535,
         description="Port on 127.0.0.1 where a role without an API serves /prometheus, /health "
         "and /ready; 0 takes a free one and logs it, none: nowhere. The API serves its own.",
+    )
+    schedulers: int = Field(
+        default=1, ge=1, le=64, description="Scheduler processes that `server --kafka` starts."
     )
     worker_slots: int = Field(
         default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."

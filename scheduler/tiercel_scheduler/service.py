@@ -28,10 +28,13 @@ from tiercel_engine.storage.objects import Storage
 from tiercel_engine.telemetry.metrics import SCHEDULER_COMMIT_S, SCHEDULER_STARTS
 from tiercel_scheduler.flow_triggers import FlowTriggers
 from tiercel_scheduler.handler import Handler
+from tiercel_scheduler.inbound import Inbound
 from tiercel_scheduler.outbox import Outbox
+from tiercel_scheduler.registry import RegistryUnavailable, SchemaRegistry
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_scheduler.shelf import Shelf
 from tiercel_scheduler.starts import Starter
+from tiercel_scheduler.waiting import Waiting
 from tiercel_schemas import triggers as t
 from tiercel_schemas.codec import UnreadableRecord, decode, decode_as
 from tiercel_schemas.ids import FlowKey
@@ -56,6 +59,7 @@ class Scheduler:
         clock: Clock,
         instance: str,
         encrypt: Encrypt | None = None,
+        registry: SchemaRegistry | None = None,
         settings: SchedulerSettings | None = None,
     ) -> None:
         self.ready = threading.Event()
@@ -70,6 +74,8 @@ class Scheduler:
         self._flow_triggers = FlowTriggers(
             self._handler, starter, storage, clock, self._settings.timezone
         )
+        self._inbound = Inbound(catalog, starter, registry)
+        self._waiting = Waiting(clock)
         self._shelves: dict[int, Shelf] = {}
         #: Flows whose newest revision the states of their triggers may not follow yet.
         self._unseen: deque[FlowKey] = deque()
@@ -123,7 +129,7 @@ class Scheduler:
         return f"{self._topics.prefix}{GROUP}-{self._instance}"
 
     def _join(self) -> Consumer:
-        topics = [self._topics.trigger_commands.name]
+        topics = [self._topics.trigger_commands.name, self._topics.trigger_messages.name]
         return self._log.consumer(self._topics.prefix + GROUP, topics, self._instance, self)
 
     # -- partitions -----------------------------------------------------------------------------
@@ -140,6 +146,7 @@ class Scheduler:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget partitions lost: their new owner reads the log."""
         for at in partitions:
+            self._waiting.drop(at)
             if at.topic == self._topics.trigger_commands.name:
                 self._shelves.pop(at.partition, None)
 
@@ -178,6 +185,7 @@ class Scheduler:
         self._consumer.close()
         self._shelves.clear()
         self._unseen.clear()
+        self._waiting.clear()
         self._consumer = self._join()
 
     # -- one turn -------------------------------------------------------------------------------
@@ -189,9 +197,11 @@ class Scheduler:
         outbox.records += self._poison
         self._poison.clear()
         consumed: dict[TopicPartition, int] = {}
-        for record in records:
-            self._take(record, outbox)
-            consumed[TopicPartition(record.topic, record.partition)] = record.offset + 1
+        for lane, held in self._waiting.due():
+            self._take_all(held, outbox, consumed)
+            if lane not in self._waiting:
+                self._consumer.resume([lane])
+        self._take_all(records, outbox, consumed)
         self._reconcile(outbox)
         self._fire(outbox)
         outbox.records += self._poison
@@ -207,7 +217,24 @@ class Scheduler:
         wait_s = min(((at - now_us) / US for at in due), default=self._settings.idle_poll_s)
         return max(0.0, min(wait_s, self._settings.idle_poll_s))
 
-    def _take(self, record: Record, outbox: Outbox) -> None:
+    def _take_all(
+        self, records: Sequence[Record], outbox: Outbox, consumed: dict[TopicPartition, int]
+    ) -> None:
+        for record in records:
+            lane = TopicPartition(record.topic, record.partition)
+            if lane not in self._waiting and self._take(record, outbox):
+                consumed[lane] = record.offset + 1
+            else:
+                self._consumer.pause([self._waiting.hold(record)])
+
+    def _take(self, record: Record, outbox: Outbox) -> bool:
+        """Whether the record is done with."""
+        if record.topic == self._topics.trigger_messages.name:
+            return self._take_message(record, outbox)
+        self._take_command(record, outbox)
+        return True
+
+    def _take_command(self, record: Record, outbox: Outbox) -> None:
         shelf = self._shelves.get(record.partition)
         if shelf is None:
             return
@@ -220,6 +247,21 @@ class Scheduler:
             # A command that breaks the scheduler must not stop the partition.
             log.exception("trigger_command_failed", key=record.key)
             self._bury(record, f"{type(error).__name__}: {error}")
+
+    def _take_message(self, record: Record, outbox: Outbox) -> bool:
+        try:
+            reason = self._inbound.take(record, outbox)
+        except RegistryUnavailable as error:
+            log.warning("registry_unavailable", error=str(error))
+            return False
+        except LogError:
+            raise
+        except Exception as error:
+            log.exception("trigger_message_failed", offset=record.offset)
+            reason = f"{type(error).__name__}: {error}"
+        if reason is not None:
+            self._bury(record, reason)
+        return True
 
     def _handle(self, shelf: Shelf, command: Any, outbox: Outbox) -> None:
         match command:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from tiercel_engine.clock import Clock, to_datetime
 from tiercel_engine.errors import TaskError, UserError
@@ -15,7 +16,7 @@ from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.base import Rule
-from tiercel_engine.flow.inputs import Encrypt, resolve_inputs
+from tiercel_engine.flow.inputs import Encrypt, resolve, resolve_inputs
 from tiercel_engine.flow.model import Flow, read_labels
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.outside.lookups import StoredLookups
@@ -74,7 +75,10 @@ class Starter:
         )
 
     def command(self, flow: Flow, trigger: Trigger, start: Start) -> CreateExecution:
-        """The command; what is wrong with inputs or labels makes the execution fail, visibly."""
+        """Start what a trigger of the flow wants.
+
+        What is wrong with inputs or labels makes the execution fail, visibly.
+        """
         variables = {**flow_variables(flow), **start.known, "trigger": dict(start.variables)}
         failure, inputs, labels = start.failure, {}, start.labels
         if failure is None:
@@ -84,25 +88,56 @@ class Starter:
             except WRONG as error:
                 failure = str(error)
         key = TriggerKey(flow.tenant, flow.namespace, flow.id, trigger.id)
-        about = {"id": trigger.id, "type": trigger.type, "variables": dict(start.variables)}
+        reply_to = ReplyTo("", "", trigger=str(key)) if start.locks else None
+        command = self.create(flow, (trigger.id, trigger.type), start, inputs)
+        return replace(
+            command,
+            labels=with_correlation(labels, start.execution_id),
+            reply_to=reply_to,
+            failure=failure,
+        )
+
+    def create(
+        self, flow: Flow, trigger: tuple[str, str], start: Start, inputs: Mapping[str, Any]
+    ) -> CreateExecution:
+        """The command with these inputs; `trigger` is its id and type."""
+        execution_id = start.execution_id
+        variables = {"id": trigger[0], "type": trigger[1], "variables": dict(start.variables)}
         return CreateExecution(
-            command_id=start.execution_id,
-            execution_id=start.execution_id,
+            command_id=execution_id,
+            execution_id=execution_id,
             tenant=flow.tenant,
             namespace=flow.namespace,
             flow_id=flow.id,
             flow_revision=flow.revision,
-            inputs=self.payload(flow, start.execution_id, "inputs", inputs or None),
-            labels=with_correlation(labels, start.execution_id),
-            trigger=self.payload(flow, start.execution_id, "trigger", about),
+            inputs=self.payload(flow, execution_id, "inputs", dict(inputs) or None),
+            labels=with_correlation(start.labels, execution_id),
+            trigger=self.payload(flow, execution_id, "trigger", variables),
             scheduled_us=start.scheduled_us,
             created_us=self._clock.now_us(),
             deduplicate=True,
-            reply_to=ReplyTo("", "", trigger=str(key)) if start.locks else None,
-            failure=failure,
             depth=start.depth,
             trace_parent=start.trace_parent,
         )
+
+    def asked_inputs(self, flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Inputs given from outside, and defaults. A required one may be missing here: the flow
+        reads the trigger instead, as with webhooks.
+
+        Raises:
+            InvalidInput: one that is given does not have its type.
+        """
+        own = flow_variables(flow)
+
+        def render(value: Any, inputs: Mapping[str, Any]) -> Any:
+            return self.renderer.value(value, {**own, **inputs})
+
+        asked = [
+            one
+            for one in flow.inputs
+            if one.id in given or one.defaults is not None or not one.required
+        ]
+        return resolve(asked, given, render=render, encrypt=self._encrypt)
 
     def inputs(
         self,

@@ -30,6 +30,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "deleteLogs": (FLAG, "Delete the logs, too; true unless said otherwise."),
     "deleteMetrics": (FLAG, "Delete the metrics, too; true unless said otherwise."),
     "deleteStorage": (FLAG, "Delete the files, too; true unless said otherwise."),
+    "topic": (TEXT, "Topic that the records came from; the end of its name is enough."),
     "disabled": (FLAG, "Whether triggers are to be disabled; true unless said otherwise."),
     "explain": (FLAG, "Tell the value's type and the variables in reach, too."),
     "flowId": (TEXT, "Id of the flow."),

@@ -61,7 +61,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Tiercel itself comes from here, by a path file: it is not installed again.
     """
     folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder / "venv", with_pip=True)
+    venv.create(folder / "venv")
     python = folder / "venv" / "bin" / "python"
     paths = {"base": str(folder / "venv"), "platbase": str(folder / "venv")}
     packages = Path(sysconfig.get_path("purelib", "posix_prefix", paths))
@@ -74,7 +74,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (source / "acme_tiercel.py").write_text(MODULE)
     # What it is built with is found here, too, so that nothing is fetched.
     options = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
-    run(python, "-m", "pip", "install", *options, str(source))
+    pip = ("-m", "pip", "--python", str(python), "install")
+    run(Path(sys.executable), *pip, *options, str(source))
     return python
 
 

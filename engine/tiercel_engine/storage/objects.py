@@ -19,10 +19,12 @@ from obstore.store import LocalStore, from_url
 from tiercel_engine.errors import Conflict, NotFound, TransientError
 from tiercel_engine.storage.uri import SCHEME, parse
 
-#: How much is read or written at once.
-CHUNK_BYTES = 4 << 20
-#: Parts of one upload that are in flight at once.
-UPLOADS_MAX = 4
+#: How much is read at once.
+CHUNK_BYTES = 1 << 20
+#: Parts that an upload is made of, and how many are in flight. S3 takes none below 5 MiB but the
+#: last, and 10,000 of them: an object has at most 60 GiB.
+PART_BYTES = 6 << 20
+UPLOADS_MAX = 2
 #: How many objects one round of deleting names.
 DELETE_BATCH_MAX = 500
 
@@ -83,7 +85,7 @@ class Storage:
         with (
             _explained(uri),
             obstore.open_writer(
-                self._store, parse(uri), buffer_size=CHUNK_BYTES, max_concurrency=UPLOADS_MAX
+                self._store, parse(uri), buffer_size=PART_BYTES, max_concurrency=UPLOADS_MAX
             ) as writer,
         ):
             for chunk in chunks:

@@ -9,7 +9,7 @@ import time
 import aiohttp
 
 #: How long the last executions may take to end after they were all started.
-END_TIMEOUT_S = 300.0
+END_TIMEOUT_S = 600.0
 #: Between two looks at how many have ended.
 LOOK_EVERY_S = 0.05
 
@@ -50,14 +50,24 @@ async def many(url: str, flow: str, count: int, clients: int, before: int) -> tu
 async def until_ended(session: aiohttp.ClientSession, url: str, flow: str, count: int) -> None:
     """Wait until the API shows that many successful executions."""
     deadline = time.monotonic() + END_TIMEOUT_S
-    query = f"?namespace=bench&flowId={flow}&state=SUCCESS&size=1"
     while True:
-        async with session.get(f"{url}/api/v1/executions/search{query}") as response:
-            total = (await response.json())["total"]
+        total = await _count(session, url, flow)
         if total >= count:
             return
         assert time.monotonic() < deadline, f"{total} of {count} executions have ended"
         await asyncio.sleep(LOOK_EVERY_S)
+
+
+async def ended(url: str, flow: str) -> int:
+    """How many executions of a flow have succeeded."""
+    async with aiohttp.ClientSession() as session:
+        return await _count(session, url, flow)
+
+
+async def _count(session: aiohttp.ClientSession, url: str, flow: str) -> int:
+    query = f"?namespace=bench&flowId={flow}&state=SUCCESS&size=1"
+    async with session.get(f"{url}/api/v1/executions/search{query}") as response:
+        return int((await response.json())["total"])
 
 
 def centiles_ms(seconds: list[float]) -> dict[str, float]:

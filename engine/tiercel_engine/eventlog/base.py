@@ -43,7 +43,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-class NewRecord(msgspec.Struct, frozen=True):
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. `partition` None means `topics.partition_for(key, count)`."""
 
     topic: str
@@ -53,7 +53,7 @@ class NewRecord(msgspec.Struct, frozen=True):
     headers: Mapping[str, bytes] | None = None
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A record as read. `value` None is a tombstone; `timestamp_ms` is when it was appended."""
 
     topic: str

@@ -26,7 +26,7 @@ NO_PAYLOAD = Payload()
 HELD = "HELD"
 
 
-class TaskRun(msgspec.Struct, frozen=True):
+class TaskRun(msgspec.Struct, frozen=True, gc=False):
     """One run of one task.
 
     Attributes:
@@ -90,7 +90,7 @@ class TaskRun(msgspec.Struct, frozen=True):
         return self.submitted_us > 0
 
 
-class Block(msgspec.Struct, frozen=True):
+class Block(msgspec.Struct, frozen=True, gc=False):
     """Counters over the task runs of one list of tasks.
 
     Attributes:
@@ -139,7 +139,7 @@ COUNTERS = {
 }
 
 
-class Evaluation(msgspec.Struct, frozen=True):
+class Evaluation(msgspec.Struct, frozen=True, gc=False):
     """A template that is out to a worker. It has a lease, as the newest attempt of a run has.
 
     Attributes:
@@ -175,7 +175,7 @@ class Evaluation(msgspec.Struct, frozen=True):
         return answer_key(self.template, self.typed)
 
 
-class Evaluated(msgspec.Struct, frozen=True):
+class Evaluated(msgspec.Struct, frozen=True, gc=False):
     """What a template gave, or why it gave nothing. `is_secret`: it must stand in no log."""
 
     value: Payload | None
@@ -193,7 +193,7 @@ ERRORS_MAX = 50
 ERROR_CHARS_MAX = 2_048
 
 
-class ErrorLine(msgspec.Struct, frozen=True):
+class ErrorLine(msgspec.Struct, frozen=True, gc=False):
     """Why an attempt, or a flowable, failed."""
 
     task_run_id: str
@@ -204,7 +204,7 @@ class ErrorLine(msgspec.Struct, frozen=True):
     value: str | None = None
 
 
-class Execution(msgspec.Struct, frozen=True):
+class Execution(msgspec.Struct, frozen=True, gc=False):
     """One execution. `sequence` is the number of its last event; 0 means that it does not exist.
 
     Attributes:

@@ -28,6 +28,7 @@ from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import load_flow
 from tiercel_engine.flow.validate import notices
+from tiercel_engine.plugin.references import doubtful_references
 from tiercel_engine.repository.base import JsonObject, Page
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
@@ -230,7 +231,7 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
         "index": index,
         "outdated": bool(sent and newest and int(sent[1]) != newest.revision + 1),
         "deprecationPaths": noticed.deprecation_paths,
-        "warnings": noticed.warnings,
+        "warnings": noticed.warnings + doubtful_references(flow),
         "infos": noticed.infos,
     }
 

@@ -22,7 +22,7 @@ from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
-from tiercel_schemas.common import Payload
+from tiercel_schemas.common import ChildPositions, Payload, PositionRange
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 
@@ -283,5 +283,8 @@ class Engine:
         self.execution = Execution(EXECUTION)
         return [self.do(command) for command in self.copies]
 
-    def restart(self) -> Step:
-        return self.do(c.RestartExecution(command_id="restart", execution_id=EXECUTION))
+    def restart(self, children: tuple[str, ...] = ()) -> Step:
+        """Restart it. `children`: failed executions of its own that the door has found."""
+        where = tuple(ChildPositions(child, (PositionRange(1, 2),)) for child in children)
+        command = c.RestartExecution(command_id="restart", execution_id=EXECUTION, children=where)
+        return self.do(command)

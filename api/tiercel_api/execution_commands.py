@@ -19,9 +19,9 @@ from tiercel_api.lookup import document_at, execution_at, find_flow_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, LogUnavailable, Moved, NotFound
-from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas import commands as c
-from tiercel_schemas.common import Label, Payload, PositionRange
+from tiercel_schemas.common import ChildPositions, Label, Payload, PositionRange
 from tiercel_schemas.ids import make_id
 from tiercel_schemas.state import State, is_terminated
 
@@ -29,6 +29,9 @@ from tiercel_schemas.state import State, is_terminated
 GAP_RECORDS = 32
 #: Ranges in one command; a longer history is told in wider ones.
 RANGES_MAX = 1_000
+#: Failed executions that a restart restarts in their place; what is beyond is started anew.
+CHILDREN_MAX = 200
+ENDED_BADLY = (State.FAILED, State.KILLED, State.CANCELLED)
 #: How often an execution that changes meanwhile is looked at anew.
 LOOKS_MAX = 5
 
@@ -107,11 +110,34 @@ async def restart(request: web.Request, execution_id: str, revision: int | None 
     """
     if revision is not None:
         return await _copy(request, execution_id, from_failed=True, flow_revision=revision)
+    children = await _failed_children(request, execution_id)
     watch = await ask(
-        request, execution_id, lambda id, where: c.RestartExecution(id, execution_id, None, where)
+        request,
+        execution_id,
+        lambda id, where: c.RestartExecution(id, execution_id, None, where, children),
     )
     await document_at(request, execution_id, watch.last_seq)
     return execution_id
+
+
+async def _failed_children(request: web.Request, execution_id: str) -> tuple[ChildPositions, ...]:
+    """Where those lie that it has started and that ended badly, and those that they started."""
+    models, reads = request.app[SERVICES].models, request.app[READS]
+    found: list[ChildPositions] = []
+    ranges = 0
+    around = [execution_id]
+    for parent_id in around:
+        where = ExecutionFilter(trigger_execution_id=parent_id, states=ENDED_BADLY)
+        left = CHILDREN_MAX - len(found)
+        for child_id in await reads.call(models.find_executions, where, left) if left else ():
+            offsets = await reads.call(models.execution_positions, child_id)
+            child = ChildPositions(child_id, position_ranges(offsets))
+            ranges += len(child.positions)
+            if ranges > RANGES_MAX:
+                return tuple(found)
+            found.append(child)
+            around.append(child_id)
+    return tuple(found)
 
 
 async def replay(

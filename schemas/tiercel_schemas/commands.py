@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, LoopRun, Payload, PositionRange, ReplyTo
+from tiercel_schemas.common import ChildPositions, Label, LoopRun, Payload, PositionRange, ReplyTo
 from tiercel_schemas.events import TaskRunCopied, ValuesResolved
 
 
@@ -202,14 +202,19 @@ class RestartExecution(msgspec.Struct, frozen=True, gc=False):
         execution_id: The execution.
         flow_revision: Revision from here on; none: as before.
         positions: Where its events lie in the log; needed when it has ended.
+        children: Executions that it has started and that failed, and theirs: they are restarted,
+            too; those that are not here are started anew.
+        reply_to: Whom it tells of its end from now on; none: as before.
     """
 
-    FINGERPRINT: ClassVar[str] = "81158f4c94e45d5b"
+    FINGERPRINT: ClassVar[str] = "d736e8c794be21a1"
 
     command_id: str
     execution_id: str
     flow_revision: int | None = None
     positions: tuple[PositionRange, ...] = ()
+    children: tuple[ChildPositions, ...] = ()
+    reply_to: ReplyTo | None = None
 
 
 class ChildEnded(msgspec.Struct, frozen=True, gc=False):

@@ -96,3 +96,15 @@ class LoopRun(msgspec.Struct, frozen=True, gc=False):
     variables: Payload
     key: str | None = None
     parents: str = "[]"
+
+
+class ChildPositions(msgspec.Struct, frozen=True, gc=False):
+    """Where the events of an execution lie that another one has started.
+
+    Attributes:
+        execution_id: The execution that was started.
+        positions: Where its events lie in the log.
+    """
+
+    execution_id: str
+    positions: tuple[PositionRange, ...]

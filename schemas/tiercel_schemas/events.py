@@ -79,10 +79,12 @@ class ExecutionRestarted(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         attempt_number: Which run of the execution this is, from 2.
         flow_revision: Revision that it runs from here on.
+        reply_to: Whom it tells of its end from now on; none: as before.
     """
 
     attempt_number: int
     flow_revision: int
+    reply_to: ReplyTo | None = None
 
 
 class ExecutionOutputsSet(msgspec.Struct, frozen=True, gc=False):
@@ -772,7 +774,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "aeb3f02b03547032"
+    FINGERPRINT: ClassVar[str] = "8d5a46a229096f65"
 
     execution_id: str
     first_seq: int

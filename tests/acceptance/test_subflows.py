@@ -144,3 +144,50 @@ def test_a_missing_flow_fails_the_task(server: RunningServer, namespace: str) ->
 
     assert server.ended(execution_id)["state"]["current"] == "FAILED"
     assert "nowhere" in server.messages(execution_id)[0]
+
+
+FRAGILE = """
+id: fragile
+namespace: {namespace}
+tasks:
+  - id: first
+    type: io.kestra.plugin.core.debug.Return
+    format: done
+  - id: fails-once
+    type: io.kestra.plugin.core.execution.Fail
+    condition: "{{{{ taskrun.attemptsCount == 0 }}}}"
+"""
+MIDDLE = """
+id: {flow_id}
+namespace: {namespace}
+tasks:
+  - id: sub
+    type: io.kestra.plugin.core.flow.Subflow
+    namespace: {namespace}
+    flowId: {child}
+"""
+
+
+def test_a_restart_reaches_failed_subflows_of_subflows_in_their_place(
+    server: RunningServer, namespace: str
+) -> None:
+    # given a child of a child that fails
+    server.save(FRAGILE.format(namespace=namespace))
+    server.save(MIDDLE.format(namespace=namespace, flow_id="middle", child="fragile"))
+    server.save(MIDDLE.format(namespace=namespace, flow_id="outer", child="middle"))
+    started = server.post(f"/executions/{namespace}/outer").json()["id"]
+    failed = server.ended(started)
+    assert failed["state"]["current"] == "FAILED"
+    middle_id = failed["taskRunList"][0]["outputs"]["executionId"]
+    inner_id = server.ended(middle_id)["taskRunList"][0]["outputs"]["executionId"]
+
+    # when
+    server.post(f"/executions/{started}/restart").raise_for_status()
+
+    # then
+    ended = server.ended(started)
+    assert ended["state"]["current"] == "SUCCESS", ended
+    assert ended["taskRunList"][0]["outputs"]["executionId"] == middle_id
+    inner = server.ended(inner_id)
+    assert inner["state"]["current"] == "SUCCESS"
+    assert [len(run["attempts"]) for run in inner["taskRunList"]] == [1, 2]

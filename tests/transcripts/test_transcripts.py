@@ -15,6 +15,7 @@ import pytest
 from tests.engine_harness import EXECUTION, Engine
 
 from tiercel_engine.errors import Rejected
+from tiercel_engine.execution.fan_out_state import derived_id
 from tiercel_engine.execution.timers import (
     Continue,
     IterationDue,
@@ -83,6 +84,8 @@ def describe(engine: Engine, event: e.Event) -> str:
 def told(command: Any) -> str:
     """A command to another execution as one line."""
     words = ["send", type(command).__name__]
+    if isinstance(command, c.RestartExecution) and command.reply_to is not None:
+        words.append(f"in its place, for {command.reply_to.index}")
     if isinstance(command, c.CreateExecution):
         words += [f"{command.flow_id}/{command.flow_revision}", command.inputs.json or ""]
         words += [f"{label.key}={label.value}" for label in command.labels]
@@ -137,6 +140,10 @@ def act(engine: Engine, line: str) -> None:
             engine.do(c.KillExecution("kill", EXECUTION, cascade=False))
         case "restart", []:
             engine.restart()
+        case "restart-with", [task, *indices]:
+            run = engine.run_of(task)
+            many = [derived_id(EXECUTION, run.id, int(index), run.attempt) for index in indices]
+            engine.restart(tuple(many or [run.child_id]))
         case "restart-revision", []:
             engine.copy(from_failed=True, flow_revision=1)
         case "replay", [*task]:

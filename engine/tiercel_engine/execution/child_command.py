@@ -43,6 +43,13 @@ class Child(NamedTuple):
     trigger: Mapping[str, Any] = {}
 
 
+def restarts_failed(plan: Plan, task: ChildFlow) -> bool:
+    """Whether a restart runs what failed again in its place, and does not start another."""
+    if task.restart_behavior is None:
+        return plan.flow.dialect.restarts_failed_child
+    return task.restart_behavior == "RETRY_FAILED"
+
+
 def target(x: Execution, world: World, task: ChildFlow, rendering: TemplateRendering) -> Plan:
     """The flow that the task starts.
 

@@ -17,7 +17,7 @@ from tiercel_engine.errors import InvalidExpression, TaskError, UserError
 from tiercel_engine.execution import gathering
 from tiercel_engine.execution.fan_out_source import Source
 from tiercel_engine.execution.fan_out_sources import source_of
-from tiercel_engine.execution.fan_out_state import CHUNK, OPEN_MAX, RESTARTED, worst
+from tiercel_engine.execution.fan_out_state import CHUNK, OPEN_MAX, RESTARTED, derived_id, worst
 from tiercel_engine.execution.index_set import has, members
 from tiercel_engine.execution.model import NO_PAYLOAD, TaskRun
 from tiercel_engine.execution.outcome import record_end
@@ -31,7 +31,7 @@ from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.task import Task
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import ChildEnded, EndAttempt, ReturnJob
-from tiercel_schemas.common import Payload
+from tiercel_schemas.common import Payload, ReplyTo
 from tiercel_schemas.state import State
 
 #: Values in one event, so that a long list spreads over several records.
@@ -75,7 +75,9 @@ def proceed(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> No
     if room <= 0 or (not source.limit and fan.running and room < min(CHUNK, fan.count)):
         return
     indices = _claim(step, run_id, min(room, CHUNK))
-    for index, command in zip(indices, source.commands(indices), strict=True):
+    again = _in_their_place(step, run_id, indices) if source.restarts else set()
+    fresh = [index for index in indices if index not in again]
+    for index, command in zip(fresh, source.commands(fresh), strict=True):
         if isinstance(command, str):
             step.log("ERROR", f"Execution {index}: {command}", run_id)
             step.emit(e.ItemEnded(run_id, index, State.FAILED))
@@ -88,6 +90,21 @@ def proceed(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> No
         step.follow_ups.append(Continue(step.execution.id, run_id))
     elif not fan.has_more:
         _finish_if_done(step, plan, world, run_id, task)
+
+
+def _in_their_place(step: Step, run_id: str, indices: list[int]) -> set[int]:
+    """Restart the executions of an attempt before, as far as it is known where they lie."""
+    x = step.execution
+    attempt = x.fan_outs[run_id].attempt
+    restarted = set()
+    for index in indices if step.children else ():
+        old = (derived_id(x.id, run_id, index, number) for number in range(attempt - 1, 0, -1))
+        child = next((step.children[name] for name in old if name in step.children), None)
+        if child is not None:
+            step.emit(e.ItemReplaced(run_id, index, child.execution_id))
+            step.restart_child(child, ReplyTo(x.id, run_id, index=index, attempt=attempt))
+            restarted.add(index)
+    return restarted
 
 
 def _leave(step: Step, run_id: str, indices: list[int]) -> None:

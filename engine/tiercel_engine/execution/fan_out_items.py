@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tiercel_engine.errors import InvalidExpression, TaskError, UserError
-from tiercel_engine.execution.child_command import Child, create_command, target
+from tiercel_engine.execution.child_command import Child, create_command, restarts_failed, target
 from tiercel_engine.execution.fan_out_source import Source
 from tiercel_engine.execution.fan_out_state import FanOut, item_id
 from tiercel_engine.execution.gathering import folder_of
@@ -35,6 +35,7 @@ class ItemSource(Source):
         self.limit = whole.concurrency_limit if whole.wait else 0
         self.waits = whole.wait
         self.transmits = whole.transmit_failed
+        self.restarts = whole.wait and restarts_failed(plan, whole)
 
     def open(self) -> tuple[int, dict[str, Any]]:
         x = self._step.execution

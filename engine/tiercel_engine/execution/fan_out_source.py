@@ -19,6 +19,7 @@ class Source(Protocol):
         collects: whether their outputs are wanted.
         stores: whether a worker stores them, set by set.
         keeps: whether the order of the ends is wanted.
+        restarts: whether a restart runs those that failed again in their place.
         stops: whether after a bad end nothing more starts.
         values: what `open` has found; what the state knows already need not be in it.
     """
@@ -29,6 +30,7 @@ class Source(Protocol):
     collects: bool = True
     stores: bool
     keeps: bool = False
+    restarts: bool = True
     stops: bool = False
     values: tuple[str, ...] = ()
 

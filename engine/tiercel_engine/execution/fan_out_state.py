@@ -102,4 +102,9 @@ def item_id(execution_id: str, run_id: str, index: int, fan: FanOut) -> str:
     replaced = fan.replaced.get(index)
     if replaced is not None:
         return replaced
-    return derive_id("item", execution_id, run_id, str(index), str(fan.attempt))
+    return derived_id(execution_id, run_id, index, fan.attempt)
+
+
+def derived_id(execution_id: str, run_id: str, index: int, attempt: int) -> str:
+    """The id of the execution that an attempt of the run starts for an index."""
+    return derive_id("item", execution_id, run_id, str(index), str(attempt))

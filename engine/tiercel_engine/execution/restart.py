@@ -31,6 +31,9 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     """Take the error handlers out, then run every failed task again."""
     x = step.execution
     if not x.is_ended:
+        if command.reply_to is not None and command.reply_to.index < 0:
+            step.stale = "it runs again already, and tells whoever waits for it"
+            return
         raise Rejected("Execution must be terminated to be restarted", "CONFLICT")
     revision = command.flow_revision or x.flow_revision
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
@@ -38,12 +41,22 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
     plan = plan.of(x.loop)
     innermost = innermost_failed(x, plan)
+    if not innermost and command.reply_to is not None and x.state != State.FAILED:
+        step.tell(command.reply_to)
+        return
     if not innermost:
         raise Rejected("No task found to restart execution from!", "INVALID")
     if x.is_closing:
         stop_following(step, "the execution was restarted")
     asked = sorted(x.unasked)
-    step.emit(e.ExecutionRestarted(attempt_number=x.attempt_number + 1, flow_revision=revision))
+    step.children = {child.execution_id: child for child in command.children}
+    step.emit(
+        e.ExecutionRestarted(
+            attempt_number=x.attempt_number + 1,
+            flow_revision=revision,
+            reply_to=command.reply_to,
+        )
+    )
     mark(step, RESTARTED)
     take_handlers_out(step)
     go_on_from(step, plan, world, innermost, asked)

@@ -7,8 +7,8 @@ from tiercel_engine.execution.apply import apply
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import Timer
 from tiercel_schemas.codec import AvroRecord
-from tiercel_schemas.commands import ChildEnded, KillExecution
-from tiercel_schemas.common import Payload
+from tiercel_schemas.commands import ChildEnded, KillExecution, RestartExecution
+from tiercel_schemas.common import ChildPositions, Payload, ReplyTo
 from tiercel_schemas.concurrency import ReleaseSlot
 from tiercel_schemas.events import Event
 from tiercel_schemas.flows import FlowRevision
@@ -47,6 +47,7 @@ class Step:
         commands: (key, command) to other executions, written by it, too.
         changes: (state before, execution) each time that it came to another state.
         inbox: (worker id, record): what one worker alone is told.
+        children: failed executions that this one has started and may restart, by id.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         successor_id: the execution that takes this one's place when it is RETRIED.
         follow_ups: what to process next, at once: a flowable with more children to start than one
@@ -57,6 +58,7 @@ class Step:
     __slots__ = (
         "at_us",
         "changes",
+        "children",
         "commands",
         "events",
         "events_max",
@@ -89,6 +91,7 @@ class Step:
         self.commands: list[tuple[str, AvroRecord]] = []
         self.changes: list[tuple[str, Execution]] = []
         self.inbox: list[tuple[str, AvroRecord]] = []
+        self.children: dict[str, ChildPositions] = {}
         self.reply_outputs: Payload | None = None
         self.reply_error: str | None = None
         self.successor_id: str | None = None
@@ -111,6 +114,20 @@ class Step:
             self._reply()
             self._give_slot_back()
         return self.execution
+
+    def tell(self, to: ReplyTo) -> None:
+        """Tell a task run how the execution, which has ended, ended."""
+        x = self.execution
+        ended = ChildEnded(
+            execution_id=to.execution_id,
+            task_run_id=to.task_run_id,
+            child_id=x.id,
+            state=x.state,
+            outputs=x.outputs,
+            index=to.index,
+            attempt=to.attempt,
+        )
+        self.commands.append((ended.execution_id, ended))
 
     def _reply(self) -> None:
         """Tell the task run that started the execution how it has ended."""
@@ -146,6 +163,19 @@ class Step:
         """Kill an execution that this one started."""
         command_id = derive_id("kill", self.execution.id, child_id, str(self.first_sequence))
         self.commands.append((child_id, KillExecution(command_id, child_id)))
+
+    def restart_child(self, child: ChildPositions, reply_to: ReplyTo | None = None) -> None:
+        """Run an execution again that this one started, and those that it started itself."""
+        x = self.execution
+        command_id = derive_id("restart", x.id, child.execution_id, str(self.first_sequence))
+        command = RestartExecution(
+            command_id=command_id,
+            execution_id=child.execution_id,
+            positions=child.positions,
+            children=tuple(self.children.values()),
+            reply_to=reply_to,
+        )
+        self.commands.append((child.execution_id, command))
 
     def revoke(
         self, task_run_id: str, attempt: int, epoch: int, reason: str, worker_id: str | None

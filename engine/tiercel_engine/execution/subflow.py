@@ -1,8 +1,9 @@
 """Subflow: an attempt that is an execution of another flow. Follows Kestra's.
 
 The child's id derives from the task run and the attempt, so a repeated start is a no-op; its end
-is one command back (`Step.emit` sends it). A retry, and a restart of the parent, start a new
-child: restarting the old one would need its place in the log, which only a door can look up.
+is one command back (`Step.emit` sends it). A retry starts a new child. A restart of the parent
+restarts the failed child in its place, when the door that asked for it said where it lies in the
+log (`RestartExecution.children`), and otherwise starts a new one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from msgspec.structs import replace
 
 from tiercel_engine.errors import InvalidExpression, TaskError, UserError
-from tiercel_engine.execution.child_command import Child, create_command, target
+from tiercel_engine.execution.child_command import Child, create_command, restarts_failed, target
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
@@ -24,7 +25,7 @@ from tiercel_engine.flow.base import Rule
 from tiercel_engine.plugin.child_flows import Subflow
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import CreateExecution
-from tiercel_schemas.common import Payload, ReplyTo
+from tiercel_schemas.common import ChildPositions, Payload, ReplyTo
 from tiercel_schemas.ids import derive_id
 from tiercel_schemas.state import State
 
@@ -32,6 +33,11 @@ from tiercel_schemas.state import State
 def start_child(step: Step, plan: Plan, world: World, run_id: str, task: Subflow) -> None:
     """Start an execution of another flow as the run's next attempt; what is wrong fails it."""
     attempt = step.execution.task_runs[run_id].attempt + 1
+    failed = _failed_child(step, plan, run_id, task)
+    if failed is not None:
+        step.emit(e.ChildStarted(run_id, attempt, failed.execution_id))
+        step.restart_child(failed, ReplyTo(step.execution.id, run_id, _outputs_json(task)))
+        return
     child_id = derive_id("subflow", step.execution.id, run_id, str(attempt))
     run = replace(step.execution.task_runs[run_id], attempt=attempt, child_id=child_id)
     rendering = TemplateRendering(
@@ -52,6 +58,16 @@ def start_child(step: Step, plan: Plan, world: World, run_id: str, task: Subflow
     if not task.wait:
         outputs = {"executionId": child_id}
         record_end(step, plan, world, ended(step, run_id, State.SUCCESS, outputs, None))
+
+
+def _failed_child(step: Step, plan: Plan, run_id: str, task: Subflow) -> ChildPositions | None:
+    """The execution that the last attempt started, when it is to run again and can be found."""
+    child = step.children.get(step.execution.task_runs[run_id].child_id or "")
+    return child if task.wait and restarts_failed(plan, task) else None
+
+
+def _outputs_json(task: Subflow) -> str | None:
+    return None if not task.outputs else msgspec.json.encode(task.outputs).decode()
 
 
 def ended(
@@ -79,6 +95,5 @@ def _command(
     x = step.execution
     assert run.child_id is not None
     flow = target(x, world, task, rendering).flow
-    outputs = None if not task.outputs else msgspec.json.encode(task.outputs).decode()
-    reply_to = ReplyTo(x.id, run.id, outputs) if task.wait else None
+    reply_to = ReplyTo(x.id, run.id, _outputs_json(task)) if task.wait else None
     return create_command(step, task, flow, rendering, Child(run.child_id, reply_to))

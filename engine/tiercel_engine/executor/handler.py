@@ -154,7 +154,8 @@ class Handler:
     @staticmethod
     def _tell_parent(command: Any, reason: str, outbox: Outbox) -> None:
         """An execution that does not come to be must not be waited for."""
-        if isinstance(command, c.CreateExecution) and command.reply_to is not None:
+        starts = isinstance(command, c.CreateExecution | c.RestartExecution)
+        if starts and command.reply_to is not None:
             to = command.reply_to
             if to.trigger:
                 outbox.add_command(*trigger_ended(to.trigger, command.execution_id, State.FAILED))

@@ -65,6 +65,7 @@ def restarted(x: Execution, event: e.ExecutionRestarted, at_us: int) -> Executio
         state=State.RESTARTED,
         attempt_number=event.attempt_number,
         flow_revision=event.flow_revision,
+        reply_to=event.reply_to or x.reply_to,
         outputs=None,
         ended_us=None,
         after=(),

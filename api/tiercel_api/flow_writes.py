@@ -17,7 +17,6 @@ from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected, Violation
 from tiercel_engine.flow.model import Flow
-from tiercel_engine.flow.parse import load_flow
 from tiercel_schemas.commands import SaveFlow
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
@@ -61,9 +60,7 @@ async def load(request: web.Request, source: str, before: FlowRevision | None) -
     """
     services, tenant = request.app[SERVICES], tenant_of(request)
     default = services.settings.dialect if before is None else before.dialect
-    return await asyncio.to_thread(
-        lambda: load_flow(source, services.registry, tenant=tenant, default_dialect=default)
-    )
+    return await asyncio.to_thread(lambda: services.catalog.load(source, tenant, default))
 
 
 async def newest_of(request: web.Request, key: FlowKey) -> FlowRevision:

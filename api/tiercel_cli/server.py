@@ -38,6 +38,7 @@ from tiercel_engine.eventlog.kafka import KafkaLog
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.expression.server import ServerVariables, envs_of
+from tiercel_engine.flow.defaults import TypeDefault
 from tiercel_engine.indexer.service import Indexer, rebuild
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import Store
@@ -157,7 +158,15 @@ class _Parts:
         key = settings.encryption_key
         self.sealer = None if key is None else Sealer(key.get_secret_value())
         self.catalog = stack.enter_context(
-            closing(FlowCatalog(self.log, self.topics, self.registry, self.clock))
+            closing(
+                FlowCatalog(
+                    self.log,
+                    self.topics,
+                    self.registry,
+                    self.clock,
+                    [TypeDefault(d.type, d.values, d.forced) for d in settings.plugin_defaults],
+                )
+            )
         )
 
     @property

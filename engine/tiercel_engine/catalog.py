@@ -124,6 +124,20 @@ class FlowCatalog:
                 self._parsed.popitem(last=False)
         return flow
 
+    def load(self, source: str, tenant: str, default_dialect: str) -> Flow:
+        """A new source as a flow, the server's plugin defaults merged in; it is not stored.
+
+        Raises:
+            InvalidFlow: with one violation per thing that is wrong.
+        """
+        return load_flow(
+            source,
+            self._types,
+            tenant=tenant,
+            defaults=self._defaults,
+            default_dialect=default_dialect,
+        )
+
     def parse(self, entry: FlowRevision) -> Flow:
         """Parse a revision leniently, whether it is in the catalog or not.
 

@@ -32,6 +32,16 @@ OTHER_PREFIXES = ("TIERCEL_TEST_",)
 FILE_BYTES_MAX = 1_000_000
 
 
+class PluginDefault(BaseModel):
+    """Properties for all types that are `type` or begin with it followed by a dot."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str
+    values: dict[str, Any]
+    forced: bool = False
+
+
 class Settings(BaseModel):
     """Everything that can be set on a server or on one role of it."""
 
@@ -180,6 +190,11 @@ class Settings(BaseModel):
         default={},
         description="What every expression sees as globals: a map, as JSON outside of the file.",
     )
+    plugin_defaults: list[PluginDefault] = Field(
+        default=[],
+        description="Properties for all tasks and triggers of a type, below those of flows: a list "
+        "of type, values and forced, as JSON outside of the file.",
+    )
     api_url: str | None = Field(
         None,
         description="Address of the API as workers reach it, for tasks that ask the server; none: "
@@ -212,10 +227,10 @@ class Settings(BaseModel):
         default="auto", description="`auto`: console on a terminal, else JSON lines."
     )
 
-    @field_validator("variables_globals", mode="before")
+    @field_validator("variables_globals", "plugin_defaults", mode="before")
     @classmethod
     def _read_json(cls, value: Any) -> Any:
-        """A map from the environment or the command line comes as JSON text."""
+        """Maps and lists from the environment or the command line come as JSON text."""
         if not isinstance(value, str):
             return value
         try:
@@ -242,7 +257,7 @@ class Settings(BaseModel):
                 changed[name] = secret.get_secret_value()
         return {
             ENVIRONMENT_PREFIX + name.upper(): (
-                json.dumps(value) if isinstance(value, dict) else str(value)
+                json.dumps(value) if isinstance(value, dict | list) else str(value)
             )
             for name, value in changed.items()
         }

@@ -100,9 +100,18 @@ tasks:
     assert server.ended(again["id"])["state"]["current"] == "FAILED"
 
 
-def test_tasks_sign_in_where_the_server_asks_for_a_login(tmp_path: Path) -> None:
+def test_a_server_with_a_login_and_defaults_of_its_own(tmp_path: Path) -> None:
+    """Tasks sign in where they ask the server, and have the properties that it gives them."""
     login = ("ada@example.org", "Much-too-long-1")
-    options = ("--admin-user", login[0], "--admin-password", login[1])
+    defaults = '[{"type": "io.kestra.plugin.core.log.Log", "values": {"level": "WARN"}}]'
+    options = (
+        "--admin-user",
+        login[0],
+        "--admin-password",
+        login[1],
+        "--plugin-defaults",
+        defaults,
+    )
     source = (EXAMPLES / "server.yaml").read_text()
     with running_server(tmp_path, *options) as server:
         assert server.get("/flows/search").status_code == 401
@@ -110,5 +119,8 @@ def test_tasks_sign_in_where_the_server_asks_for_a_login(tmp_path: Path) -> None
         assert server.post("/flows", data=source, headers=headers, auth=login).status_code == 200
         path = "/executions/bakery.tasks/server?wait=true"
         ended = server.post(path, auth=login).json()
+        lines = server.get(f"/logs/search?filters[executionId][EQUALS]={ended['id']}", auth=login)
+        levels = {line["level"] for line in lines.json()["results"] if line["taskId"] == "say"}
+    assert levels == {"WARN"}
     assert ended["state"]["current"] == "SUCCESS"
     assert ended["outputs"]["lines"] == 2

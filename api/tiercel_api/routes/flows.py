@@ -26,7 +26,6 @@ from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
-from tiercel_engine.flow.parse import load_flow
 from tiercel_engine.flow.validate import notices
 from tiercel_engine.plugin.references import doubtful_references
 from tiercel_engine.repository.base import JsonObject, Page
@@ -218,7 +217,7 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     services = request.app[SERVICES]
     try:
         default = services.settings.dialect
-        flow = load_flow(source, services.registry, tenant=tenant, default_dialect=default)
+        flow = services.catalog.load(source, tenant, default)
     except InvalidFlow as error:
         return {"index": index, "constraints": str(error).rstrip("\n"), "outdated": False}
     key = FlowKey(tenant, flow.namespace, flow.id)

@@ -110,3 +110,19 @@ def test_the_executor_has_the_same_defaults_with_and_without_settings() -> None:
     settings = Settings()
 
     assert {name: getattr(settings, f"executor_{name}") for name in defaults} == defaults
+
+
+def test_plugin_defaults_are_a_list_in_the_file_and_json_elsewhere(tmp_path: Path) -> None:
+    file = tmp_path / "tiercel.yaml"
+    file.write_text("plugin_defaults:\n  - type: io.kestra.plugin.scripts\n    values: {a: 1}\n")
+    (from_file,) = load_settings({}, {}, file).plugin_defaults
+    assert (from_file.type, from_file.values, from_file.forced) == (
+        "io.kestra.plugin.scripts",
+        {"a": 1},
+        False,
+    )
+    text = '[{"type": "x", "values": {}, "forced": true}]'
+    settings = load_settings({"plugin_defaults": text}, {})
+    assert load_settings({}, settings.to_environment()) == settings
+    with pytest.raises(InvalidSettings, match="plugin_defaults"):
+        load_settings({"plugin_defaults": '[{"kind": "x"}]'}, {})

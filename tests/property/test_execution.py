@@ -20,11 +20,13 @@ from tiercel_engine.execution.timers import (
     LeaseLost,
     PauseDue,
     RetryDue,
+    SlaDue,
     StartOverdue,
 )
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import ChildEnded, EndAttempt, ResumeExecution, StartAttempt
 from tiercel_schemas.common import Payload
+from tiercel_schemas.concurrency import AnswerSlot, ReleaseSlot
 from tiercel_schemas.state import State, is_terminated
 
 #: A run that takes more steps than this hangs.
@@ -33,9 +35,12 @@ TROUBLES_MAX = 100
 
 
 FLOW = "io.kestra.plugin.core.flow."
-BRANCHES = ("tasks", "then", "else", "errors", "finally")
+BRANCHES = ("tasks", "then", "else", "errors", "finally", "afterExecution")
 
-TROUBLES = ("late", "lost", "overdue", "retry", "double", "pause", "due", "ghost")
+TROUBLES = (
+    *("late", "lost", "overdue", "retry", "double", "pause", "due", "ghost"),
+    *("sla", "no-sla", "granted", "queued"),
+)
 CHILD = """
 ---
 id: child
@@ -90,6 +95,8 @@ def flowables(draw: st.DrawFn, depth: int) -> dict[str, Any]:
         task["failOnMaxReached"] = draw(st.booleans())
     if kind == "Parallel":
         task["concurrent"] = draw(st.integers(0, 2))
+        if draw(st.booleans()):
+            task["onChildFailure"] = draw(st.sampled_from(["CONTINUE", "CANCEL", "FAIL"]))
     if kind == "ForEach":
         task["values"] = draw(st.lists(st.sampled_from("xyz"), max_size=3))
         task["concurrencyLimit"] = draw(st.integers(0, 2))
@@ -143,12 +150,28 @@ def task_lists(draw: st.DrawFn, depth: int = 0, in_folder: bool = False) -> list
 
 
 @st.composite
+def slas(draw: st.DrawFn) -> dict[str, Any]:
+    """A promise, kept or not."""
+    kind = draw(st.sampled_from(["MAX_DURATION", "EXECUTION_ASSERTION"]))
+    sla = {"id": kind, "type": kind, "behavior": draw(st.sampled_from(["FAIL", "CANCEL", "NONE"]))}
+    if kind == "MAX_DURATION":
+        return {**sla, "duration": "PT10S", "labels": {"late": "true"}}
+    return {**sla, "assert": draw(st.sampled_from(["true", "{{ outputs.t1.value != 7 }}", ""]))}
+
+
+@st.composite
 def flows(draw: st.DrawFn) -> str:
     flow: dict[str, Any] = {"id": "random", "namespace": "tests", "tasks": draw(task_lists())}
     if draw(st.booleans()):
         flow["errors"] = draw(task_lists(1))
     if draw(st.booleans()):
         flow["finally"] = draw(task_lists(1))
+    if draw(st.booleans()):
+        flow["afterExecution"] = draw(task_lists(1))
+    if draw(st.booleans()):
+        flow["sla"] = draw(st.lists(slas(), max_size=2, unique_by=lambda sla: str(sla["id"])))
+    if draw(st.booleans()):
+        flow["concurrency"] = {"limit": 1}
     number(flow)
     return msgspec.json.encode(flow).decode() + CHILD
 
@@ -179,7 +202,8 @@ def check(engine: Engine) -> None:
         assert block.created == len(runs)
         assert block.live == sum(not is_terminated(r.state) for r in runs)
         assert block.failed == sum(r.state == State.FAILED for r in runs)
-    if x.is_ended:
+    check_jobs(engine)
+    if x.is_over:
         assert not x.leased
         assert all(is_terminated(r.state) for r in x.task_runs.values())
     waits = {State.RUNNING, State.KILLING} if x.state == State.KILLING else {State.RUNNING}
@@ -198,6 +222,23 @@ def check(engine: Engine) -> None:
         assert not is_terminated(x.task_runs[run_id].state)
 
 
+def check_jobs(engine: Engine) -> None:
+    """The last step sent jobs only for task runs that wait for a worker or run on one."""
+    for job in engine.last.jobs if engine.last is not None else ():
+        run = engine.execution.task_runs[job.task_run_id]
+        assert not is_terminated(run.state), f"a job was sent for {run.task_id}, {run.state}"
+
+
+def rule(engine: Engine) -> str:
+    """The final state by the rule: the worst of the flow's own tasks."""
+    x = engine.execution
+    states = {r.state for r in x.task_runs.values() if (r.parent_id, r.branch) == ("", "tasks")}
+    for state in (State.KILLED, State.CANCELLED, State.FAILED, State.WARNING):
+        if state in states:
+            return state
+    return State.SUCCESS
+
+
 def trouble(engine: Engine, draw: Any) -> None:
     """Something that should change nothing, or be survived."""
     x = engine.execution
@@ -206,6 +247,17 @@ def trouble(engine: Engine, draw: Any) -> None:
     kind = draw(st.sampled_from(TROUBLES))
     if kind == "lost" and run.worker_id:
         engine.do(LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id))
+    elif kind in ("sla", "no-sla"):
+        if kind == "sla" and x.deadlines and draw(st.integers(0, 3)) == 0:
+            engine.do(SlaDue(EXECUTION, x.deadlines[0][0]))
+            return
+        before = engine.execution
+        engine.do(SlaDue(EXECUTION, "another"))
+        assert engine.execution == before
+    elif kind in ("granted", "queued"):
+        before = engine.execution
+        engine.do(AnswerSlot(EXECUTION, "tests", "random", kind.upper()))
+        assert engine.execution == before
     elif kind == "overdue":
         engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
     elif kind == "pause" and x.state in (State.RUNNING, State.RETRYING):
@@ -304,6 +356,8 @@ def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
 ) -> None:
     engine = Engine(source)
     engine.create()
+    if engine.execution.slot:
+        start_in_turn(engine, data.draw)
     for _ in range(data.draw(st.integers(1, 3))):
         live(engine, data.draw, data.draw(st.integers(0, 60)))
         try:
@@ -320,16 +374,36 @@ def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
         raise AssertionError("Expected an ended execution to refuse a kill.")
 
 
+def start_in_turn(engine: Engine, draw: Any) -> None:
+    """The flow lets it run, at once or after it has waited; answers may come twice."""
+    for outcome in ("QUEUED", "GRANTED"):
+        for _ in range(draw(st.integers(outcome == "GRANTED", 2))):
+            engine.do(AnswerSlot(EXECUTION, "tests", "random", outcome))
+
+
+def slots_taken(engine: Engine) -> int:
+    """How often it asked its flow for a slot, or took one; a restart asks anew."""
+    taken, has_asked = 0, False
+    for event in engine.events:
+        if isinstance(event, e.ExecutionRestarted):
+            has_asked = False
+        elif isinstance(event, e.SlotChanged):
+            taken += not has_asked
+            has_asked = True
+    return taken
+
+
 def live(engine: Engine, draw: Any, killed_after: int | None) -> None:
     """Let an execution run to its end, in trouble, and perhaps killed after some steps."""
     jobs_when_killed, troubles = None, 0
     for step in range(STEPS_MAX):
         check(engine)
-        if engine.execution.is_ended:
+        if engine.execution.is_over:
             break
         if step == killed_after:
+            was_open = not engine.execution.is_ended
             engine.kill()
-            jobs_when_killed = len(engine.jobs)
+            jobs_when_killed = len(engine.jobs) if was_open else None
         elif (
             troubles < TROUBLES_MAX and draw(st.integers(0, 9)) == 0 and engine.execution.task_runs
         ):
@@ -337,7 +411,12 @@ def live(engine: Engine, draw: Any, killed_after: int | None) -> None:
             troubles += 1
         else:
             work(engine, draw)
-    assert engine.execution.is_ended, "Expected the execution to end, but it hangs."
+    assert engine.execution.is_over, "Expected the execution to end, but it hangs."
+    if jobs_when_killed is None and not engine.execution.violated:
+        assert engine.execution.state == rule(engine)
+    given_back = [command for command in engine.commands if isinstance(command, ReleaseSlot)]
+    # An answer that comes after the end is answered by one more.
+    assert len(given_back) >= slots_taken(engine)
     if jobs_when_killed is not None:
         assert len(engine.jobs) == jobs_when_killed
         assert engine.execution.state == State.KILLED

@@ -27,9 +27,11 @@ from tiercel_engine.execution.flowable.base import (
     Resolver,
     Scope,
     Start,
+    Stop,
     Suspend,
 )
 from tiercel_engine.execution.flowable.sequential import Sequential
+from tiercel_engine.execution.interrupt import stop_inside
 from tiercel_engine.execution.model import NO_PAYLOAD, Execution, TaskRun
 from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
@@ -158,6 +160,9 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
             submit(step, plan, world, parent_id, task_of(step.execution, plan, parent_id), False)
         case Close():
             close_session(step, parent_id)
+        case Stop(state):
+            stop_inside(step, parent_id, state)
+            return [(parent_id, "")]
         case End(state):
             return _end(step, plan, world, parent_id, state)
     return []

@@ -70,7 +70,13 @@ class Close(msgspec.Struct, frozen=True):
     """Its worker is to close its folder: no task is left."""
 
 
-Decision = Start | Wait | End | Suspend | Repeat | Open | Close
+class Stop(msgspec.Struct, frozen=True):
+    """What runs inside it ends in this state at once; then it is asked again."""
+
+    state: str
+
+
+Decision = Start | Wait | End | Suspend | Repeat | Open | Close | Stop
 WAIT = Wait()
 OPEN = Open()
 CLOSE = Close()

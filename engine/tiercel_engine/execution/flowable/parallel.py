@@ -1,6 +1,7 @@
 """Parallel and Dag: tasks at the same time, bounded by `concurrent`.
 
-After a failure nothing new starts; what runs may end, as in Kestra.
+After a failure nothing new starts. What runs may end, or is stopped: `onChildFailure` says which,
+else the dialect, as in Kestra.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from tiercel_engine.execution.flowable.base import (
     Plain,
     Scope,
     Start,
+    Stop,
     with_handlers,
 )
 from tiercel_engine.execution.model import Block
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin import flowables
+from tiercel_schemas.state import State
 
 BRANCH = "tasks"
 
@@ -25,6 +28,19 @@ BRANCH = "tasks"
 def room(block: Block, limit: int) -> int | None:
     """How many more may run at once; None for any number."""
     return None if limit == 0 else max(0, limit - block.live)
+
+
+def after_failure(scope: Scope, written: str | None) -> Decision | None:
+    """What a failed task means for those beside it; None when they may end."""
+    asked = written or scope.dialect.on_child_failure
+    block = scope.block(BRANCH)
+    if asked == "CONTINUE" or not block.failed:
+        return None
+    cancels = asked in ("CANCEL", "CANCELLED")
+    if block.live:
+        return Stop(State.CANCELLED if cancels else State.FAILED)
+    # Those that were cancelled are not why it fails.
+    return End(State.FAILED) if cancels and not block.killed else None
 
 
 class Parallel(Plain):
@@ -35,6 +51,9 @@ class Parallel(Plain):
 
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Parallel)
+        failure = after_failure(scope, scope.task.on_child_failure)
+        if failure is not None:
+            return failure
         block = scope.block(BRANCH)
         if not block.is_broken:
             free = room(block, scope.task.concurrent)
@@ -53,6 +72,9 @@ class Dag(Plain):
 
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Dag)
+        failure = after_failure(scope, scope.task.on_child_failure)
+        if failure is not None:
+            return failure
         block = scope.block(BRANCH)
         if not block.is_broken:
             ready = self._ready(scope, scope.task)[: room(block, scope.task.concurrent)]

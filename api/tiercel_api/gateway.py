@@ -153,15 +153,17 @@ class Gateway:
         """A new, unique command id."""
         return f"{self._random.getrandbits(128):032x}"
 
-    async def append(self, topic: str, key: str, record: AvroRecord) -> None:
-        """Append one record; return once it is durable.
+    async def append(
+        self, topic: str, key: str, record: AvroRecord, partition: int | None = None
+    ) -> None:
+        """Append one record, to the partition of its key unless told; return once it is durable.
 
         Raises:
             RecordTooLarge: its value is too large for the log.
             LogBusy: the log takes nothing more right now.
             LogUnavailable: the log did not say in time whether it is durable.
         """
-        await self.append_record(NewRecord(topic, key, encode(record)))
+        await self.append_record(NewRecord(topic, key, encode(record), partition))
 
     async def append_record(self, record: NewRecord) -> None:
         """Append a record whose value is made already. Raises as `append`."""

@@ -67,3 +67,31 @@ class MetricEntry(msgspec.Struct, frozen=True, gc=False):
     value: float
     at_us: int
     tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class LogsDeleted(msgspec.Struct, frozen=True, gc=False):
+    """The earlier lines of this partition that match everything given here are not shown any more.
+
+    Attributes:
+        at_us: When it was asked for.
+        namespace: Namespace.
+        flow_id: Flow.
+        execution_id: Execution.
+        task_run_id: Task run.
+        task_id: Task.
+        trigger_id: Trigger.
+        attempt: Attempt, from 0.
+        min_level: This level and those above it.
+    """
+
+    FINGERPRINT: ClassVar[str] = "d4caa39af2dc3296"
+
+    at_us: int
+    namespace: str | None = None
+    flow_id: str | None = None
+    execution_id: str | None = None
+    task_run_id: str | None = None
+    task_id: str | None = None
+    trigger_id: str | None = None
+    attempt: int | None = None
+    min_level: str | None = None

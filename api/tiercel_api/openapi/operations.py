@@ -16,6 +16,20 @@ COUNT: Schema = {"type": "integer", "minimum": 0, "maximum": 999_999_999}
 
 #: Query parameter -> its schema and meaning.
 PARAMETERS: dict[str, tuple[Schema, str]] = {
+    "aggregation": (
+        {"type": "string", "enum": ["sum", "avg", "min", "max"]},
+        "How values are put together; sum unless said otherwise.",
+    ),
+    "allowNamespaceChild": (FLAG, "Take flows of namespaces below it, too."),
+    "caseSensitive": (FLAG, "Tell upper from lower case."),
+    "delete": (FLAG, "Delete the namespace's other flows; true unless said otherwise."),
+    "endDate": ({"type": "string", "format": "date-time"}, "Until then; now unless said."),
+    "failOnError": (FLAG, "Refuse the first flow that cannot be stored."),
+    "regex": (FLAG, "Take the text for a regular expression, which is refused here."),
+    "section": ({"type": "string", "enum": ["TASKS", "TRIGGERS"]}, "What the body is."),
+    "startDate": ({"type": "string", "format": "date-time"}, "From then on."),
+    "triggerId": (TEXT, "Id of the trigger."),
+    "wholeWord": (FLAG, "Find whole words only."),
     "allowDeleted": (FLAG, "Find deleted flows too."),
     "count": ({"type": "integer", "minimum": 1}, "How many."),
     "destinationOnly": (FLAG, "Only what follows from it, not what it follows from."),
@@ -87,6 +101,15 @@ BODIES: dict[str, tuple[str, ...]] = {
     "executions.create_execution": (FORM_BODY,),
     "executions.validate_inputs": (FORM_BODY,),
     "expressions.evaluate_expression": (TEXT_BODY,),
+    "execution_lists.latest_executions": (JSON_BODY,),
+    "flow_bulk.by-ids": (JSON_BODY,),
+    "flow_bulk.import_flows": (FORM_BODY,),
+    "flow_bulk.update_many": (YAML_BODY,),
+    "flow_bulk.update_namespace": (YAML_BODY,),
+    "flow_sources.hashes_by_ids": (JSON_BODY,),
+    "flow_sources.replace_task": (JSON_BODY,),
+    "flow_sources.validate_task": (JSON_BODY, YAML_BODY),
+    "flow_sources.validate_trigger": (JSON_BODY, YAML_BODY),
     "flows.create_flow": (YAML_BODY,),
     "flows.update_flow": (YAML_BODY,),
     "flows.validate_flows": (YAML_BODY,),
@@ -105,6 +128,9 @@ BODIES: dict[str, tuple[str, ...]] = {
 
 #: Handler -> media type of its answer, where that is not JSON.
 ANSWERS: dict[str, str] = {
+    "execution_dependencies.follow_dependencies": "text/event-stream",
+    "execution_lists.export_csv": "text/csv",
+    "flow_bulk.export_csv": "text/csv",
     "execution_files.download_file": "application/octet-stream",
     "executions.follow_execution": "text/event-stream",
     "logs.download_logs": "text/plain",

@@ -1,4 +1,4 @@
-"""/logs and /metrics of executions."""
+"""/logs of executions: read, follow, delete."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tiercel_api.paging import LEVELS, is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_schemas.logs import LogsDeleted
 from tiercel_schemas.topics import partition_for
 
 #: How often a stream of log lines looks whether its reader is still there.
@@ -83,20 +84,55 @@ async def _await_indexed(request: web.Request, execution_id: str) -> None:
     await request.app[READS].indexed_up_to(topic, partition, end, INDEXED_TIMEOUT_S)
 
 
-async def get_metrics(request: web.Request) -> web.Response:
-    """GET /metrics/{executionId}."""
-    query = request.query
-    page, size = page_of(query)
-    found = await request.app[READS].call(
-        request.app[SERVICES].models.metrics,
-        request.match_info["executionId"],
-        page,
-        size,
-        query.get("taskRunId"),
-        query.get("taskId"),
-        sort_of(query),
+async def delete_logs(request: web.Request) -> web.Response:
+    """DELETE /logs/{executionId}?minLevel&taskRunId&taskId&attempt: the lines that match go."""
+    where = _filter(request)
+    await _delete(
+        request,
+        LogsDeleted(
+            execution_id=where.execution_id,
+            task_run_id=where.task_run_id,
+            task_id=where.task_id,
+            attempt=where.attempt,
+            min_level=where.min_level,
+            at_us=request.app[SERVICES].clock.now_us(),
+        ),
     )
-    return json_response(found)
+    return web.Response()
+
+
+async def delete_flow_logs(request: web.Request) -> web.Response:
+    """DELETE /logs/{namespace}/{flowId}?triggerId: the lines of a flow, or of one trigger."""
+    info = request.match_info
+    await _delete(
+        request,
+        LogsDeleted(
+            namespace=info["namespace"],
+            flow_id=info["flowId"],
+            trigger_id=request.query.get("triggerId") or None,
+            at_us=request.app[SERVICES].clock.now_us(),
+        ),
+    )
+    return web.Response()
+
+
+async def _delete(request: web.Request, deletion: LogsDeleted) -> None:
+    """Say in the log which lines are not to be shown, and wait for the read model.
+
+    A line of an execution lies in one partition, those of a flow in all of them. What is said is
+    said of the earlier lines of the same partition, so a rebuild of the index comes out the same.
+    """
+    services, gateway = request.app[SERVICES], request.app[GATEWAY]
+    topic = services.topics.logs.name
+    count = await asyncio.to_thread(services.log.partition_count, topic)
+    execution_id = deletion.execution_id
+    partitions = range(count) if execution_id is None else [partition_for(execution_id, count)]
+    for partition in partitions:
+        await gateway.append(topic, execution_id or "", deletion, partition)
+    for partition in partitions:
+        end = await asyncio.to_thread(services.log.end_offset, topic, partition)
+        timeout_s = services.settings.index_timeout_s
+        await request.app[READS].indexed_up_to(topic, partition, end, timeout_s)
 
 
 def _filter(request: web.Request) -> LogFilter:
@@ -134,5 +170,6 @@ ROUTES = (
     ("GET", "/logs/{executionId}/download", download_logs),
     ("GET", "/logs/{executionId}/follow", follow_logs),
     ("GET", "/logs/{executionId}", get_logs),
-    ("GET", "/metrics/{executionId}", get_metrics),
+    ("DELETE", "/logs/{executionId}", delete_logs),
+    ("DELETE", "/logs/{namespace}/{flowId}", delete_flow_logs),
 )

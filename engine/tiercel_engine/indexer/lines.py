@@ -7,10 +7,10 @@ import math
 import msgspec
 
 from tiercel_engine.eventlog.base import Record
-from tiercel_engine.repository.base import Row
+from tiercel_engine.repository.base import LinesDeletion, LogFilter, Row
 from tiercel_engine.repository.query import LEVELS
 from tiercel_schemas.codec import UnreadableRecord, decode_as
-from tiercel_schemas.logs import LogEntry, MetricEntry
+from tiercel_schemas.logs import LogEntry, LogsDeleted, MetricEntry
 
 _RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 _encode = msgspec.json.Encoder().encode
@@ -58,6 +58,27 @@ def log_row(record: Record) -> Row:
         "thread": storable(entry.thread),
         "message": storable(entry.message),
     }
+
+
+def lines_deletion(record: Record) -> LinesDeletion | None:
+    """What a `LogsDeleted` removes; None: the record is none."""
+    try:
+        asked = decode_as(LogsDeleted, record.value)
+    except UnreadableRecord:
+        return None
+    if asked.min_level is not None and asked.min_level not in _RANKS:
+        return None
+    where = LogFilter(
+        execution_id=asked.execution_id,
+        exact_namespace=asked.namespace,
+        flow_id=asked.flow_id,
+        task_id=asked.task_id,
+        task_run_id=asked.task_run_id,
+        trigger_id=asked.trigger_id,
+        attempt=asked.attempt,
+        min_level=asked.min_level,
+    )
+    return LinesDeletion(record.partition, record.offset, where)
 
 
 def metric_row(record: Record) -> Row:

@@ -130,7 +130,11 @@ class Projector:
                     row = self._rows_of[record.topic](record)
                     (changes.logs if record.topic == self._logs else changes.metrics).append(row)
             except UnreadableRecord as error:
-                unreadable.append((record, str(error)))
+                deletion = lines.lines_deletion(record) if record.topic == self._logs else None
+                if deletion is None:
+                    unreadable.append((record, str(error)))
+                else:
+                    changes.lines_deleted.append(deletion)
         triggers.collect(changes)
         self._bury(unreadable)
         for topic, count in Counter(record.topic for record in records).items():

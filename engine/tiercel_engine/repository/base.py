@@ -78,7 +78,7 @@ class LogFilter(msgspec.Struct, frozen=True):
     """Which log lines; every part narrows. `attempt` counts from 0, as in the documents.
 
     Attributes:
-        namespace: this one and those below it.
+        namespace: this one and those below it; `exact_namespace`: only this one.
         min_level: TRACE, DEBUG, INFO, WARN or ERROR.
         q: part of the message, in any case of letters.
         start_us, end_us: written then or later, then or earlier.
@@ -86,6 +86,7 @@ class LogFilter(msgspec.Struct, frozen=True):
 
     execution_id: str | None = None
     namespace: str | None = None
+    exact_namespace: str | None = None
     flow_id: str | None = None
     task_id: str | None = None
     task_run_id: str | None = None
@@ -115,6 +116,17 @@ class TriggerFilter(msgspec.Struct, frozen=True):
     trigger_id: str | None = None
     disabled: bool | None = None
     locked: bool | None = None
+
+
+class MetricFilter(msgspec.Struct, frozen=True):
+    """Which values of a metric; instants in microseconds since the epoch."""
+
+    namespace: str
+    flow_id: str
+    name: str
+    start_us: int
+    end_us: int
+    task_id: str | None = None
 
 
 class ReadModels(Protocol):
@@ -200,6 +212,23 @@ class ReadModels(Protocol):
             SortUnknown: no such column.
         """
 
+    def metric_names(self, namespace: str, flow_id: str, task_id: str | None = None) -> list[str]:
+        """Names of the metrics of a flow, or of one task of it."""
+
+    def tasks_with_metrics(self, namespace: str, flow_id: str) -> list[str]:
+        """Ids of the tasks of a flow that have sent metrics."""
+
+    def metric_series(self, where: MetricFilter, kind: str, step_us: int) -> dict[int, float]:
+        """A metric per span of time: sum, count, min or max of its values.
+
+        Args:
+            kind: sum, count, min or max.
+            step_us: length of a span.
+
+        Returns:
+            start of a span / `step_us` -> value; spans without a value are left out.
+        """
+
     def indexed_offsets(self) -> Mapping[tuple[str, int], int]:
         """(topic, partition) -> next offset to index."""
 
@@ -214,6 +243,14 @@ class Deletion(msgspec.Struct, frozen=True):
     metrics: bool
 
 
+class LinesDeletion(msgspec.Struct, frozen=True):
+    """Log lines to remove: those of a partition below an offset that match."""
+
+    partition: int
+    offset: int
+    where: LogFilter
+
+
 class Changes(msgspec.Struct):
     """What one batch of records does to the tables, at most one change per row.
 
@@ -225,6 +262,7 @@ class Changes(msgspec.Struct):
         records: rows of `execution_records`.
         labels_removed, labels_added: rows of `labels`; removed first.
         logs, metrics: rows to insert.
+        lines_deleted: log lines to remove, after all else is written.
         triggers_removed, triggers: rows of `triggers` to remove, to insert or overwrite.
     """
 
@@ -238,6 +276,7 @@ class Changes(msgspec.Struct):
     labels_added: list[Row] = msgspec.field(default_factory=list)
     logs: list[Row] = msgspec.field(default_factory=list)
     metrics: list[Row] = msgspec.field(default_factory=list)
+    lines_deleted: list[LinesDeletion] = msgspec.field(default_factory=list)
     triggers_removed: list[Row] = msgspec.field(default_factory=list)
     triggers: list[Row] = msgspec.field(default_factory=list)
 

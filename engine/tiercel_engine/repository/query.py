@@ -159,6 +159,7 @@ def log_conditions(where: LogFilter) -> list[Condition]:
     line = logs.c
     equal: tuple[tuple[sa.ColumnElement[Any], str | int | None], ...] = (
         (line.execution_id, where.execution_id),
+        (line.namespace, where.exact_namespace),
         (line.flow_id, where.flow_id),
         (line.task_id, where.task_id),
         (line.task_run_id, where.task_run_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from tiercel_engine.repository.base import (
     JsonObject,
     Lane,
     LogFilter,
+    MetricFilter,
     Page,
     SortUnknown,
     TriggerFilter,
@@ -201,6 +202,44 @@ class SqlReadModels:
         with self._reading() as connection:
             texts = connection.execute(_paged(found, page, size)).scalars().all()
             return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
+
+    def metric_names(self, namespace: str, flow_id: str, task_id: str | None = None) -> list[str]:
+        m = metrics.c
+        conditions = [m.namespace == namespace, m.flow_id == flow_id]
+        if task_id is not None:
+            conditions.append(m.task_id == task_id)
+        return self._distinct(m.name, conditions)
+
+    def tasks_with_metrics(self, namespace: str, flow_id: str) -> list[str]:
+        m = metrics.c
+        return self._distinct(m.task_id, [m.namespace == namespace, m.flow_id == flow_id])
+
+    def _distinct(self, column: sa.ColumnElement[Any], where: Sequence[Any]) -> list[str]:
+        found = sa.select(column).where(*where).distinct().order_by(column)
+        with self._reading() as connection:
+            return list(connection.execute(found).scalars())
+
+    def metric_series(self, where: MetricFilter, kind: str, step_us: int) -> dict[int, float]:
+        m = metrics.c
+        conditions = [
+            m.namespace == where.namespace,
+            m.flow_id == where.flow_id,
+            m.name == where.name,
+            m.at_us >= where.start_us,
+            m.at_us <= where.end_us,
+        ]
+        if where.task_id is not None:
+            conditions.append(m.task_id == where.task_id)
+        functions: dict[str, Callable[[Any], sa.ColumnElement[Any]]] = {
+            "sum": sa.func.sum,
+            "count": sa.func.count,
+            "min": sa.func.min,
+            "max": sa.func.max,
+        }
+        span = m.at_us.op("/")(step_us)
+        found = sa.select(span, functions[kind](m.value)).where(*conditions).group_by(span)
+        with self._reading() as connection:
+            return {int(row[0]): float(row[1]) for row in connection.execute(found)}
 
     def indexed_offsets(self) -> Mapping[Lane, int]:
         with self._reading() as connection:

@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from tiercel_engine.repository.base import Changes, Deletion, Lane, OffsetsMoved, Row, Store
 from tiercel_engine.repository.engines import migrate, open_engine
+from tiercel_engine.repository.query import log_conditions
 from tiercel_engine.repository.sql import SqlReadModels, available
 from tiercel_engine.repository.tables import (
     execution_records,
@@ -114,6 +115,9 @@ class SqlStore(SqlReadModels):
             for statement, rows in steps:
                 if rows:
                     statement.run(connection, rows)
+            for one in changes.lines_deleted:
+                below = logs.c.partition == one.partition, logs.c.offset < one.offset
+                connection.execute(logs.delete().where(*below, *log_conditions(one.where)))
 
     @staticmethod
     def _delete(connection: sa.Connection, deleted: Sequence[Deletion]) -> None:

@@ -1,0 +1,320 @@
+"""/flows/source and what else looks into flows' sources: search, replace, checks of parts."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from tiercel_api.answers import json_response
+from tiercel_api.bodies import read_body, read_json
+from tiercel_api.documents import flow_document
+from tiercel_api.errors import HttpError
+from tiercel_api.flow_writes import json_as_yaml, newest_of, refusal, store_flow
+from tiercel_api.lookup import FLOWS, find_flow, tenant_of
+from tiercel_api.paging import FlowFilter, is_set, page_of, sort_of
+from tiercel_api.routes.flow_bulk import key_of
+from tiercel_api.routes.flows import matching_flows
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import allow
+from tiercel_api.services import SERVICES
+from tiercel_engine.errors import InvalidFlow, NotFound
+from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.repository.base import JsonObject, Page
+from tiercel_schemas.flows import FlowRevision
+from tiercel_schemas.ids import FlowKey
+
+#: Characters before and behind a match that a fragment shows, and fragments of one flow.
+CONTEXT_CHARS = 40
+FRAGMENTS_MAX = 20
+PATTERN_CHARS_MAX = 200
+
+Find = Callable[[str], re.Match[str] | None]
+
+
+async def search_sources(request: web.Request) -> web.Response:
+    """GET /flows/source?q: flows whose source holds the text, with the places."""
+    query = request.query
+    if is_set(query, "regex"):
+        raise HttpError(422, "Illegal argument", "Expected a plain text: regex is not supported.")
+    find = _finder(query.get("q") or "", is_set(query, "caseSensitive"), is_set(query, "wholeWord"))
+    where = FlowFilter(namespace_prefix=query.get("namespace") or None)
+    page, size = page_of(query)
+    sort = sort_of(query)
+
+    def search() -> Page:
+        found = [e for e in matching_flows(request, where, sort) if find(e.source) is not None]
+        return Page([_result(e, find) for e in found[(page - 1) * size : page * size]], len(found))
+
+    return json_response(await asyncio.to_thread(search))
+
+
+def _finder(text: str, case_sensitive: bool, whole_word: bool) -> Find:
+    if len(text) > PATTERN_CHARS_MAX:
+        raise HttpError(
+            422, "Illegal argument", f"Expected at most {PATTERN_CHARS_MAX} characters of text."
+        )
+    pattern = rf"\b{re.escape(text)}\b" if whole_word else re.escape(text)
+    return re.compile(pattern, 0 if case_sensitive else re.IGNORECASE).search
+
+
+def _result(entry: FlowRevision, find: Find) -> JsonObject:
+    lines = entry.source.splitlines()
+    matches = [
+        {"line": number, "lineNumber": number, "content": line}
+        for number, line in enumerate(lines, 1)
+        if find(line) is not None
+    ]
+    return {
+        "namespace": entry.namespace,
+        "id": entry.flow_id,
+        "editable": True,
+        "matches": matches[:FRAGMENTS_MAX],
+        "model": {"namespace": entry.namespace, "id": entry.flow_id, "revision": entry.revision},
+        "fragments": list(_fragments(entry.source, find)),
+    }
+
+
+def _fragments(source: str, find: Find) -> Iterator[str]:
+    at, count = 0, 0
+    while count < FRAGMENTS_MAX and (match := find(source[at:])) is not None:
+        if match.end() == match.start():
+            return
+        start, end = at + match.start(), at + match.end()
+        before, after = source[max(0, start - CONTEXT_CHARS) : start], source[end:][:CONTEXT_CHARS]
+        yield f"{before}[mark]{source[start:end]}[/mark]{after}"
+        at, count = end, count + 1
+
+
+# -- parts of a flow ---------------------------------------------------------------------------
+
+
+async def replace_task(request: web.Request) -> web.Response:
+    """PATCH /flows/{namespace}/{id}/{taskId}: the next revision with another task of this id."""
+    info = request.match_info
+    key = FlowKey(tenant_of(request), info["namespace"], info["id"])
+    entry = await newest_of(request, key)
+    task = await read_json(request)
+    if not isinstance(task, dict) or task.get("id") != info["taskId"]:
+        raise refusal("task.id", "Task id must match the task of the path")
+    written = await asyncio.to_thread(yaml.safe_load, entry.source)
+    if not _exchange(written, info["taskId"], task):
+        raise NotFound("Task not found")
+    source = yaml.safe_dump(written, sort_keys=False, allow_unicode=True)
+    stored = await store_flow(request, source)
+    return json_response(flow_document(await request.app[FLOWS].parsed(stored), None))
+
+
+def _exchange(part: Any, task_id: str, task: JsonObject) -> bool:
+    """Put a task in the place of the one with its id, at any depth; False: there is none."""
+    members = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    if isinstance(part, list):
+        for place, member in enumerate(part):
+            if isinstance(member, dict) and member.get("id") == task_id and "type" in member:
+                part[place] = task
+                return True
+    return any(_exchange(member, task_id, task) for member in members)
+
+
+async def validate_task(request: web.Request) -> web.Response:
+    """POST /flows/validate/task?section=TASKS|TRIGGERS: what is wrong with one of them."""
+    section = request.query.get("section", "TASKS").upper()
+    if section not in ("TASKS", "TRIGGERS"):
+        raise HttpError(422, "Illegal argument", "Expected TASKS or TRIGGERS.")
+    return json_response(await _checked_part(request, section))
+
+
+async def validate_trigger(request: web.Request) -> web.Response:
+    """POST /flows/validate/trigger: what is wrong with it."""
+    return json_response(await _checked_part(request, "TRIGGERS"))
+
+
+async def _checked_part(request: web.Request, section: str) -> JsonObject:
+    services = request.app[SERVICES]
+    body = await read_body(request, "source", services.settings.flow_bytes_max)
+    text = body.decode("utf-8", "replace")
+    if text.lstrip().startswith("{"):
+        text = json_as_yaml(body)
+
+    head = "id: checked\nnamespace: checked\n"
+    filler = "tasks:\n  - {id: filler, type: io.kestra.plugin.core.log.Log, message: '-'}\n"
+    first = f"{head}tasks:" if section == "TASKS" else f"{head}{filler}triggers:"
+    part = "".join(f"    {line}" for line in text.splitlines(keepends=True))
+    whole = f"{first}\n  -\n{part}\n"
+
+    def check() -> JsonObject:
+        try:
+            load_flow(whole, services.registry)
+        except InvalidFlow as error:
+            return {"index": 0, "constraints": str(error).rstrip("\n")}
+        return {"index": 0}
+
+    return await asyncio.to_thread(check)
+
+
+# -- what is known of many ---------------------------------------------------------------------
+
+
+async def list_deprecated(request: web.Request) -> web.Response:
+    """GET /flows/deprecated?namespace: flows with tasks under an older name."""
+    services = request.app[SERVICES]
+    where = FlowFilter(namespace_prefix=request.query.get("namespace") or None)
+
+    def find() -> list[JsonObject]:
+        found = []
+        for entry in matching_flows(request, where):
+            try:
+                flow = services.catalog.flow(key_of(entry), entry.revision)
+            except InvalidFlow:
+                continue
+            tasks = list(flow.all_tasks()) if flow is not None else []
+            old = [(task, services.registry.replacement(task.type)) for task in tasks]
+            deprecated = [
+                {"taskId": task.id, "taskType": task.type, "replacement": new}
+                for task, new in old
+                if new is not None
+            ]
+            if deprecated:
+                found.append(
+                    {
+                        "namespace": entry.namespace,
+                        "flowId": entry.flow_id,
+                        "revision": entry.revision,
+                        "deprecatedTasks": deprecated,
+                    }
+                )
+        return found
+
+    return json_response(await asyncio.to_thread(find))
+
+
+async def hashes_by_ids(request: web.Request) -> web.Response:
+    """POST /flows/hashes/by-ids: SHA-256 of the sources; none where there is no flow."""
+    body = await read_json(request)
+    if not isinstance(body, list):
+        raise HttpError(422, "Invalid entity", "ids: expected a list of {namespace, id}")
+    results = []
+    for entry in body:
+        given = entry if isinstance(entry, dict) else {}
+        key = FlowKey(tenant_of(request), str(given.get("namespace")), str(given.get("id")))
+        allow(request, Permission.READ, key.namespace)
+        found = await request.app[FLOWS].entry(key)
+        result: JsonObject = {"namespace": key.namespace, "flowId": key.flow_id}
+        if found is not None:
+            digest = hashlib.sha256(found.source.encode()).hexdigest()
+            result |= {"hash": digest, "revision": found.revision}
+        results.append(result)
+    return json_response({"results": results})
+
+
+async def flow_dependencies(request: web.Request) -> web.Response:
+    """GET /flows/{namespace}/{id}/dependencies: flows that it starts, or that start it."""
+    info = request.match_info
+    flow = await find_flow(request, info["namespace"], info["id"])
+    return json_response(
+        await asyncio.to_thread(
+            _dependencies,
+            request,
+            {(flow.namespace, flow.id)},
+            is_set(request.query, "destinationOnly"),
+            is_set(request.query, "expandAll"),
+        )
+    )
+
+
+async def namespace_dependencies(request: web.Request) -> web.Response:
+    """GET /namespaces/{namespace}/dependencies: the same for all flows of a namespace."""
+    namespace = request.match_info["namespace"]
+    names = {
+        (entry.namespace, entry.flow_id)
+        for entry in request.app[SERVICES].catalog.latest_all(tenant_of(request))
+        if entry.namespace == namespace
+    }
+    only = is_set(request.query, "destinationOnly")
+    return json_response(await asyncio.to_thread(_dependencies, request, names, only, False))
+
+
+Name = tuple[str, str]
+
+
+def _dependencies(
+    request: web.Request, names: set[Name], destination_only: bool, expand: bool
+) -> JsonObject:
+    links = list(_links(request))
+    seen, frontier = set(names), set(names)
+    edges: dict[tuple[Name, Name, str], None] = {}
+    while frontier:
+        found = [
+            link
+            for link in links
+            if link[0] in frontier or (link[1] in frontier and not destination_only)
+        ]
+        edges.update(dict.fromkeys(found))
+        near = {name for source, target, _ in found for name in (source, target)}
+        frontier = near - seen if expand else set()
+        seen |= near
+    return {
+        "nodes": [
+            {"uid": _uid(name), "namespace": name[0], "id": name[1]} for name in sorted(seen)
+        ],
+        "edges": [
+            {"source": _uid(source), "target": _uid(target), "relation": relation}
+            for source, target, relation in edges
+        ],
+    }
+
+
+def _uid(name: Name) -> str:
+    return f"{name[0]}_{name[1]}"
+
+
+def _links(request: web.Request) -> Iterator[tuple[Name, Name, str]]:
+    """(flow, flow that it starts, why) of all flows. Reads every flow: runs in a thread."""
+    catalog = request.app[SERVICES].catalog
+    entries = catalog.latest_all(tenant_of(request))
+    known = {(entry.namespace, entry.flow_id) for entry in entries}
+    for entry in entries:
+        try:
+            flow = catalog.flow(key_of(entry), entry.revision)
+        except InvalidFlow:
+            continue
+        if flow is None:
+            continue
+        own = (entry.namespace, entry.flow_id)
+        for task in flow.all_tasks():
+            target = (task.properties.get("namespace"), task.properties.get("flowId"))
+            if target in known:
+                yield own, (str(target[0]), str(target[1])), "FLOW_TASK"
+        for trigger in flow.properties.get("triggers") or ():
+            for name in _upstream(trigger):
+                if name in known:
+                    yield name, own, "FLOW_TRIGGER"
+
+
+def _upstream(part: Any) -> Iterator[Name]:
+    """The flows that a trigger's conditions name, wherever they stand in it."""
+    if isinstance(part, list):
+        for member in part:
+            yield from _upstream(member)
+    elif isinstance(part, dict):
+        if isinstance(part.get("flowId"), str) and isinstance(part.get("namespace"), str):
+            yield part["namespace"], part["flowId"]
+        for member in part.values():
+            yield from _upstream(member)
+
+
+ROUTES = (
+    ("GET", "/flows/source", search_sources),
+    ("GET", "/flows/deprecated", list_deprecated),
+    ("POST", "/flows/hashes/by-ids", hashes_by_ids),
+    ("POST", "/flows/validate/task", validate_task),
+    ("POST", "/flows/validate/trigger", validate_trigger),
+    ("GET", "/flows/{namespace}/{id}/dependencies", flow_dependencies),
+    ("GET", "/namespaces/{namespace}/dependencies", namespace_dependencies),
+    ("PATCH", "/flows/{namespace}/{id}/{taskId}", replace_task),
+)

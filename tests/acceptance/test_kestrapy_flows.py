@@ -1,0 +1,194 @@
+"""The calls of `kestrapy`'s FlowsApi that this server serves, through the unchanged package."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+from kestrapy import KestraClient
+from kestrapy.exceptions import NotFoundException, UnprocessableEntityException
+from tests.acceptance.kestrapy_coverage import drives
+from tests.acceptance.running import RunningServer
+
+T = "main"
+
+
+def source(namespace: str, flow_id: str = "one", extra: str = "") -> str:
+    return (
+        f"id: {flow_id}\nnamespace: {namespace}\n{extra}tasks:\n"
+        "  - id: say\n    type: io.kestra.plugin.core.log.Log\n    message: hello\n"
+    )
+
+
+@pytest.fixture(scope="module")
+def api(embedded_server: RunningServer) -> Any:
+    return KestraClient(host=embedded_server.url, timeout=60).flows
+
+
+def ids(namespace: str, *flow_ids: str) -> list[dict[str, str]]:
+    return [{"namespace": namespace, "id": flow_id} for flow_id in flow_ids]
+
+
+def within(namespace: str) -> list[dict[str, Any]]:
+    return [{"field": "namespace", "operation": "EQUALS", "value": namespace}]
+
+
+@drives("create_flow", "flow", "update_flow", "delete_flow", "list_flow_revisions")
+def test_a_flow_lives_from_its_creation_to_its_deletion(api: Any, namespace: str) -> None:
+    created = api.create_flow(T, source(namespace))
+    updated = api.update_flow(namespace, "one", T, source(namespace, extra="description: new\n"))
+
+    assert (created.revision, updated.revision) == (1, 2)
+    assert api.flow(namespace, "one", T, source=True).source.startswith("id: one")
+    assert api.flow(namespace, "one", T, revision=1).revision == 1
+    assert [one.revision for one in api.list_flow_revisions(namespace, "one", T)] == [1, 2]
+    with pytest.raises(UnprocessableEntityException):
+        api.create_flow(T, source(namespace))
+    api.delete_flow(namespace, "one", T)
+    with pytest.raises(NotFoundException):
+        api.flow(namespace, "one", T)
+    assert api.flow(namespace, "one", T, allow_deleted=True).deleted is True
+
+
+@drives("create_flow_from_object", "update_flow_from_object", "task_from_flow")
+def test_a_flow_is_stored_from_an_object(api: Any, namespace: str) -> None:
+    task = {"id": "say", "type": "io.kestra.plugin.core.log.Log", "message": "hello"}
+    flow = {"id": "one", "namespace": namespace, "tasks": [task]}
+
+    created = api.create_flow_from_object(T, flow)
+    updated = api.update_flow_from_object(namespace, "one", T, {**flow, "description": "new"})
+
+    assert (created.id, updated.revision) == ("one", 2)
+    assert api.task_from_flow(namespace, "one", "say", T).id == "say"
+
+
+@drives("bulk_update_flows", "update_flows_in_namespace", "list_flows_by_namespace")
+def test_many_are_stored_and_others_of_the_namespace_go(api: Any, namespace: str) -> None:
+    both = f"{source(namespace)}---\n{source(namespace, 'two')}"
+
+    stored = api.bulk_update_flows(T, delete=False, namespace=namespace, body=both)
+    left = api.update_flows_in_namespace(namespace, T, source(namespace, "two"), delete=True)
+
+    assert [flow.id for flow in stored] == ["one", "two"]
+    assert [flow.id for flow in left] == ["two"]
+    assert [flow.id for flow in api.list_flows_by_namespace(namespace, T)] == ["two"]
+    with pytest.raises(UnprocessableEntityException):
+        api.update_flows_in_namespace("other.place", T, both)
+
+
+@drives("disable_flows_by_ids", "disable_flows_by_query")
+@drives("enable_flows_by_ids", "enable_flows_by_query")
+def test_flows_are_switched_off_and_on(api: Any, namespace: str) -> None:
+    api.create_flow(T, source(namespace))
+
+    assert api.disable_flows_by_ids(T, ids(namespace, "one")).count == 1
+    assert api.flow(namespace, "one", T).disabled is True
+    assert api.enable_flows_by_ids(T, ids(namespace, "one")).count == 1
+    assert api.flow(namespace, "one", T).disabled is False
+    assert api.disable_flows_by_query(T, within(namespace)).count == 1
+    assert api.enable_flows_by_query(T, within(namespace)).count == 1
+    assert api.flow(namespace, "one", T).disabled is False
+
+
+@drives("delete_flows_by_ids", "delete_flows_by_query")
+def test_many_are_deleted(api: Any, namespace: str) -> None:
+    for flow_id in ("one", "two"):
+        api.create_flow(T, source(namespace, flow_id))
+
+    assert api.delete_flows_by_ids(T, ids(namespace, "one")).count == 1
+    assert api.delete_flows_by_query(T, within(namespace)).count == 1
+    assert api.list_flows_by_namespace(namespace, T) == []
+    with pytest.raises(NotFoundException):
+        api.delete_flows_by_ids(T, ids(namespace, "one"))
+
+
+@drives("search_flows", "search_flows_by_source_code", "list_distinct_namespaces")
+def test_flows_are_searched(api: Any, namespace: str) -> None:
+    api.create_flow(T, source(namespace))
+
+    found = api.search_flows(T, page=1, size=5, sort=["id:asc"], filters=within(namespace))
+    by_source = api.search_flows_by_source_code(T, q="HELLO", namespace=namespace)
+    exact = api.search_flows_by_source_code(T, q="HELLO", namespace=namespace, case_sensitive=True)
+
+    assert (found.total, found.results[0].id) == (1, "one")
+    assert (by_source.total, by_source.results[0].id) == (1, "one")
+    assert exact.total == 0
+    assert namespace in api.list_distinct_namespaces(T, q=namespace)
+
+
+@drives("export_flows_by_ids", "export_flows_by_query", "export_flows_by_query_csv")
+@drives("import_flows")
+def test_flows_are_exported_and_imported(api: Any, namespace: str) -> None:
+    api.create_flow(T, source(namespace))
+
+    archive = api.export_flows_by_query(T, within(namespace))
+    same = api.export_flows_by_ids(T, ids(namespace, "one"))
+    table = api.export_flows_by_query_csv(T, within(namespace))
+    api.delete_flow(namespace, "one", T)
+    failed = api.import_flows(T, file_content=archive)
+    wrong = api.import_flows(T, file_content=b"id: only\n")
+
+    with zipfile.ZipFile(io.BytesIO(same)) as opened:
+        assert opened.namelist() == [f"{namespace}.one.yml"]
+    assert table.splitlines()[1].startswith(f"{namespace},one,")
+    assert failed == []
+    assert len(wrong) == 1
+    assert api.flow(namespace, "one", T).id == "one"
+    with pytest.raises(UnprocessableEntityException):
+        api.import_flows(T, fail_on_error=True, file_content=b"id: only\n")
+
+
+@drives("generate_flow_graph", "generate_flow_graph_from_source")
+def test_the_graph_of_a_flow(api: Any, namespace: str) -> None:
+    api.create_flow(T, source(namespace))
+
+    stored = api.generate_flow_graph(namespace, "one", T)
+    written = api.generate_flow_graph_from_source(T, source(namespace))
+
+    assert len(stored.nodes) == len(written.nodes) == 3
+
+
+@drives("flow_dependencies", "flow_dependencies_from_namespace")
+def test_flows_depend_on_each_other(api: Any, namespace: str) -> None:
+    api.create_flow(T, source(namespace))
+    api.create_flow(
+        T,
+        f"id: parent\nnamespace: {namespace}\ntasks:\n  - id: child\n"
+        f"    type: io.kestra.plugin.core.flow.Subflow\n    namespace: {namespace}\n"
+        "    flowId: one\n",
+    )
+
+    graph = api.flow_dependencies(namespace, "parent", T, expand_all=True)
+    whole = api.flow_dependencies_from_namespace(namespace, T)
+
+    assert [edge.relation.value for edge in graph.edges] == ["FLOW_TASK"]
+    assert {node.id for node in whole.nodes} == {"one", "parent"}
+
+
+@drives("validate_flows", "validate_task", "validate_trigger")
+def test_what_is_wrong_is_told(api: Any, namespace: str) -> None:
+    right = {"id": "t", "type": "io.kestra.plugin.core.log.Log", "message": "x"}
+    hook = {"id": "h", "type": "io.kestra.plugin.core.trigger.Webhook", "key": "k"}
+
+    flows = api.validate_flows(T, f"{source(namespace)}---\nid: broken\n")
+
+    assert flows[0].constraints is None
+    assert flows[1].constraints
+    assert api.validate_task("TASKS", T, right).constraints is None
+    assert api.validate_task("TASKS", T, {"id": "t", "type": "no.such.Type"}).constraints
+    assert api.validate_trigger(T, hook).constraints is None
+
+
+@drives("list_deprecated", "flow_hashes_by_ids")
+def test_flows_with_older_names_and_hashes(api: Any, namespace: str) -> None:
+    old = source(namespace).replace("io.kestra.plugin.core.log.Log", "io.kestra.core.tasks.log.Log")
+    api.create_flow(T, old)
+
+    deprecated = api.list_deprecated(T, namespace)
+    hashes = api.flow_hashes_by_ids(T, ids(namespace, "one", "nobody"))["results"]
+
+    assert deprecated[0]["deprecatedTasks"][0]["replacement"] == "io.kestra.plugin.core.log.Log"
+    assert hashes[0]["revision"] == 1
+    assert "hash" not in hashes[1]

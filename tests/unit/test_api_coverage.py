@@ -1,0 +1,100 @@
+"""docs/api-coverage.md says which calls of the `kestrapy` package a test drives, and why not."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import kestrapy.api.executions_api
+import kestrapy.api.flows_api
+import kestrapy.api.logs_api
+import kestrapy.api.metrics_api
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "docs" / "api-coverage.md"
+ACCEPTANCE = ROOT / "tests" / "acceptance"
+#: API class -> (its module in the package, the module of tests that drive it).
+APIS = {
+    "ExecutionsApi": (kestrapy.api.executions_api, "test_kestrapy_executions.py"),
+    "FlowsApi": (kestrapy.api.flows_api, "test_kestrapy_flows.py"),
+    "LogsApi": (kestrapy.api.logs_api, "test_kestrapy_logs.py"),
+    "MetricsApi": (kestrapy.api.metrics_api, "test_kestrapy_logs.py"),
+}
+ENTERPRISE = "of the peer's enterprise edition"
+NOT_SERVED = {
+    "apply_replace_by_source_code": "not served yet",
+    "delete_revisions": "executions name revisions, which therefore stay",
+    "expressions": "not served yet",
+    "list_promotions": ENTERPRISE,
+    "preview_policies": ENTERPRISE,
+    "preview_replace_by_source_code": "not served yet",
+    "promote": ENTERPRISE,
+    "promote_by_ids": ENTERPRISE,
+    "promote_diff": ENTERPRISE,
+    "replace_line_by_source_code": "not served yet",
+    "report_promote": ENTERPRISE,
+    "search_concurrency_limits": "not served yet",
+    "update_concurrency_limit": "not served yet",
+}
+HEAD = """# Calls of the client package that are served
+
+Every call of `kestrapy` 2.0.3 in these classes, and the test that drives it through the unchanged
+package against `tiercel server`. A test keeps this table true; run it with `--rewrite`.
+"""
+
+
+def methods_of(api: str) -> list[str]:
+    module, _ = APIS[api]
+    public = (name for name in vars(getattr(module, api)) if not name.startswith("_"))
+    return sorted(public)
+
+
+def driven_by(file_name: str) -> dict[str, str]:
+    """Method -> the test whose `drives` decorator names it."""
+    tree = ast.parse((ACCEPTANCE / file_name).read_text())
+    return dict(_pairs(tree))
+
+
+def _pairs(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for test in tree.body:
+        if not isinstance(test, ast.FunctionDef):
+            continue
+        for mark in test.decorator_list:
+            is_call = isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name)
+            if is_call and mark.func.id == "drives":
+                for argument in mark.args:
+                    yield ast.literal_eval(argument), test.name
+
+
+def table(api: str) -> str:
+    driven = driven_by(APIS[api][1])
+    methods = methods_of(api)
+    served = sum(name in driven for name in methods)
+    rows = [
+        f"| `{name}` | {_sentence(driven[name]) if name in driven else NOT_SERVED[name]} |"
+        for name in methods
+    ]
+    head = f"## {api}: {served} of {len(methods)}\n\n| call | test, or why there is none |"
+    return "\n".join([head, "| --- | --- |", *rows])
+
+
+def _sentence(name: str) -> str:
+    return name.removeprefix("test_").replace("_", " ")
+
+
+def test_the_table_names_every_call(request: pytest.FixtureRequest) -> None:
+    text = "\n".join([HEAD, *(f"{table(api)}\n" for api in APIS)])
+
+    if request.config.getoption("--rewrite"):
+        DOCUMENT.write_text(text)
+
+    assert DOCUMENT.read_text() == text
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_no_test_drives_a_call_that_is_not_there(api: str) -> None:
+    known = {name for one in APIS for name in methods_of(one)}
+
+    assert set(driven_by(APIS[api][1])) <= known

@@ -146,6 +146,7 @@ def equal(leaf: Written, now_us: int) -> Condition:
 
 def state(leaf: Written, now_us: int) -> Condition:
     """A state of executions."""
+    _check(leaf, _EQUALITIES)
     for name in leaf.values:
         if name not in State.__members__:
             raise HttpError(400, "Bad Request", f"Expected a state, but it was {name!r}.")

@@ -209,7 +209,14 @@ def test_ctrl_c_stops_the_following_and_not_the_execution(
     embedded_server.save(ENDLESS.format(namespace=namespace))
     arguments = ("execution", "run", namespace, "endless", "--follow")
     command = [*TIERCEL, *arguments, "--server", embedded_server.url]
-    follower = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # A run in the background of a shell ignores Ctrl-C, and what it starts inherits that.
+    follower = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert follower.stdout is not None
     while "RUNNING" not in follower.stdout.readline():
         pass

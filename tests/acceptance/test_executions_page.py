@@ -337,9 +337,10 @@ tasks:
     assert failed["state"]["current"] == "FAILED"
     server.client.update_flow(namespace, "second-chance", source + "# now it may pass\n")
 
-    server.client.restart(failed["id"], revision=2)
+    restarted = server.client.restart(failed["id"], revision=2)
 
-    execution = server.ended(failed["id"])
+    assert restarted["id"] != failed["id"]
+    execution = server.ended(restarted["id"])
     assert execution["state"]["current"] == "SUCCESS"
     assert "RESTARTED" in [entry["state"] for entry in execution["state"]["histories"]]
     assert task_states(execution) == [("first", "SUCCESS"), ("second", "SUCCESS")]

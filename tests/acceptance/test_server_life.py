@@ -155,7 +155,7 @@ def test_a_killed_supervisor_takes_its_roles_along(tmp_path: Path, kafka_bootstr
     options = ("--kafka", kafka_bootstrap, "--topic-prefix", f"life-{tmp_path.name}.")
     server = start_server(tmp_path, *options)
     roles = [int(lock.read_text()) for lock in (tmp_path / "run").glob("*.lock")]
-    assert len(roles) == 4
+    assert len(roles) == 5
 
     server.process.kill()
     server.process.communicate()

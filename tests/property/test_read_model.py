@@ -242,6 +242,8 @@ def fold_run(run: JsonObject, trail: list[tuple[str, int]], event: e.Event, at_u
             run["outputs"] = value_of(event.outputs)
         if is_running(run) and is_terminated(event.state):
             end_attempt(run, event.state, at_us)
+        elif is_terminated(event.state) and is_terminated(trail[-1][0]) and "attempts" in run:
+            correct_attempt(run, event.state, at_us)
         if trail[-1][0] != event.state:
             trail.append((event.state, at_us))
 
@@ -255,11 +257,20 @@ def start_attempt(run: JsonObject, at_us: int) -> None:
     run["attempts"] = [*ended, {"state": state_of([("CREATED", at_us), ("RUNNING", at_us)])}]
 
 
+def us_of(date: str) -> int:
+    return START_US + round((datetime.fromisoformat(date) - EPOCH).total_seconds() * 1_000_000)
+
+
+def correct_attempt(run: JsonObject, state: str, at_us: int) -> None:
+    """An ended run takes another final state, and its last attempt with it."""
+    before = run["attempts"][-1]["state"]
+    trail = [(entry["state"], us_of(entry["date"])) for entry in before["histories"]]
+    trail.append((state, max(us_of(before["startDate"]), at_us)))
+    run["attempts"][-1] = {"state": state_of(trail)}
+
+
 def end_attempt(run: JsonObject, state: str, at_us: int) -> None:
-    begun_us = START_US + round(
-        (datetime.fromisoformat(run["attempts"][-1]["state"]["startDate"]) - EPOCH).total_seconds()
-        * 1_000_000
-    )
+    begun_us = us_of(run["attempts"][-1]["state"]["startDate"])
     trail = [("CREATED", begun_us), ("RUNNING", begun_us), (state, max(begun_us, at_us))]
     run["attempts"][-1] = {"state": state_of(trail)}
 

@@ -691,6 +691,28 @@ class SessionEnded(msgspec.Struct, frozen=True, gc=False):
     error: str | None = None
 
 
+class MembersKept(msgspec.Struct, frozen=True, gc=False):
+    """From here on the task run knows the task runs inside it.
+
+    Attributes:
+        task_run_id: The flowable's task run.
+    """
+
+    task_run_id: str
+
+
+class MembersInterrupted(msgspec.Struct, frozen=True, gc=False):
+    """A task inside has failed, and the others are stopped.
+
+    Attributes:
+        task_run_id: The flowable's task run.
+        state: What those end as that were stopped.
+    """
+
+    task_run_id: str
+    state: str
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -757,6 +779,8 @@ Event = (
     | FanOutStopped
     | SessionStarted
     | SessionEnded
+    | MembersKept
+    | MembersInterrupted
 )
 
 
@@ -774,7 +798,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "8d5a46a229096f65"
+    FINGERPRINT: ClassVar[str] = "a32e90bea0c8805b"
 
     execution_id: str
     first_seq: int

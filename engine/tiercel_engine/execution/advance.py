@@ -21,17 +21,18 @@ from tiercel_engine.execution.flowable.base import (
     Child,
     Close,
     End,
+    Interrupt,
     Open,
     Rendering,
     Repeat,
     Resolver,
     Scope,
     Start,
-    Stop,
     Suspend,
 )
+from tiercel_engine.execution.flowable.parallel import stops_as
 from tiercel_engine.execution.flowable.sequential import Sequential
-from tiercel_engine.execution.interrupt import stop_inside
+from tiercel_engine.execution.interruption import end_state, has_live, interrupt
 from tiercel_engine.execution.model import NO_PAYLOAD, Execution, TaskRun
 from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
@@ -116,9 +117,13 @@ def _postpone(step: Step, pending: list[Asked]) -> None:
 def _may_be_asked(x: Execution, run_id: str, changed: str) -> bool:
     """Whether a flowable decides now: it is there, runs, and waits for no time and no worker."""
     run = x.task_runs.get(run_id)
+    if run is None:
+        return False
+    if run.state == State.KILLING:
+        return changed not in (BEGIN, START)  # It is being stopped: has all inside?
     if changed in (BEGIN, START):
-        return run is not None and not is_terminated(run.state)
-    if run is None or run.state != State.RUNNING or run_id in x.waiting:
+        return not is_terminated(run.state)
+    if run.state != State.RUNNING or run_id in x.waiting:
         return False
     return run.is_session or not run.is_leased
 
@@ -129,6 +134,8 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
         return _begin_run(step, plan, world, parent_id, task_of(step.execution, plan, parent_id))
     if changed == START:
         return start_run(step, plan, world, parent_id, task_of(step.execution, plan, parent_id))
+    if parent_id != ROOT and step.execution.task_runs[parent_id].state == State.KILLING:
+        return _stopped(step, plan, parent_id)
     if parent_id == ROOT:
         scope = _scope(step.execution, step.at_us, plan, ROOT, None, changed)
         if step.execution.is_closing:
@@ -160,12 +167,22 @@ def _ask(step: Step, plan: Plan, world: World, parent_id: str, changed: str) -> 
             submit(step, plan, world, parent_id, task_of(step.execution, plan, parent_id), False)
         case Close():
             close_session(step, parent_id)
-        case Stop(state):
-            stop_inside(step, parent_id, state)
-            return [(parent_id, "")]
+        case Interrupt(state):
+            interrupt(step, plan, parent_id, state)
+            return [(parent_id, changed)]
         case End(state):
             return _end(step, plan, world, parent_id, state)
     return []
+
+
+def _stopped(step: Step, plan: Plan, run_id: str) -> list[Asked]:
+    """End a flowable that is being stopped, once nothing inside it runs; returns whom to ask."""
+    x = step.execution
+    run = x.task_runs[run_id]
+    if run.is_leased or has_live(x, plan, run):
+        return []
+    step.emit(e.TaskRunStateChanged(run_id, end_state(x, run)))
+    return [(run.parent_id, run.branch)]
 
 
 def task_of(execution: Execution, plan: Plan, run_id: str) -> Task:
@@ -215,6 +232,7 @@ def _scope(
         changed=changed,
         elapsed_s=0.0 if run is None else (at_us - run.started_us) / US,
         after_pause=None if run is None else run.after_pause,
+        has_interrupted=run is not None and run.interrupts_as is not None,
         is_folder_open=run is not None and run.is_session and run.is_leased,
         folder_state=None if run is None else run.folder_state,
         rendering=rendering,
@@ -294,6 +312,8 @@ def _open_flowable(step: Step, plan: Plan, world: World, run_id: str, task: Task
     if opening.outputs is not None:
         outputs = Payload(json=msgspec.json.encode(opening.outputs).decode())
     step.emit(e.TaskRunStateChanged(run_id, State.RUNNING, outputs=outputs))
+    if stops_as(task, plan.flow.dialect) is not None:
+        step.emit(e.MembersKept(run_id))
     if opening.loops:
         step.emit(e.IterationStarted(run_id, 1, outputs or NO_PAYLOAD))
     known = len(step.execution.values.get(run_id, ()))

@@ -74,6 +74,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.TaskRunStateChanged: task_runs.task_run_state_changed,
     e.TaskRunPaused: waits.task_run_paused,
     e.TaskRunResumed: waits.task_run_resumed,
+    e.MembersKept: task_runs.members_kept,
+    e.MembersInterrupted: task_runs.members_interrupted,
     e.TaskRunRemoved: task_runs.task_run_removed,
     e.AttemptSubmitted: attempts.attempt_submitted,
     e.AttemptStarted: attempts.attempt_started,

@@ -8,6 +8,7 @@ from tiercel_engine.execution.advance import advance, start_run
 from tiercel_engine.execution.effects import apply_effects, read_effects, record_with
 from tiercel_engine.execution.evaluations import record_answer, send_again
 from tiercel_engine.execution.gathering import is_awaited
+from tiercel_engine.execution.interruption import end_state, is_interrupted
 from tiercel_engine.execution.kill import finish_kill
 from tiercel_engine.execution.model import Evaluation, TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -244,6 +245,9 @@ def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
         finish_kill(step)
     elif plan is None or task is None:
         go_on(step, None, world, run)
+    elif is_interrupted(step.execution, run):
+        step.emit(e.TaskRunStateChanged(run.id, end_state(step.execution, run), reason=reason))
+        go_on(step, plan, world, run)
     else:
         session = session_around(step.execution, plan, run)
         if session is not None:

@@ -11,7 +11,7 @@ import msgspec
 from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.attempts import abandon, plan_of
 from tiercel_engine.execution.flowable.loop import COUNT
-from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.members import inside
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.timers import IterationDue
 from tiercel_engine.execution.world import World
@@ -33,7 +33,7 @@ def iteration_due(step: Step, command: IterationDue, world: World) -> None:
     if plan is None:
         abandon(step)
         return
-    leaving = _inside(x, run.id)
+    leaving = inside(x, run.id)
     for run_id in leaving[:CHUNK]:
         step.emit(e.TaskRunRemoved(run_id))
     if len(leaving) > CHUNK:
@@ -42,15 +42,3 @@ def iteration_due(step: Step, command: IterationDue, world: World) -> None:
     outputs = msgspec.json.encode({COUNT: run.next_iteration}).decode()
     step.emit(e.IterationStarted(run.id, run.next_iteration, Payload(json=outputs)))
     advance(step, plan, world, (run.id, ""))
-
-
-def _inside(x: Execution, loop_id: str) -> list[str]:
-    """Every task run inside a loop, inner loops' included, newest first."""
-    found: list[str] = []
-    loops = [loop_id]
-    while loops:
-        for run_id in x.members.get(loops.pop(), ()):
-            found.append(run_id)
-            if run_id in x.members:
-                loops.append(run_id)
-    return sorted(found, reverse=True)

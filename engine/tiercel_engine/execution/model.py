@@ -47,6 +47,7 @@ class TaskRun(msgspec.Struct, frozen=True, gc=False):
         child_id: the execution that its newest attempt started and waits for.
         started_us: when it did; for a loop, when it first went round.
         loop_id: the nearest loop around it, "" for none.
+        interrupts_as: a task inside has failed, the others are stopped and end in this state.
         is_session: a worker has opened a folder for the tasks inside, and waits for them.
         folder_state: how that folder was closed; None: it is open, or never was.
         next_iteration: while a loop waits, which time comes next.
@@ -73,6 +74,7 @@ class TaskRun(msgspec.Struct, frozen=True, gc=False):
     started_us: int = 0
     loop_id: str = ""
     next_iteration: int = 0
+    interrupts_as: str | None = None
     is_session: bool = False
     folder_state: str | None = None
     outputs: Payload | None = None
@@ -219,7 +221,8 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
         retrying: task runs that wait for their next attempt.
         paused: task runs that wait to be resumed.
         waiting: task runs that wait for an execution that they started, or to go round again.
-        members: loop's task run id -> task runs of its present time, without those of inner loops.
+        members: task run id of a loop, or of what may stop its tasks -> task runs inside (a loop's:
+            of its present time), without those of an inner one of these.
         fan_outs: task run id -> the many executions that it starts.
         loop: which time through a Loop of its flow it is.
         reply_to: the task run that waits for this execution's end.

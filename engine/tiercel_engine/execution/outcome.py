@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tiercel_engine.execution.interruption import end_state, is_interrupted
 from tiercel_engine.execution.kill import stop_all
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -59,6 +60,8 @@ def _judge(
     """(when to try again or None, the task run's state)."""
     task = plan.task(run.task_id) if plan is not None else None
     policy = plan.retry(run.task_id) if plan is not None else None
+    if is_interrupted(x, run) and end.state not in (State.SUCCESS, State.WARNING):
+        return None, end_state(x, run)
     if task is None or x.state == State.KILLING or x.exit:
         return None, end.state
     if end.state == State.FAILED and policy is not None:

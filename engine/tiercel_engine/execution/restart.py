@@ -24,7 +24,7 @@ from tiercel_schemas.state import State
 
 #: Task runs of these branches are made anew after a restart.
 HANDLER_BRANCHES = frozenset({"errors", "finally", "afterExecution", "listeners"})
-RESTARTABLE = frozenset({State.FAILED, State.KILLED, State.PAUSED})
+RESTARTABLE = frozenset({State.FAILED, State.KILLED, State.CANCELLED, State.PAUSED})
 
 
 def restart(step: Step, command: RestartExecution, world: World) -> None:

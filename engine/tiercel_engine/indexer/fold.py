@@ -45,6 +45,8 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.AttemptSubmitted: projections.attempt_submitted,
     e.AttemptStarted: projections.attempt_started,
     e.AttemptEnded: projections.attempt_ended,
+    e.MembersKept: projections.nothing_to_show,
+    e.MembersInterrupted: projections.nothing_to_show,
     e.SessionStarted: projections.session_started,
     e.SessionEnded: projections.session_ended,
     e.ChildStarted: projections.child_started,

@@ -298,6 +298,10 @@ def iteration_scheduled(
     """Nothing to show: it runs."""
 
 
+def nothing_to_show(rows: Rows, batch: e.EventBatch, event: e.Event, number: int) -> None:
+    """What follows from it shows."""
+
+
 def values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
     """Nothing to show: every value shows in the task runs made for it."""
 

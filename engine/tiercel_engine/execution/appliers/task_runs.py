@@ -84,7 +84,13 @@ def task_run_state_changed(x: Execution, event: e.TaskRunStateChanged, at_us: in
     if run.state == State.PAUSED or (is_terminated(run.state) and after_pause != State.RUNNING):
         # Nobody resumed it: should it run again, it pauses again.
         after_pause = None
-    changed = replace(run, state=event.state, outputs=outputs, after_pause=after_pause)
+    changed = replace(
+        run,
+        state=event.state,
+        outputs=outputs,
+        after_pause=after_pause,
+        interrupts_as=None if event.state == State.RUNNING else run.interrupts_as,
+    )
     x = with_run(x, run, changed)
     if event.state in BROKEN:
         x = with_error(x, run, event.reason, at_us)
@@ -127,3 +133,13 @@ def _without_member(x: Execution, run: TaskRun) -> Map[str, Map[str, None]]:
     members: Map[str, Map[str, None]] = dropped(x.members, run.id)
     around = members.get(run.loop_id)
     return members if around is None else members.set(run.loop_id, dropped(around, run.id))
+
+
+def members_kept(x: Execution, event: e.MembersKept, at_us: int) -> Execution:
+    members = x.members.set(event.task_run_id, Map())
+    return replace(x, sequence=x.sequence + 1, members=members)
+
+
+def members_interrupted(x: Execution, event: e.MembersInterrupted, at_us: int) -> Execution:
+    run = x.task_runs[event.task_run_id]
+    return with_run(x, run, replace(run, interrupts_as=event.state))

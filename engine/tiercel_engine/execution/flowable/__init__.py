@@ -11,6 +11,7 @@ from tiercel_engine.execution.flowable.loop import LoopUntil
 from tiercel_engine.execution.flowable.parallel import Dag, Parallel
 from tiercel_engine.execution.flowable.pause import Pause
 from tiercel_engine.execution.flowable.sequential import AllowFailure, Sequential
+from tiercel_engine.execution.flowable.template import Template
 from tiercel_engine.execution.flowable.working_directory import WorkingDirectory
 from tiercel_engine.plugin import flowables
 from tiercel_engine.plugin.child_flows import ForEachItem
@@ -29,5 +30,6 @@ RESOLVERS: Mapping[str, Resolver] = {
     flowables.Pause.TYPE: Pause(),
     flowables.Sequential.TYPE: Sequential(),
     flowables.Switch.TYPE: Switch(),
+    flowables.Template.TYPE: Template(),
     flowables.WorkingDirectory.TYPE: WorkingDirectory(),
 }

@@ -70,13 +70,13 @@ class Close(msgspec.Struct, frozen=True):
     """Its worker is to close its folder: no task is left."""
 
 
-class Stop(msgspec.Struct, frozen=True):
-    """What runs inside it ends in this state at once; then it is asked again."""
+class Interrupt(msgspec.Struct, frozen=True):
+    """What still runs inside is stopped, and ends in this state."""
 
     state: str
 
 
-Decision = Start | Wait | End | Suspend | Repeat | Open | Close | Stop
+Decision = Start | Wait | End | Suspend | Repeat | Open | Close | Interrupt
 WAIT = Wait()
 OPEN = Open()
 CLOSE = Close()
@@ -96,6 +96,7 @@ class Scope(msgspec.Struct, frozen=True):
         changed: branch of the child that has ended last; "" when it is asked for the first time.
         elapsed_s: since a loop first went round.
         after_pause: what it went on as after its pause; None when it has not paused.
+        has_interrupted: whether it has stopped what still ran inside.
         is_folder_open: whether a worker holds a folder open for its tasks.
         folder_state: how the folder was closed; None: it never was open.
         rendering: templates, rendered when asked with the variables of the flowable's task
@@ -113,6 +114,7 @@ class Scope(msgspec.Struct, frozen=True):
     changed: str
     elapsed_s: float
     after_pause: str | None
+    has_interrupted: bool
     is_folder_open: bool
     folder_state: str | None
     rendering: Rendering | None

@@ -1,7 +1,7 @@
 """Parallel and Dag: tasks at the same time, bounded by `concurrent`.
 
-After a failure nothing new starts. What runs may end, or is stopped: `onChildFailure` says which,
-else the dialect, as in Kestra.
+After a failure nothing new starts. What runs may end, or is stopped: `onChildFailure` says so, and
+where it does not, the flow's dialect.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from tiercel_engine.execution.flowable.base import (
     Child,
     Decision,
     End,
+    Interrupt,
     Plain,
     Scope,
     Start,
-    Stop,
     with_handlers,
 )
 from tiercel_engine.execution.model import Block
+from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin import flowables
 from tiercel_schemas.state import State
@@ -25,22 +26,39 @@ from tiercel_schemas.state import State
 BRANCH = "tasks"
 
 
+#: What is written for `onChildFailure`, older names too -> what the stopped ones end as.
+_STOPPED: dict[str, State | None] = {
+    "CONTINUE": None,
+    "FAIL": State.FAILED,
+    "FAILED": State.FAILED,
+    "CANCEL": State.CANCELLED,
+    "CANCELLED": State.CANCELLED,
+}
+
+
+def stops_as(task: Task, dialect: Dialect) -> State | None:
+    """What running siblings end as when a task of a Parallel or Dag has failed; None: they go on,
+    or it is another flowable."""
+    if not isinstance(task, flowables.Parallel | flowables.Dag):
+        return None
+    return _STOPPED[task.on_child_failure or dialect.on_child_failure]
+
+
+def after_start(scope: Scope) -> Decision:
+    """What follows when nothing of a Parallel or Dag is to start."""
+    block = scope.block(BRANCH)
+    assert scope.task is not None
+    state = stops_as(scope.task, scope.dialect)
+    if block.failed and block.live and state is not None and not scope.has_interrupted:
+        return Interrupt(state)
+    if block.live:
+        return WAIT
+    return End(State.FAILED if scope.has_interrupted and not block.killed else block.worst())
+
+
 def room(block: Block, limit: int) -> int | None:
     """How many more may run at once; None for any number."""
     return None if limit == 0 else max(0, limit - block.live)
-
-
-def after_failure(scope: Scope, written: str | None) -> Decision | None:
-    """What a failed task means for those beside it; None when they may end."""
-    asked = written or scope.dialect.on_child_failure
-    block = scope.block(BRANCH)
-    if asked == "CONTINUE" or not block.failed:
-        return None
-    cancels = asked in ("CANCEL", "CANCELLED")
-    if block.live:
-        return Stop(State.CANCELLED if cancels else State.FAILED)
-    # Those that were cancelled are not why it fails.
-    return End(State.FAILED) if cancels and not block.killed else None
 
 
 class Parallel(Plain):
@@ -51,9 +69,6 @@ class Parallel(Plain):
 
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Parallel)
-        failure = after_failure(scope, scope.task.on_child_failure)
-        if failure is not None:
-            return failure
         block = scope.block(BRANCH)
         if not block.is_broken:
             free = room(block, scope.task.concurrent)
@@ -61,7 +76,7 @@ class Parallel(Plain):
             ready = scope.tasks(BRANCH)[block.created : end]
             if ready:
                 return Start(tuple(Child(task, BRANCH) for task in ready))
-        return WAIT if block.live else End(block.worst())
+        return after_start(scope)
 
 
 class Dag(Plain):
@@ -72,15 +87,12 @@ class Dag(Plain):
 
     def _main(self, scope: Scope) -> Decision:
         assert isinstance(scope.task, flowables.Dag)
-        failure = after_failure(scope, scope.task.on_child_failure)
-        if failure is not None:
-            return failure
         block = scope.block(BRANCH)
         if not block.is_broken:
             ready = self._ready(scope, scope.task)[: room(block, scope.task.concurrent)]
             if ready:
                 return Start(tuple(Child(task, BRANCH) for task in ready))
-        return WAIT if block.live else End(block.worst())
+        return after_start(scope)
 
     @staticmethod
     def _ready(scope: Scope, dag: flowables.Dag) -> list[Task]:

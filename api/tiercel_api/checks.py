@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from tiercel_api.errors import HttpError
 from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.checks import FailedCheck, failed
@@ -20,3 +23,18 @@ def failed_checks(flow: Flow, inputs: JsonObject) -> list[FailedCheck]:
         "labels": dict(flow.labels),
     }
     return list(failed(flow.checks, renderer.text, renderer.truthy, variables))
+
+
+async def refuse_if_blocked(flow: Flow, inputs: JsonObject) -> None:
+    """Say at once what the executor would only log: a check lets no such execution start.
+
+    Raises:
+        HttpError: 422, with the messages of the checks that block it.
+    """
+    if not flow.checks:
+        return
+    failed_ones = await asyncio.to_thread(failed_checks, flow, inputs)
+    messages = [check.message for check in failed_ones if check.behavior == "BLOCK_EXECUTION"]
+    if messages:
+        reason = f"A check of the flow does not hold: {', '.join(messages)}"
+        raise HttpError(422, "Illegal argument", reason)

@@ -21,7 +21,15 @@ from tiercel_engine.execution.slots import Slots, apply
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_schemas import events as e
-from tiercel_schemas.codec import decode
+from tiercel_schemas.codec import AvroRecord, decode
+from tiercel_schemas.commands import (
+    KillExecution,
+    PauseExecution,
+    ResumeExecution,
+    SaveFlow,
+    UnqueueExecution,
+)
+from tiercel_schemas.common import Payload
 from tiercel_schemas.concurrency import SlotBatch
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import State
@@ -172,6 +180,15 @@ class Simulation:
             except SimulatedCrash:
                 continue
 
+    def send(self, command: AvroRecord, key: str) -> None:
+        """Send a command as a client does: again, until the log has taken it."""
+        while True:
+            try:
+                self.bench.send(command, key)
+                return
+            except SimulatedCrash:
+                continue
+
     def close(self) -> None:
         if self.executor is not None:
             self.executor.close()
@@ -268,6 +285,51 @@ def test_in_any_storm_no_more_executions_run_than_their_flow_lets(
         if change.kind == "GRANTED"
     ]
     assert set(granted) == ids
+    simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_in_any_storm_neither_kills_nor_pauses_nor_a_new_limit_lose_a_slot(
+    seed: int, tmp_path: Path
+) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench, rng = simulation.bench, random.Random(seed)
+    bench.save(NARROW, "narrow")
+    simulation.log.faults = STORM
+    ids = []
+    for number in range(EXECUTIONS):
+        ids.append(simulation.create(number, "narrow"))
+        simulation.turn()
+        who = rng.choice(ids)
+        command = rng.choice(
+            [
+                KillExecution(f"kill-{number}", who),
+                PauseExecution(f"pause-{number}", who),
+                ResumeExecution(f"resume-{number}", who, Payload()),
+                UnqueueExecution(f"unqueue-{number}", who, State.CANCELLED),
+            ]
+        )
+        simulation.send(command, who)
+        if number == EXECUTIONS // 2:
+            source = NARROW.replace("limit: 2", "limit: 3")
+            save = SaveFlow("wider", "tests", "narrow", source, bench.clock.now_us())
+            simulation.send(save, "main/tests/narrow")
+        simulation.turn()
+    simulation.log.faults = Faults()
+    for number, who in enumerate(ids):
+        simulation.send(ResumeExecution(f"go-on-{number}", who, Payload()), who)
+
+    folded = simulation.settle(len(ids))
+
+    assert {x.id for x in folded.values() if x.is_ended} == set(ids)
+    check_once(bench)
+    for _ in range(TURNS_MAX):
+        if not all_slots(bench)[-1].holders:
+            break
+        simulation.turn()
+    states = all_slots(bench)
+    assert all(len(slots.holders) <= (slots.limit or 0) for slots in states if slots.sequence)
+    assert (states[-1].limit, dict(states[-1].holders), dict(states[-1].queue)) == (3, {}, {})
     simulation.close()
 
 

@@ -8,7 +8,7 @@ import time
 from aiohttp import web
 
 from tiercel_api.answers import encode_execution, execution_response, json_response
-from tiercel_api.checks import failed_checks
+from tiercel_api.checks import failed_checks, refuse_if_blocked
 from tiercel_api.documents import (
     CORRELATION_LABEL,
     created_execution,
@@ -69,6 +69,7 @@ async def create_execution(request: web.Request) -> web.Response:
     form = await read_form(request, flow, execution_id)
     try:
         inputs = await resolved_inputs(request, flow, form)
+        await refuse_if_blocked(flow, inputs)
         payload = await request.app[FILES].payload(flow, execution_id, "inputs", inputs or None)
     except BaseException:
         await form.discard(request)

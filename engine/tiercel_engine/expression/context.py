@@ -26,14 +26,15 @@ class Dialect:
     Attributes:
         kv_error_on_missing: what `kv()` does with a missing key when not told.
         text_comparison: whether `<` and its kin order two texts.
-        json_null_entries: whether the JSON of a map has its entries that are null.
+        json_null_entries: whether the JSON of a map has its entries that are null; the peer's
+            has not.
         micro_timestamps: whether `timestampMicro` gives microseconds, or keeps the peer's old bug.
         recursive: whether every render is repeated until its text is stable.
     """
 
     kv_error_on_missing: bool = True
     text_comparison: bool = True
-    json_null_entries: bool = True
+    json_null_entries: bool = False
     micro_timestamps: bool = False
     recursive: bool = False
 

@@ -9,7 +9,7 @@ from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.faults import Fault, LimitFault, Missing
 from tiercel_engine.expression.limits import OUTPUT_CHARS_MAX, RENDER_DEPTH_MAX, STEPS_MAX
 from tiercel_engine.expression.text import output_text
-from tiercel_engine.expression.values import class_name
+from tiercel_engine.expression.values import class_name, is_map, is_sequence
 
 
 class Budget:
@@ -145,7 +145,10 @@ class TextOutput:
 
 
 class TypedOutput:
-    """Collects what a template prints, as a value: one print keeps its type, texts are joined."""
+    """Collects what a template prints, as a value: one print keeps its type, several become text.
+
+    Follows the peer's later versions; until 0.24 it refused numbers beside texts.
+    """
 
     __slots__ = ("_left", "_texts", "_value")
 
@@ -158,20 +161,25 @@ class TypedOutput:
         """Add a printed value; null adds nothing.
 
         Raises:
-            Fault: something other than two texts would have to be added.
+            Fault: a map or list would have to be joined with something.
         """
         if value is None:
             return
         if isinstance(value, str):
             self.text(str(value))
-            return
-        if self._texts is not None or self._value is not None:
+        elif self._texts is None and self._value is None:
+            self._value = value
+        elif is_map(value) or is_sequence(value):
             raise Fault(f"Tried to add {class_name(value)} to {self._class()}")
-        self._value = value
+        else:
+            self.text(output_text(value))
 
     def text(self, text: str) -> None:
         if self._value is not None:
-            raise Fault(f"Tried to add java.lang.String to {self._class()}")
+            if is_map(self._value) or is_sequence(self._value):
+                raise Fault(f"Tried to add java.lang.String to {self._class()}")
+            first, self._value = output_text(self._value), None
+            self.text(first)
         self._left -= len(text)
         if self._left < 0:
             raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")

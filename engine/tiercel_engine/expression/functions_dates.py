@@ -86,7 +86,7 @@ def is_weekend(frame: Frame, value: Any) -> bool:
 @function(
     "isPublicHoliday",
     parameter("date"),
-    parameter("country", None),
+    parameter("countryCode", None, "country"),
     parameter("subDivision", None),
     since="1.0",
     needs_io=True,

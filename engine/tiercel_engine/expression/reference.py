@@ -16,6 +16,30 @@ from tiercel_engine.expression.statements import TAG_NAMES
 from tiercel_engine.expression.table import REQUIRED, TABLE, Kind, Registered
 from tiercel_engine.expression.text import json_text
 
+#: The variables: name, when there is one, what it holds.
+_VARIABLES = (
+    ("`flow`", "always", "id, namespace, revision, tenantId"),
+    (
+        "`execution`",
+        "in an execution",
+        "id, startDate, originalId, state; its end: endDate, outputs",
+    ),
+    ("`task`", "in a task", "id, type"),
+    ("`taskrun`", "in a task", "id, startDate, attemptsCount, parentId, value, iteration"),
+    ("`inputs`", "if there are any", "the typed inputs; dotted ids are nested"),
+    ("`outputs`", "in an execution", "task id, in eaches each value around it, the task's outputs"),
+    ("`tasks`", "in an execution", "task id, in eaches the value, then `state`"),
+    ("`parent`, `parents`", "inside flowables", "nearest first: taskrun.value, outputs"),
+    ("`item`", "inside a Loop", "value, index, key, parent, parents"),
+    ("`trigger`", "if one started it", "its variables; `schedule` is the same after a schedule"),
+    ("`labels`", "if there are any", "labels by key"),
+    ("`vars`", "if there are any", "the flow's variables as written: use `render()`"),
+    ("`error`", "after a failure", "taskId, message, stackTrace of the last failed task"),
+    ("`envs`", "always", "environment variables `KESTRA_…`, `ENV_…`: the rest in lower case"),
+    ("`globals`", "always", "the server's setting `variables_globals`"),
+    ("`kestra`", "always", "environment, url: settings `environment_name` and `url`"),
+)
+
 assert _library.LOADED, "importing the library fills the table of names"
 
 _HEAD = """# Expressions
@@ -25,8 +49,19 @@ _HEAD = """# Expressions
 `{{ expression }}` prints, `{% tag %}` steers, `{# #}` is a comment. A missing variable is an error
 that names it; `a ?? b` gives `b` for a missing or null `a`, `a ??? b` only for a missing one.
 
-Whoever renders where nothing may block refuses the functions marked *reads the world*; their
-templates are rendered by a worker.
+Where text is wanted, maps and lists print as compact JSON (entries that are null are left out),
+numbers and dates as in Java. Where a value is wanted (inputs of subflows, outputs of flows, values
+of eaches) a template of one print keeps its type; several prints become text.
+
+The executor never waits: what may block there, such as the functions marked *reads the world*, is
+rendered by a worker first, and the execution goes on with the answer (at most 60,000 characters).
+Every render is bounded in output (10 MB), steps, depth and time; a regular expression in processor
+time (1 s). Nothing of the server's own objects can be reached.
+
+`tiercel expression eval '{{ … }}'` tries an expression: offline, with `--variables FILE.json`, or
+with `--execution ID` (and `--task-run ID`) as an execution of a live server sees it. It shows the
+value, its type and the variables in reach. An evaluation on the server shows no secrets and sends
+no requests.
 """
 
 
@@ -64,7 +99,9 @@ def _section(title: str, kind: Kind) -> Iterator[str]:
 
 def markdown() -> str:
     """The whole page."""
-    out = [_HEAD, "\n## Operators\n\nFrom the weakest to the strongest; all bind to the left.\n\n"]
+    out = [_HEAD, "\n## Variables\n\n| Name | When | What it holds |\n| --- | --- | --- |\n"]
+    out += [f"| {' | '.join(row)} |\n" for row in _VARIABLES]
+    out += ["\n## Operators\n\nFrom the weakest to the strongest; all bind to the left.\n\n"]
     levels: dict[int, list[str]] = {}
     for operator, precedence in {**BINARY}.items():
         levels.setdefault(precedence, []).append(operator)

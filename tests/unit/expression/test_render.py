@@ -159,6 +159,9 @@ def test_a_state_equals_its_name() -> None:
         ("{{ n > 3 }}", True),
         ("{{ 'a' }}-{{ 'b' }}", "a-b"),
         ("{{ none_ }}x", "x"),
+        ("{{ n }} rows", "5 rows"),
+        ("{{ n }}{{ n > 3 }}{{ 1.5 }}", "5true1.5"),
+        ("{% for i in 1..3 %}{{ i }}{% endfor %}", "123"),
         ("plain", "plain"),
         (5, 5),
         (None, None),
@@ -175,9 +178,9 @@ def test_a_single_print_keeps_its_type(template: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        ("{{ 1 }}{{ 2 }}", "Tried to add java.lang.Long to java.lang.Long"),
         ("a{{ [1] }}", "Tried to add java.util.ArrayList to java.lang.String"),
-        ("{{ 1 }}a", "Tried to add java.lang.String to java.lang.Long"),
+        ("{{ [1] }}a", "Tried to add java.lang.String to java.util.ArrayList"),
+        ("{{ 1 }}{{ {'a': 1} }}", "Tried to add java.util.LinkedHashMap to java.lang.Long"),
     ],
 )
 def test_values_that_cannot_be_added_are_refused(template: str, message: str) -> None:
@@ -235,13 +238,15 @@ def test_the_recursive_dialect_renders_until_stable_and_keeps_raw() -> None:
 
 
 def test_the_dialect_decides_about_texts_nulls_and_micros() -> None:
-    old = Renderer(RenderContext(dialect=Dialect(text_comparison=False, json_null_entries=False)))
+    old = Renderer(RenderContext(dialect=Dialect(text_comparison=False)))
+    kept = Renderer(RenderContext(dialect=Dialect(json_null_entries=True)))
     new = Renderer(RenderContext(dialect=Dialect(micro_timestamps=True)))
 
     with pytest.raises(InvalidExpression, match="greater than comparison"):
         old.text("{{ 'b' > 'a' }}", {})
     assert old.text("{{ {'a': null, 'b': [null]} }}", {}) == '{"b":[null]}'
     assert old.text("{{ {'a': null} | toJson }}", {}) == "{}"
+    assert kept.text("{{ {'a': null} | toJson }}", {}) == '{"a":null}'
     assert new.text("{{ '1970-01-01T00:00:01.5Z' | timestampMicro }}", {}) == "1500000"
 
 

@@ -75,7 +75,7 @@ CALLS = [
     ("fileEmpty('full')", "false"),
     ("secret('k')", "k/None/None/false"),
     ("secret('k', 'ns', subkey='s', full=true)", "k/ns/s/true"),
-    ("kv('k')", '{"key":"k","ns":null,"strict":true}'),
+    ("kv('k')", '{"key":"k","strict":true}'),
     ("kv('k', 'n', false)", '{"key":"k","ns":"n","strict":false}'),
     ("http('https://x', method='POST')", '{"uri":"https://x","method":"POST"}'),
     ("subflow('n', 'i', inputs={'a': 1}).outputs", '{"namespace":"n","id":"i","inputs":{"a":1}}'),

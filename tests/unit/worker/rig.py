@@ -11,6 +11,7 @@ from typing import Any
 from tests.unit.worker.harness import Bench
 
 from tiercel_engine.clock import SystemClock
+from tiercel_engine.eventlog.base import EventLog
 from tiercel_engine.eventlog.memory import MemoryLog
 from tiercel_engine.storage.uri import input_file
 from tiercel_schemas.commands import EndAttempt
@@ -69,9 +70,12 @@ class Rig:
 
 
 @contextmanager
-def rig_in(folder: Path, **options: Any) -> Iterator[Rig]:
-    """A worker until the block ends. `options`: those of the worker."""
-    bench = Bench(MemoryLog(SystemClock()), folder)
+def rig_in(folder: Path, log: EventLog | None = None, **options: Any) -> Iterator[Rig]:
+    """A worker until the block ends, on a log in memory or on another one.
+
+    `options`: those of the worker.
+    """
+    bench = Bench(log or MemoryLog(SystemClock()), folder)
     with bench.worker(**options):
         yield Rig(bench)
     bench.close()

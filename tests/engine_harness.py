@@ -58,10 +58,14 @@ class StillWorld:
         self.rng = random.Random(1)
         self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
         self.ids = 0
+        self.groups = {"gpu"}
         self.seal: Callable[[str], Any] | None = lambda text: {"sealed": text}
 
     def now_us(self) -> int:
         return self.clock.now_us()
+
+    def has_workers(self, group: str) -> bool:
+        return group in self.groups
 
     def new_id(self) -> str:
         self.ids += 1

@@ -205,6 +205,7 @@ class _Parts:
             self.clock,
             worker_id(self._instance, self.clock.now_us()),
             slots=self._settings.worker_slots,
+            group=self._settings.worker_group or "",
             grace_s=self._settings.worker_drain_s,
             sealer=self.sealer,
             find_api=lambda: find_address(self._settings),

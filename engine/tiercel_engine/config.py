@@ -166,6 +166,12 @@ class Settings(BaseModel):
     worker_slots: int = Field(
         default=16, ge=1, le=4096, description="Task attempts that one worker runs at a time."
     )
+    worker_group: str | None = Field(
+        default=None,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,99}$",
+        description="Group whose tasks a worker runs, by workerGroup or workerSelector; none: "
+        "those of no group.",
+    )
     worker_drain_s: float = Field(
         default=20.0,
         ge=0,

@@ -79,6 +79,13 @@ class Topics:
         #: key, value: as received; reason and origin in the headers.
         self.dead_letters = topic("dead-letters", days=30, count=1)
 
+    def jobs_of(self, group: str) -> Topic:
+        """The jobs of a worker group; "" for those of none. Made when first named."""
+        jobs = self.jobs
+        if not group:
+            return jobs
+        return Topic(f"{jobs.name}.{group}", jobs.partitions, jobs.compacted, jobs.retained_ms)
+
     def all(self) -> tuple[Topic, ...]:
         """Every topic, for creating them."""
         return tuple(value for value in vars(self).values() if isinstance(value, Topic))

@@ -111,7 +111,7 @@ class Worker:
         self._group = group
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
-        self._jobs_topic = f"{topics.jobs.name}.{group}" if group else topics.jobs.name
+        self._jobs_topic = topics.jobs_of(group)
         self._runner = Runner(registry, storage, clock, sealer, find_api)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
@@ -172,9 +172,11 @@ class Worker:
     # ---- the loop
 
     def _take_jobs(self, told: Told) -> None:
+        if self._group:
+            self._log.create_topics([self._jobs_topic])
         consumer = self._log.consumer(
             ".".join([self._topics.prefix + GROUP, *filter(None, [self._group])]),
-            [self._jobs_topic],
+            [self._jobs_topic.name],
             self._member,
             self,
         )

@@ -44,6 +44,7 @@ class Step:
         execution: the state, all emitted events applied.
         first_sequence: number of the first event that this step emits.
         events, jobs, revocations, flows, logs, metrics: what its transaction writes.
+        groups: task run id -> worker group of its job, where it has one.
         commands: (key, command) to other executions, written by it, too.
         changes: (state before, execution) each time that it came to another state.
         inbox: (worker id, record): what one worker alone is told.
@@ -66,6 +67,7 @@ class Step:
         "first_sequence",
         "flows",
         "follow_ups",
+        "groups",
         "inbox",
         "jobs",
         "logs",
@@ -84,6 +86,7 @@ class Step:
         self.first_sequence = execution.sequence + 1
         self.events: list[Event] = []
         self.jobs: list[TaskJob] = []
+        self.groups: dict[str, str] = {}
         self.revocations: list[Revocation] = []
         self.flows: list[FlowRevision] = []
         self.logs: list[LogEntry] = []

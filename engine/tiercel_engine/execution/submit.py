@@ -13,6 +13,7 @@ from tiercel_engine.execution.step import JOB_BYTES_MAX, Step
 from tiercel_engine.execution.subflow import start_child
 from tiercel_engine.execution.variables import JsonObject, job_variables
 from tiercel_engine.execution.world import World
+from tiercel_engine.flow.placement import FAIL, IGNORE, placement
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.child_flows import Items, Subflow
@@ -55,7 +56,7 @@ def submit(
     if isinstance(task, EngineTask) and is_quick(plan.references(task), text):
         run_here(step, plan, world, run_id, task, variables)
     else:
-        _send(step, plan, run_id, task, text)
+        _send(step, plan, run_id, task, text, world)
 
 
 def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
@@ -76,7 +77,44 @@ def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
     return variables | gathering.variables_of(x, plan, run, task)
 
 
-def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:
+def group_of(plan: Plan, task_id: str) -> str:
+    """The worker group of a task; "" when it has none, or no name of one."""
+    task = plan.flow.task(task_id)
+    try:
+        return "" if task is None else placement(plan.flow, task).group
+    except ValueError:
+        return ""
+
+
+def _placed(step: Step, plan: Plan, run_id: str, task: Task, world: World | None) -> str | None:
+    """The group whose workers get the job; None when it cannot be sent, and its run has failed.
+
+    `world`: None for a job that was sent before, which goes where it went.
+    """
+    try:
+        group, fallback = placement(plan.flow, task)
+        problem = ""
+    except ValueError as error:
+        group, fallback, problem = "", FAIL, str(error)
+    if group and world is not None and not world.has_workers(group):
+        if fallback == FAIL:
+            problem = f"Expected a worker of the group {group}, but none lives. Start one with"
+            problem += f" `--worker-group {group}`."
+        elif fallback == IGNORE:
+            return ""
+        else:
+            step.log("WARN", f"No worker of the group {group} lives: the task waits.", run_id)
+    if not problem:
+        return group
+    run = step.execution.task_runs[run_id]
+    step.log("ERROR", problem, run_id)
+    _fail_unsent(step, run, run.ended_us or step.at_us, problem)
+    return None
+
+
+def _send(
+    step: Step, plan: Plan, run_id: str, task: Task, text: str, world: World | None = None
+) -> None:
     """Send the newest attempt to a worker. `text`: its variables as JSON."""
     x = step.execution
     run = x.task_runs[run_id]
@@ -89,6 +127,9 @@ def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:
         )
         step.log("ERROR", message, run_id)
         _fail_unsent(step, run, run.ended_us or step.at_us, message)
+        return
+    group = _placed(step, plan, run_id, task, world)
+    if group is None:
         return
     session = run if isinstance(task, WorkingDirectory) else session_around(x, plan, run)
     job = TaskJob(
@@ -112,6 +153,8 @@ def _send(step: Step, plan: Plan, run_id: str, task: Task, text: str) -> None:
     )
     if session is None or session.id == run.id:
         step.jobs.append(job)
+        if group:
+            step.groups[run_id] = group
         return
     assert session.worker_id is not None, f"Expected a worker to hold {session.id}, but none does."
     step.inbox.append((session.worker_id, job))

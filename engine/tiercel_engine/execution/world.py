@@ -23,6 +23,9 @@ class World(Protocol):
 
     def now_us(self) -> int: ...
 
+    def has_workers(self, group: str) -> bool:
+        """Whether a worker of this group lives."""
+
     def new_id(self) -> str:
         """A new time-ordered id."""
 

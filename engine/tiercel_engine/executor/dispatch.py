@@ -19,10 +19,11 @@ RUNNING = "RUNNING"
 
 
 class _Worker:
-    __slots__ = ("free", "partitions", "seen_s", "turn")
+    __slots__ = ("free", "group", "partitions", "seen_s", "turn")
 
     def __init__(self, beat: WorkerHeartbeat, now_s: float) -> None:
         self.free = beat.free_slots
+        self.group = beat.group
         self.partitions = beat.job_partitions
         self.seen_s = now_s
         self.turn = 0
@@ -92,14 +93,20 @@ class Dispatcher:
             self._workers.pop(worker_id, None)
         return lost
 
-    def has_free_slot(self) -> bool:
-        """Whether any worker says that it could take a job now."""
-        return any(worker.free > 0 for worker in self._workers.values())
+    def has_free_slot(self, group: str = "") -> bool:
+        """Whether any worker of the group says that it could take a job now."""
+        return any(w.free > 0 for w in self._workers.values() if w.group == group)
 
-    def partition(self) -> int:
-        """The jobs partition for the next job."""
+    def has_workers(self, group: str) -> bool:
+        """Whether a worker of the group lives and takes jobs."""
+        return any(w.partitions for w in self._workers.values() if w.group == group)
+
+    def partition(self, group: str = "") -> int:
+        """The partition of the group's jobs topic for the next job."""
         best: _Worker | None = None
         for worker in self._workers.values():
+            if worker.group != group:
+                continue
             if worker.partitions and (best is None or worker.free > best.free):
                 best = worker
         if best is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.eventlog.base import RECORD_BYTES_MAX, NewRecord
@@ -15,7 +15,7 @@ from tiercel_schemas.common import PositionRange
 from tiercel_schemas.concurrency import SlotBatch
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
-from tiercel_schemas.topics import Topics, partition_for
+from tiercel_schemas.topics import Topic, Topics, partition_for
 from tiercel_schemas.triggers import FlowChanged, TriggerExecutionEnded
 
 #: Commands to the scheduler, keyed by the flow of the trigger.
@@ -28,7 +28,15 @@ BATCH_BYTES_MAX = RECORD_BYTES_MAX // 2
 class Outbox:
     """Collects the records of one transaction."""
 
-    def __init__(self, topics: Topics, dispatcher: Dispatcher, announcer: Announcer) -> None:
+    def __init__(
+        self,
+        topics: Topics,
+        dispatcher: Dispatcher,
+        announcer: Announcer,
+        ensure: Callable[[Topic], None],
+    ) -> None:
+        """`ensure`: makes the topic of a worker group unless it is there."""
+        self._ensure = ensure
         self._topics = topics
         self._dispatcher = dispatcher
         self._announcer = announcer
@@ -62,8 +70,12 @@ class Outbox:
         key = step.execution.id
         for job in step.jobs:
             value = codec.encode(job)
-            to = self._dispatcher.partition()
-            records.append(NewRecord(self._topics.jobs.name, job.task_run_id, value, to))
+            group = step.groups.get(job.task_run_id, "")
+            topic = self._topics.jobs_of(group)
+            if group:
+                self._ensure(topic)
+            to = self._dispatcher.partition(group)
+            records.append(NewRecord(topic.name, job.task_run_id, value, to))
         for worker_id, record in step.inbox:
             value = codec.encode(record)
             records.append(NewRecord(self._topics.inboxes.name, worker_id, value))

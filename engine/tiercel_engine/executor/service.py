@@ -23,6 +23,7 @@ from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, Partit
 from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.submit import group_of
 from tiercel_engine.execution.timers import StartOverdue
 from tiercel_engine.executor.announcer import Announcer
 from tiercel_engine.executor.checkpointer import Checkpointer
@@ -42,8 +43,9 @@ from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
+from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.jobs import WorkerHeartbeat
-from tiercel_schemas.topics import Topics
+from tiercel_schemas.topics import Topic, Topics
 
 log = structlog.get_logger(__name__)
 
@@ -87,11 +89,13 @@ class Executor:
         seal = None if sealer is None else sealer.seal
         self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
         self._partitions: dict[int, Partition] = {}
+        self._made: set[str] = set()
         self._stopping = threading.Event()
         self._dispatcher = Dispatcher(
             topics.jobs.partitions, self._settings.worker_lost_s, time.monotonic(), rng.random
         )
         self._announcer = Announcer(topics, catalog, self._settings.execution_events)
+        self._world.has_workers = self._dispatcher.has_workers
         self._poison: list[Any] = []
         self._checkpoints = Checkpointer(
             log, topics.executions.name, storage, self._settings.checkpoint_every_s
@@ -189,7 +193,7 @@ class Executor:
         records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
         self._hear_workers()
         self._catalog.refresh()
-        outbox = Outbox(self._topics, self._dispatcher, self._announcer)
+        outbox = Outbox(self._topics, self._dispatcher, self._announcer, self._ensure)
         outbox.records += self._poison
         self._poison.clear()
         consumed: dict[TopicPartition, int] = {}
@@ -230,12 +234,27 @@ class Executor:
     def _fire_timers(self, partition: Partition, outbox: Outbox) -> None:
         now_us = self._clock.now_us()
         for timer in partition.due_timers(now_us, self._settings.batch_records_max):
-            if isinstance(timer, StartOverdue) and not self._dispatcher.has_free_slot():
+            if isinstance(timer, StartOverdue) and not self._can_start(partition, timer):
                 # Every worker is busy: the job waits its turn, sending it again would not help.
                 due_us = now_us + round(self._settings.start_timeout_s * US)
                 partition.add_timer(due_us, timer)
                 continue
             self._handler.handle(partition, timer, outbox)
+
+    def _can_start(self, partition: Partition, timer: StartOverdue) -> bool:
+        x = partition.executions.get(timer.execution_id)
+        run = None if x is None else x.task_runs.get(timer.task_run_id)
+        if x is None or run is None:
+            return True
+        plan = self._world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+        group = "" if plan is None else group_of(plan, run.task_id)
+        return self._dispatcher.has_free_slot(group)
+
+    def _ensure(self, topic: Topic) -> None:
+        """Make the topic of a worker group when a job first needs it."""
+        if topic.name not in self._made:
+            self._log.create_topics([topic])
+            self._made.add(topic.name)
 
     def _hear_workers(self) -> None:
         for record in self._workers.poll(self._settings.batch_records_max, 0.0):

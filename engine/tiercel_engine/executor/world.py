@@ -38,6 +38,8 @@ class ExecutorWorld:
         seal: Callable[[str], Any] | None = None,
     ) -> None:
         self.renderer = renderer
+        #: Whether a worker of a group lives; whoever hears them sets it.
+        self.has_workers: Callable[[str], bool] = lambda group: True
         self.seal = seal
         self._server = server or ServerVariables()
         self._catalog = catalog

@@ -9,6 +9,7 @@ from tests.unit.worker.harness import Bench, Gate
 from tiercel_engine.eventlog.base import TopicPartition
 from tiercel_engine.storage.claims import INLINE_BYTES_MAX, pack, unpack
 from tiercel_engine.storage.uri import execution_value
+from tiercel_schemas.codec import encode
 from tiercel_schemas.commands import StartAttempt
 from tiercel_schemas.jobs import WorkerHeartbeat
 
@@ -257,3 +258,18 @@ def test_what_an_engine_task_asks_of_its_execution_travels_with_its_end(bench: B
     assert (failed.state, failed.effects_json) == ("FAILED", None)
     assert end.state == "SUCCESS"
     assert msgspec.json.decode(end.effects_json or "") == {"variables": {"size": "12", "one": 1}}
+
+
+def test_a_worker_of_a_group_takes_the_jobs_of_its_group_alone(bench: Bench) -> None:
+    echo = {"type": "io.kestra.plugin.core.debug.Return", "format": "x"}
+    with bench.worker(group="gpu"):
+        bench.submit(echo, "for-anybody")
+        job = bench.submit(echo, "for-gpu-elsewhere")
+        mine = msgspec.structs.replace(job, task_run_id="gpu")
+        bench.append(bench.topics.jobs_of("gpu"), "gpu", encode(mine))
+        assert bench.end("gpu").state == "SUCCESS"
+        assert [end.task_run_id for end in bench.ends()] == ["gpu"]
+        beats = bench.of_kind(bench.topics.workers, WorkerHeartbeat)
+        assert {beat.group for beat in beats} == {"gpu"}
+    with bench.worker("w2"):
+        assert bench.end("for-anybody").state == "SUCCESS"

@@ -17,6 +17,7 @@ from tiercel_engine.flow.cron import BadCron
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.dates import ScheduleRules, schedule_rules
+from tiercel_engine.plugin.polling import PollingTrigger
 from tiercel_scheduler.decisions import DECISIONS
 from tiercel_scheduler.due import Firing, fire
 from tiercel_scheduler.outbox import Outbox
@@ -88,6 +89,8 @@ class Handler:
             return state
         if flow.disabled or trigger.disabled:
             return replace(state, next_us=None, backfill=None, arrivals=())
+        if isinstance(trigger, PollingTrigger):
+            return replace(state, next_us=self._clock.now_us(), epoch=state.epoch + 1)
         rules = self._rules(flow, trigger)
         next_us = None if rules is None else rules.next(self._clock.now_us())
         return replace(state, next_us=next_us, arrivals=())

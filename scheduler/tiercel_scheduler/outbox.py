@@ -6,6 +6,7 @@ from tiercel_engine.eventlog.base import NewRecord
 from tiercel_schemas import codec
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.ids import TriggerKey
+from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.logs import LogEntry
 from tiercel_schemas.topics import Topics, partition_for
 from tiercel_schemas.triggers import TriggerState
@@ -30,6 +31,11 @@ class Outbox:
         self.records.append(
             NewRecord(self._topics.logs.name, line.trigger_id or "", codec.encode(line))
         )
+
+    def job(self, job: TaskJob) -> None:
+        """Work for whichever worker gets it."""
+        key = f"{job.execution_id}/{job.task_run_id}"
+        self.records.append(NewRecord(self._topics.jobs.name, key, codec.encode(job)))
 
     def create(self, command: CreateExecution) -> None:
         """Start an execution."""

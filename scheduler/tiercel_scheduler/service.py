@@ -30,11 +30,13 @@ from tiercel_scheduler.flow_triggers import FlowTriggers
 from tiercel_scheduler.handler import Handler
 from tiercel_scheduler.inbound import Inbound
 from tiercel_scheduler.outbox import Outbox
+from tiercel_scheduler.polls import KINDS, Polls
 from tiercel_scheduler.registry import RegistryUnavailable, SchemaRegistry
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_scheduler.shelf import Shelf
 from tiercel_scheduler.starts import Starter
 from tiercel_scheduler.waiting import Waiting
+from tiercel_schemas import commands as c
 from tiercel_schemas import triggers as t
 from tiercel_schemas.codec import UnreadableRecord, decode, decode_as
 from tiercel_schemas.ids import FlowKey
@@ -74,6 +76,7 @@ class Scheduler:
         self._flow_triggers = FlowTriggers(
             self._handler, starter, storage, clock, self._settings.timezone
         )
+        self._polls = Polls(self._handler, starter, storage, clock)
         self._inbound = Inbound(catalog, starter, registry)
         self._waiting = Waiting(clock)
         self._shelves: dict[int, Shelf] = {}
@@ -273,6 +276,8 @@ class Scheduler:
                 self._handler.reconcile(shelf, key, outbox)
             case t.ExecutionChanged():
                 self._flow_triggers.changed(shelf, command, outbox)
+            case c.StartAttempt() | c.EndAttempt() | c.ReturnJob():
+                self._polls.reply(shelf, command, outbox)
             case t.TriggerExecutionEnded():
                 self._handler.ended(shelf, command, outbox)
             case _ if getattr(command, "trigger_id", None) and hasattr(command, "command_id"):
@@ -295,7 +300,10 @@ class Scheduler:
         for shelf in self._shelves.values():
             for state in shelf.due(now_us, left):
                 left -= 1
-                self._handler.fire(shelf, state, outbox)
+                if state.kind in KINDS:
+                    self._polls.look(shelf, state, outbox)
+                else:
+                    self._handler.fire(shelf, state, outbox)
                 SCHEDULER_STARTS.inc()
             if left <= 0:
                 break

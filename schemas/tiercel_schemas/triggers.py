@@ -103,12 +103,13 @@ class TriggerState(msgspec.Struct, frozen=True, gc=False):
         arrivals: What has come within the window of its conditions.
         epoch: Which evaluation by a worker is out, or came last.
         worker_id: Who evaluates it.
+        cursor: How far it has looked, in words of its own: JSON text.
         command_id: The command that this record answers.
         refusal: Why that command was refused; the rest is as it was.
         refusal_kind: CONFLICT or INVALID.
     """
 
-    FINGERPRINT: ClassVar[str] = "7aa3717cf4ff41aa"
+    FINGERPRINT: ClassVar[str] = "dabae5959e6d6fe0"
 
     tenant: str
     namespace: str
@@ -128,6 +129,7 @@ class TriggerState(msgspec.Struct, frozen=True, gc=False):
     arrivals: tuple[Arrival, ...] = ()
     epoch: int = 0
     worker_id: str | None = None
+    cursor: str | None = None
     command_id: str | None = None
     refusal: str | None = None
     refusal_kind: str = "INVALID"

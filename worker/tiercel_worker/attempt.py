@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from copy import copy
 from enum import StrEnum
 
 import msgspec
@@ -20,6 +21,7 @@ from tiercel_engine.eventlog.base import NewRecord
 from tiercel_schemas.codec import AvroRecord, encode
 from tiercel_schemas.commands import EndAttempt, StartAttempt
 from tiercel_schemas.common import Payload
+from tiercel_schemas.ids import derive_id
 from tiercel_schemas.jobs import TaskJob
 from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.state import State
@@ -39,6 +41,27 @@ class Cancel(StrEnum):
     TIMEOUT = "TIMEOUT"
     SUPERSEDED = "SUPERSEDED"
     RETURNED = "RETURNED"
+
+
+def is_look(job: TaskJob) -> bool:
+    """Whether the job is a trigger's: it has the key of a flow in the place of an execution."""
+    return "/" in job.execution_id
+
+
+def files_of(job: TaskJob) -> str:
+    """The id under which files of the job lie: the execution's; each look has one of its own."""
+    if not is_look(job):
+        return job.execution_id
+    return derive_id("look", job.execution_id, job.task_run_id, str(job.epoch))
+
+
+def topics_for(job: TaskJob, topics: Topics) -> Topics:
+    """Where a job's answers go: those of a trigger's to the scheduler."""
+    if not is_look(job):
+        return topics
+    answered = copy(topics)
+    answered.commands = topics.trigger_commands
+    return answered
 
 
 class Attempt:
@@ -76,6 +99,14 @@ class Attempt:
 
     def say(self, topic: str, record: AvroRecord) -> None:
         """Put a record behind those that wait; nothing once the attempt has ended."""
+        if is_look(self.job) and isinstance(record, LogEntry):
+            record = msgspec.structs.replace(
+                record,
+                execution_id=None,
+                task_run_id=None,
+                task_id=None,
+                trigger_id=self.job.task_id,
+            )
         new = Outgoing(
             self._record(topic, record), instead=lambda reason: self._lost(record, reason)
         )

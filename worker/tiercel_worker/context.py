@@ -20,7 +20,7 @@ from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import execution_root, is_claimed, parse, task_file
-from tiercel_worker.attempt import Attempt
+from tiercel_worker.attempt import Attempt, files_of
 from tiercel_worker.logs import Metrics, TaskLogger
 from tiercel_worker.server_api import FindApi, ServerApi
 
@@ -60,7 +60,7 @@ class AttemptContext:
         folder: Path | None = None,
     ) -> None:
         job = attempt.job
-        self.execution_id = job.execution_id
+        self.execution_id = files_of(job)
         self.task_run_id = job.task_run_id
         self.attempt = job.attempt
         self.namespace = job.namespace

@@ -39,7 +39,7 @@ from tiercel_engine.storage.uri import outputs_name, task_file
 from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
-from tiercel_worker.attempt import Attempt, Cancel
+from tiercel_worker.attempt import Attempt, Cancel, files_of
 from tiercel_worker.context import AttemptContext
 from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
@@ -206,7 +206,7 @@ class Runner:
         uri = task_file(
             job.namespace,
             job.flow_id,
-            job.execution_id,
+            files_of(job),
             job.task_id,
             job.task_run_id,
             outputs_name(job.attempt, job.epoch),

@@ -39,7 +39,7 @@ from tiercel_schemas.commands import ReturnJob
 from tiercel_schemas.jobs import Revocation, SessionClose, TaskJob, WorkerHeartbeat
 from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
-from tiercel_worker.attempt import Attempt, Cancel
+from tiercel_worker.attempt import Attempt, Cancel, topics_for
 from tiercel_worker.intake import Intake
 from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
@@ -222,7 +222,12 @@ class Worker:
 
     def _begun(self, job: TaskJob, answered: Callable[[], None]) -> Attempt:
         attempt = Attempt(
-            job, self._topics, self._sender, self._worker_id, self._clock.now_us(), answered
+            job,
+            topics_for(job, self._topics),
+            self._sender,
+            self._worker_id,
+            self._clock.now_us(),
+            answered,
         )
         self._running[attempt.key] = attempt
         self._fresh.append(attempt)
@@ -366,7 +371,7 @@ class Worker:
         returned = ReturnJob(
             job.execution_id, job.task_run_id, job.attempt, job.epoch, self._worker_id, reason
         )
-        name = self._topics.commands.name
+        name = topics_for(job, self._topics).commands.name
         self._sender.send([Outgoing(NewRecord(name, job.execution_id, encode(returned)))])
 
     def _wait(self, told: Told) -> None:

@@ -18,6 +18,7 @@ MODULES = (
     "tiercel_worker.tasks",
     "tiercel_engine.plugin.flowables",
     "tiercel_engine.plugin.triggers",
+    "tiercel_worker.triggers",
 )
 TYPES = PluginRegistry.load([EntryPoint(module, module, GROUP) for module in MODULES])
 

@@ -1,0 +1,7 @@
+"""The triggers that workers evaluate, for the entry-point group `tiercel.plugins`."""
+
+from __future__ import annotations
+
+from tiercel_worker.triggers import http
+
+PLUGINS = (*http.PLUGINS,)

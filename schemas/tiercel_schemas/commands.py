@@ -245,6 +245,26 @@ class ChildEnded(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 0
 
 
+class ChildPaused(msgspec.Struct, frozen=True, gc=False):
+    """One of many executions that a task run started waits for a resume, or goes on.
+
+    Attributes:
+        execution_id: The execution around.
+        task_run_id: Its task run.
+        index: Which of its executions, from 0.
+        attempt: Which attempt of the task run started it.
+        is_paused: Whether it waits; else it goes on.
+    """
+
+    FINGERPRINT: ClassVar[str] = "4c473238e358ec26"
+
+    execution_id: str
+    task_run_id: str
+    index: int
+    attempt: int
+    is_paused: bool
+
+
 class SaveFlow(msgspec.Struct, frozen=True, gc=False):
     """Store a revision of a flow. Keyed by tenant/namespace/id.
 

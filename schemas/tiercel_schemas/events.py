@@ -558,6 +558,7 @@ class ItemsLeft(msgspec.Struct, frozen=True, gc=False):
         first: All that run from this index
         last: to this one, included.
         count: How many these are.
+        paused: How many of these waited for a resume.
     """
 
     task_run_id: str
@@ -565,6 +566,7 @@ class ItemsLeft(msgspec.Struct, frozen=True, gc=False):
     first: int
     last: int
     count: int
+    paused: int = 0
 
 
 class ItemReplaced(msgspec.Struct, frozen=True, gc=False):
@@ -713,6 +715,30 @@ class MembersInterrupted(msgspec.Struct, frozen=True, gc=False):
     state: str
 
 
+class ItemPaused(msgspec.Struct, frozen=True, gc=False):
+    """An execution of a fan-out waits for a resume.
+
+    Attributes:
+        task_run_id: The task run.
+        index: Which, from 0.
+    """
+
+    task_run_id: str
+    index: int
+
+
+class ItemResumed(msgspec.Struct, frozen=True, gc=False):
+    """A paused execution of a fan-out goes on, or is about to end.
+
+    Attributes:
+        task_run_id: The task run.
+        index: Which, from 0.
+    """
+
+    task_run_id: str
+    index: int
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -781,6 +807,8 @@ Event = (
     | SessionEnded
     | MembersKept
     | MembersInterrupted
+    | ItemPaused
+    | ItemResumed
 )
 
 
@@ -798,7 +826,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "a32e90bea0c8805b"
+    FINGERPRINT: ClassVar[str] = "2f34e391b05e6c40"
 
     execution_id: str
     first_seq: int

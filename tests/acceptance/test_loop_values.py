@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.acceptance.running import JsonObject, RunningServer
+from tests.acceptance.running import JsonObject, RunningServer, eventually
 
 OUTPUTS = """
 id: squares
@@ -82,6 +82,19 @@ tasks:
       - id: mend
         type: io.kestra.plugin.core.log.Log
         message: "{{{{ item.value }}}} failed"
+"""
+
+WAITS = """
+id: waits
+namespace: {namespace}
+tasks:
+  - id: loop
+    type: io.kestra.plugin.core.flow.Loop
+    values: [a, b]
+    concurrencyLimit: 1
+    tasks:
+      - id: ask
+        type: io.kestra.plugin.core.flow.Pause
 """
 
 
@@ -159,3 +172,24 @@ def test_a_failed_value_ends_the_loop_and_its_errors_run_inside(
     inner = parts(server, ended["id"])
     assert [part["state"]["current"] for part in inner] == ["SUCCESS", "FAILED"]
     assert server.messages(inner[1]["id"], 2)[-1] == "bad failed"
+
+
+def test_a_pause_inside_pauses_the_execution_and_a_resume_resumes_the_value(
+    server: RunningServer, namespace: str
+) -> None:
+    server.save(WAITS.format(namespace=namespace))
+    execution_id = server.post(f"/executions/{namespace}/waits").json()["id"]
+
+    for count in (1, 2):
+        eventually(
+            lambda: server.client.execution(execution_id),
+            lambda found, count=count: (
+                found["state"]["current"] == "PAUSED" and len(parts(server, execution_id)) == count
+            ),
+        )
+        server.post(f"/executions/{execution_id}/resume").raise_for_status()
+
+    ended = server.ended(execution_id)
+    assert ended["state"]["current"] == "SUCCESS", ended
+    passed = [entry["state"] for entry in loop_of(ended)["state"]["histories"]]
+    assert passed == ["CREATED", "RUNNING", "PAUSED", "RUNNING", "PAUSED", "RUNNING", "SUCCESS"]

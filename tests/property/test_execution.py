@@ -12,8 +12,8 @@ from tests.engine_harness import EXECUTION, Engine
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import fold
+from tiercel_engine.execution.index_set import has, size
 from tiercel_engine.execution.index_set import members as indices
-from tiercel_engine.execution.index_set import size
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import (
     IterationDue,
@@ -24,7 +24,13 @@ from tiercel_engine.execution.timers import (
     StartOverdue,
 )
 from tiercel_schemas import events as e
-from tiercel_schemas.commands import ChildEnded, EndAttempt, ResumeExecution, StartAttempt
+from tiercel_schemas.commands import (
+    ChildEnded,
+    ChildPaused,
+    EndAttempt,
+    ResumeExecution,
+    StartAttempt,
+)
 from tiercel_schemas.common import Payload
 from tiercel_schemas.concurrency import AnswerSlot, ReleaseSlot
 from tiercel_schemas.state import State, is_terminated
@@ -322,6 +328,8 @@ def work(engine: Engine, draw: Any) -> None:
     elif run.id in x.waiting:
         state = draw(st.sampled_from(["SUCCESS", "WARNING", "FAILED", "KILLED"]))
         engine.do(ChildEnded(EXECUTION, run.id, run.child_id or "", state))
+    elif run.id in x.fan_outs and run.state == State.PAUSED and draw(st.booleans()):
+        end_item(engine, draw, run)
     elif run.state == State.PAUSED:
         engine.do(ResumeExecution("resume", EXECUTION, Payload(), run.id))
     elif run.state == State.RETRYING:
@@ -341,6 +349,9 @@ def end_item(engine: Engine, draw: Any, run: Any) -> None:
         engine.do(stored)
         return
     index = draw(st.sampled_from(sorted(indices(fan.open))))
+    if draw(st.integers(0, 2)) == 0:
+        engine.do(ChildPaused(EXECUTION, run.id, index, fan.attempt, not has(fan.paused, index)))
+        return
     state = draw(st.sampled_from(["SUCCESS", "SUCCESS", "WARNING", "FAILED", "KILLED"]))
     attempt = fan.attempt - draw(st.sampled_from([0, 0, 0, 1]))
     ended = ChildEnded(

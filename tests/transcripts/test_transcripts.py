@@ -176,6 +176,10 @@ def act(engine: Engine, line: str) -> None:
             engine.child(task, state, *outputs)
         case "item", [task, index, state, *outputs]:
             engine.item(task, int(index), state, outputs[0] if outputs else None)
+        case "item-paused" | "item-resumed", [task, index]:
+            run = engine.run_of(task)
+            waits = verb == "item-paused"
+            engine.do(c.ChildPaused(EXECUTION, run.id, int(index), run.attempt, waits))
         case "item-of-attempt", [task, attempt, index, state]:
             engine.item(task, int(index), state, attempt=int(attempt))
         case "stored", [task, chunk, *state]:

@@ -97,6 +97,8 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.ItemsRestarted: fan_out.items_restarted,
     e.ItemEnded: fan_out.item_ended,
     e.ItemReplaced: fan_out.item_replaced,
+    e.ItemPaused: fan_out.item_paused,
+    e.ItemResumed: fan_out.item_resumed,
     e.ItemsLeft: fan_out.items_left,
     e.FanOutStopped: fan_out.fan_out_stopped,
     e.OutputsSent: fan_out.outputs_sent,

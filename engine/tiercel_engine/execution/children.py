@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tiercel_engine.execution import fan_out, pause
+from tiercel_engine.execution import fan_out, fan_out_pause, pause
+from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.attempts import go_on, plan_of
 from tiercel_engine.execution.kill import finish_kill, kill_more
 from tiercel_engine.execution.model import TaskRun
@@ -31,10 +32,8 @@ def child_ended(step: Step, command: ChildEnded, world: World) -> None:
     """End the attempt that started it; another attempt's child changes nothing."""
     x = step.execution
     run = x.task_runs.get(command.task_run_id)
-    if run is not None and run.id in x.waiting and run.id in x.fan_outs:
-        plan = plan_of(step, world)
-        fan_out.item_ended(step, plan, world, run, command)
-        _after(step, plan, world, run)
+    if run is not None and run.id in x.fan_outs and (run.id in x.waiting or run.id in x.paused):
+        _item_ended(step, command, world, run)
         return
     if run is None or run.id not in x.waiting or run.child_id != command.child_id:
         step.stale = "the task run does not wait for this execution"
@@ -58,6 +57,19 @@ def child_ended(step: Step, command: ChildEnded, world: World) -> None:
     }
     record_end(step, plan, world, ended(step, run.id, state, outputs, command.error))
     go_on(step, plan, world, run)
+
+
+def _item_ended(step: Step, command: ChildEnded, world: World, run: TaskRun) -> None:
+    """One of many has ended, even one that was paused."""
+    plan = plan_of(step, world)
+    if not fan_out.awaits(step, run.id, command):
+        return
+    asked = fan_out_pause.unpause(step, run.id)
+    fan_out.item_ended(step, plan, world, run, command)
+    fan_out_pause.pause_if_all_wait(step, plan, world, run)
+    if plan is not None and asked:
+        advance(step, plan, world, *asked)
+    _after(step, plan, world, run)
 
 
 def outputs_answered(step: Step, command: EndAttempt | ReturnJob, world: World) -> None:

@@ -10,6 +10,7 @@ After a kill nothing follows.
 from __future__ import annotations
 
 from tiercel_engine.execution.evaluations import drop_evaluations
+from tiercel_engine.execution.fan_out_kill import kill_all
 from tiercel_engine.execution.flowable.base import WAIT, Child, Decision, End, Scope, Start
 from tiercel_engine.execution.listeners import listening
 from tiercel_engine.execution.plan import AFTER_BRANCH, ROOT, Plan
@@ -50,6 +51,7 @@ def _following(step: Step, plan: Plan, world: World, state: str) -> tuple[str, .
 def stop_following(step: Step, reason: str) -> None:
     """End what follows the end, and at once: nobody waits for it."""
     drop_evaluations(step)
+    kill_all(step)
     for run in step.execution.runs_in_order():
         if is_terminated(run.state):
             continue

@@ -133,17 +133,25 @@ def _claim(step: Step, run_id: str, limit: int) -> list[int]:
     return indices
 
 
+def awaits(step: Step, run_id: str, command: ChildEnded) -> bool:
+    """Whether the end is news: each is told once, by the execution that counts."""
+    fan = step.execution.fan_outs[run_id]
+    if command.attempt == fan.attempt and has(fan.open, command.index):
+        return True
+    step.stale = "that execution has ended, or another attempt started it"
+    if command.successor_id is not None:
+        step.kill_child(command.successor_id)
+    return False
+
+
 def item_ended(
     step: Step, plan: Plan | None, world: World, run: TaskRun, command: ChildEnded
 ) -> None:
-    """Count an execution's end, once; start what waited for it."""
+    """Count an execution's end; start what waited for it."""
     x = step.execution
     fan = x.fan_outs[run.id]
-    if command.attempt != fan.attempt or not has(fan.open, command.index):
-        step.stale = "that execution has ended, or another attempt started it"
-        if command.successor_id is not None:
-            step.kill_child(command.successor_id)
-        return
+    if has(fan.paused, command.index):
+        step.emit(e.ItemResumed(run.id, command.index))
     if command.successor_id is not None:
         if fan.replaced.get(command.index) != command.successor_id:
             step.emit(e.ItemReplaced(run.id, command.index, command.successor_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 from tiercel_engine.execution.fan_out_state import CHUNK, item_id
-from tiercel_engine.execution.index_set import members
+from tiercel_engine.execution.index_set import has, members
 from tiercel_engine.execution.step import Step
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
@@ -17,7 +17,16 @@ def kill(step: Step, run_id: str) -> bool:
     some = list(islice(members(x.fan_outs[run_id].open), CHUNK))
     if some:
         fan = x.fan_outs[run_id]
-        step.emit(e.ItemsLeft(run_id, State.KILLING, some[0], some[-1], len(some)))
+        paused = sum(has(fan.paused, index) for index in some)
+        step.emit(e.ItemsLeft(run_id, State.KILLING, some[0], some[-1], len(some), paused))
         for index in some:
             step.kill_child(item_id(x.id, run_id, index, fan))
     return bool(step.execution.fan_outs[run_id].running)
+
+
+def kill_all(step: Step) -> None:
+    """Tell all that run to stop, `OPEN_MAX` for each task run: no later command could go on."""
+    for run_id in sorted(step.execution.fan_outs):
+        is_left = True
+        while is_left:
+            is_left = kill(step, run_id)

@@ -53,6 +53,7 @@ class FanOut(msgspec.Struct, frozen=True):
         keeps: whether the outputs, or at least their order, are kept to the end.
         order: indices of the outputs, in the order of the ends; only when they are kept.
         stopped: nothing more starts in this attempt.
+        paused: those of the open ones that wait for a resume.
         replaced: index -> the execution that goes on for one that runs.
     """
 
@@ -69,6 +70,7 @@ class FanOut(msgspec.Struct, frozen=True):
     chunks: int = 0
     sending: Map[int, Sending] = Map()
     replaced: Map[int, str] = Map()
+    paused: IndexSet = EMPTY
     keeps: bool = False
     order: tuple[int, ...] = ()
     stopped: bool = False

@@ -40,6 +40,9 @@ def kill_now(step: Step, cascade: bool) -> None:
             step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
         started = run.worker_id is not None
         step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else State.KILLED))
+    for run_id in sorted(run_id for run_id in x.paused if run_id in x.fan_outs):
+        # A Loop all of whose values wait for a resume: they are killed like those that run.
+        x = step.emit(e.TaskRunResumed(run_id))
     for run_id in sorted(x.waiting):
         if run_id in x.fan_outs and cascade:
             step.emit(e.TaskRunStateChanged(run_id, State.KILLING))
@@ -66,8 +69,7 @@ def stop_all(step: Step) -> None:
         child_id = x.task_runs[run_id].child_id
         if child_id is not None:
             step.kill_child(child_id)
-        while run_id in x.fan_outs and fan_out.kill(step, run_id):
-            """As many as `OPEN_MAX`: there is no later command for an execution that ends."""
+    fan_out.kill_all(step)
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.KILLED))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.advance import Asked, advance
 from tiercel_engine.execution.attempts import abandon, plan_of
+from tiercel_engine.execution.fan_out_resume import resume_first
 from tiercel_engine.execution.model import NO_PAYLOAD
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
@@ -40,7 +41,9 @@ def resume(step: Step, command: ResumeExecution, world: World) -> None:
         abandon(step)
         return
     asked = wake(step)
-    if run_id is not None:
+    if run_id is not None and run_id in x.fan_outs:
+        resume_first(step, run_id, command.outputs)
+    elif run_id is not None:
         outputs = None if command.outputs == NO_PAYLOAD else command.outputs
         step.emit(e.TaskRunResumed(run_id, State.RUNNING, outputs))
         asked.append((run_id, ""))

@@ -12,6 +12,7 @@ from tiercel_engine.execution import (
     concurrency,
     create,
     deletion,
+    fan_out_pause,
     force,
     kill,
     labels,
@@ -39,6 +40,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.EndAttempt: attempts.end_attempt,
     c.ReturnJob: attempts.return_job,
     c.ChildEnded: children.child_ended,
+    c.ChildPaused: fan_out_pause.child_paused,
     c.KillExecution: kill.kill,
     c.PauseExecution: pause.pause,
     c.ResumeExecution: pause.resume,
@@ -70,6 +72,7 @@ _WITHOUT_EXECUTION = (
     c.EndAttempt,
     c.ReturnJob,
     c.ChildEnded,
+    c.ChildPaused,
     AnswerSlot,
 )
 

@@ -7,7 +7,13 @@ from tiercel_engine.execution.apply import apply
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.timers import Timer
 from tiercel_schemas.codec import AvroRecord
-from tiercel_schemas.commands import ChildEnded, KillExecution, RestartExecution
+from tiercel_schemas.commands import (
+    ChildEnded,
+    ChildPaused,
+    KillExecution,
+    RestartExecution,
+    ResumeExecution,
+)
 from tiercel_schemas.common import ChildPositions, Payload, ReplyTo
 from tiercel_schemas.concurrency import ReleaseSlot
 from tiercel_schemas.events import Event
@@ -15,6 +21,7 @@ from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, TriggerKey, derive_id
 from tiercel_schemas.jobs import Revocation, TaskJob
 from tiercel_schemas.logs import LogEntry, MetricEntry
+from tiercel_schemas.state import State
 from tiercel_schemas.triggers import TriggerExecutionEnded
 
 
@@ -113,10 +120,21 @@ class Step:
         self.events.append(event)
         if self.execution.state != before.state:
             self.changes.append((before.state, self.execution))
+            self._say_if_paused(before.state)
         if self.execution.is_over and not before.is_over:
             self._reply()
             self._give_slot_back()
         return self.execution
+
+    def _say_if_paused(self, before: str) -> None:
+        """Tell a task run that waits for many executions whether this one waits for a resume."""
+        x = self.execution
+        if x.reply_to is None or x.reply_to.index < 0 or State.PAUSED not in (before, x.state):
+            return
+        to = x.reply_to
+        is_paused = x.state == State.PAUSED
+        told = ChildPaused(to.execution_id, to.task_run_id, to.index, to.attempt, is_paused)
+        self.commands.append((to.execution_id, told))
 
     def tell(self, to: ReplyTo) -> None:
         """Tell a task run how the execution, which has ended, ended."""
@@ -166,6 +184,11 @@ class Step:
         """Kill an execution that this one started."""
         command_id = derive_id("kill", self.execution.id, child_id, str(self.first_sequence))
         self.commands.append((child_id, KillExecution(command_id, child_id)))
+
+    def resume_child(self, child_id: str, outputs: Payload) -> None:
+        """Let an execution go on that this one started."""
+        command_id = derive_id("resume", self.execution.id, child_id, str(self.first_sequence))
+        self.commands.append((child_id, ResumeExecution(command_id, child_id, outputs)))
 
     def restart_child(self, child: ChildPositions, reply_to: ReplyTo | None = None) -> None:
         """Run an execution again that this one started, and those that it started itself."""

@@ -28,7 +28,7 @@ from tiercel_engine.executor.partition import Partition
 from tiercel_schemas.ids import FlowKey
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 9
+VERSION = 10
 
 _MAPS = (
     "task_runs",
@@ -54,6 +54,7 @@ class SavedFanOut(msgspec.Struct):
 
     fields: dict[str, Any]
     open: dict[int, str]
+    paused: dict[int, str]
     bad: dict[str, dict[int, str]]
     ended: dict[str, int]
     sending: dict[int, Sending]
@@ -237,13 +238,14 @@ def _by_two(rows: Iterable[tuple[str, Any, Any]]) -> Any:
     return Map({outer: Map(values) for outer, values in maps.items()})
 
 
-_FAN_OUT_MAPS = ("open", "bad", "ended", "sending", "replaced")
+_FAN_OUT_MAPS = ("open", "paused", "bad", "ended", "sending", "replaced")
 
 
 def _save_fan_out(fan: FanOut) -> SavedFanOut:
     return SavedFanOut(
         fields={k: v for k, v in asdict(fan).items() if k not in _FAN_OUT_MAPS},
         open=_hex(fan.open),
+        paused=_hex(fan.paused),
         bad={state: _hex(words) for state, words in fan.bad.items()},
         ended=dict(fan.ended),
         sending=dict(fan.sending),
@@ -257,6 +259,7 @@ def _load_fan_out(saved: SavedFanOut) -> FanOut:
     return FanOut(
         **{**fields, "outputs": outputs, "order": tuple(fields["order"])},
         open=_bits(saved.open),
+        paused=_bits(saved.paused),
         bad=Map({state: _bits(words) for state, words in saved.bad.items()}),
         ended=Map(saved.ended),
         sending=Map(saved.sending),

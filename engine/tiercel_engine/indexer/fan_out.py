@@ -60,9 +60,19 @@ def item_replaced(rows: Rows, batch: e.EventBatch, event: e.ItemReplaced, number
     """Nothing to show: it runs."""
 
 
+def item_paused(rows: Rows, batch: e.EventBatch, event: e.ItemPaused, number: int) -> None:
+    _count(task_run_of(rows, batch, event.task_run_id), {State.RUNNING: -1, State.PAUSED: 1})
+
+
+def item_resumed(rows: Rows, batch: e.EventBatch, event: e.ItemResumed, number: int) -> None:
+    _count(task_run_of(rows, batch, event.task_run_id), {State.RUNNING: 1, State.PAUSED: -1})
+
+
 def items_left(rows: Rows, batch: e.EventBatch, event: e.ItemsLeft, number: int) -> None:
     row = task_run_of(rows, batch, event.task_run_id)
-    _count(row, {State.RUNNING: -event.count, event.state: event.count})
+    ran = event.count - event.paused
+    changes = {State.RUNNING: -ran, event.state: event.count}
+    _count(row, {**changes, State.PAUSED: -event.paused} if event.paused else changes)
 
 
 def fan_out_stopped(rows: Rows, batch: e.EventBatch, event: e.FanOutStopped, number: int) -> None:
@@ -81,7 +91,8 @@ def _count(row: TaskRunRow, changes: dict[str, int]) -> None:
     """Change the counters of these states."""
     values: dict[str, Any] = msgspec.json.decode(row.document.outputs)
     if LOOP in values:
-        values[RUN] = values.get(RUN, 0) + changes.pop(State.RUNNING, 0)
+        running = changes.pop(State.RUNNING, 0) + changes.pop(State.PAUSED, 0)
+        values[RUN] = values.get(RUN, 0) + running
         _add(values.setdefault(ENDED, {}), changes)
     else:
         counters = {"CREATED": 0, "RUNNING": 0, **values.get(COUNTERS, {})}

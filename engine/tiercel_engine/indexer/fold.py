@@ -58,6 +58,8 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     e.ItemsRestarted: fan_out.items_restarted,
     e.ItemEnded: fan_out.item_ended,
     e.ItemReplaced: fan_out.item_replaced,
+    e.ItemPaused: fan_out.item_paused,
+    e.ItemResumed: fan_out.item_resumed,
     e.ItemsLeft: fan_out.items_left,
     e.FanOutStopped: fan_out.fan_out_stopped,
     e.OutputsSent: fan_out.outputs_sent,

@@ -19,7 +19,9 @@ def fan_out_started(x: Execution, event: e.FanOutStarted, at_us: int) -> Executi
     if before is None or before.next == 0:
         fan = FanOut(event.count, event.attempt, again=event.count, keeps=event.keeps)
     else:
-        fan = replace(before, attempt=event.attempt, again=0, replaced=Map(), stopped=False)
+        fan = replace(
+            before, attempt=event.attempt, again=0, replaced=Map(), paused=EMPTY, stopped=False
+        )
     started = replace(
         run,
         state=State.RUNNING,
@@ -92,12 +94,23 @@ def item_replaced(x: Execution, event: e.ItemReplaced, at_us: int) -> Execution:
     return _with(x, event.task_run_id, fan)
 
 
+def item_paused(x: Execution, event: e.ItemPaused, at_us: int) -> Execution:
+    fan = x.fan_outs[event.task_run_id]
+    return _with(x, event.task_run_id, replace(fan, paused=added(fan.paused, event.index)))
+
+
+def item_resumed(x: Execution, event: e.ItemResumed, at_us: int) -> Execution:
+    fan = x.fan_outs[event.task_run_id]
+    return _with(x, event.task_run_id, replace(fan, paused=removed(fan.paused, event.index)))
+
+
 def items_left(x: Execution, event: e.ItemsLeft, at_us: int) -> Execution:
     fan = x.fan_outs[event.task_run_id]
     opened, left = moved(fan.open, fan.bad.get(event.state, EMPTY), event.first, event.last)
     fan = replace(
         fan,
         open=opened,
+        paused=moved(fan.paused, EMPTY, event.first, event.last)[0],
         running=fan.running - event.count,
         bad=fan.bad.set(event.state, left) if event.state in RESTARTED else fan.bad,
         ended=_counted(fan.ended, event.state, event.count),

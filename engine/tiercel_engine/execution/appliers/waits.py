@@ -14,7 +14,11 @@ from tiercel_schemas.state import State
 def task_run_paused(x: Execution, event: e.TaskRunPaused, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
     paused = replace(run, state=State.PAUSED, due_us=event.due_us, after_pause=event.due_state)
-    return replace(with_run(x, run, paused), paused=x.paused.set(run.id, None))
+    return replace(
+        with_run(x, run, paused),
+        paused=x.paused.set(run.id, None),
+        waiting=dropped(x.waiting, run.id),
+    )
 
 
 def task_run_resumed(x: Execution, event: e.TaskRunResumed, at_us: int) -> Execution:
@@ -26,7 +30,8 @@ def task_run_resumed(x: Execution, event: e.TaskRunResumed, at_us: int) -> Execu
         after_pause=event.state,
         outputs=run.outputs if event.outputs is None else event.outputs,
     )
-    return replace(with_run(x, run, resumed), paused=x.paused.delete(run.id))
+    waits = x.waiting.set(run.id, None) if run.id in x.fan_outs else x.waiting
+    return replace(with_run(x, run, resumed), paused=x.paused.delete(run.id), waiting=waits)
 
 
 def iteration_scheduled(x: Execution, event: e.IterationScheduled, at_us: int) -> Execution:

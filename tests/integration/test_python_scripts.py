@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,3 +196,26 @@ def test_the_peers_python_package_gives_outputs_metrics_logs_and_context(rig: Ri
     assert rig.metrics() == {"rows": 3.0, "waited": 20.0, "level": 0.5}
     lines = sorted((level, message.rpartition(" - ")[2]) for level, message in rig.lines())
     assert lines == [("INFO", "fine"), ("WARN", "careful")]
+
+
+OWNER = """\
+import sys, time
+from pathlib import Path
+from tiercel_worker.task_runner.warm import WarmPython
+folder = Path(sys.argv[1])
+script = folder / "script.py"
+script.write_text("import time; time.sleep(600)")
+process = WarmPython().start(script, folder, {})
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_scripts_end_with_the_worker_that_started_them(rig: Rig, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
+        assert owner.stdout is not None
+        pid = int(owner.stdout.readline())
+        assert alive(pid)
+        owner.kill()
+    rig.bench.until(lambda: not alive(pid))

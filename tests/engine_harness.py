@@ -12,6 +12,7 @@ from tiercel_engine.execution.apply import fold
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.process import process
+from tiercel_engine.execution.skips import NO_SKIPS
 from tiercel_engine.execution.step import Step
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.flow.model import Flow
@@ -55,6 +56,7 @@ class StillWorld:
     def __init__(self, clock: FakeClock, flows: Iterable[Flow] = ()) -> None:
         self.clock = clock
         self.renderer = QuickRenderer()
+        self.skips = NO_SKIPS
         self.rng = random.Random(1)
         self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
         self.ids = 0

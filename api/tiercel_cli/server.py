@@ -35,6 +35,7 @@ from tiercel_engine.errors import InvalidSettings
 from tiercel_engine.eventlog.base import EventLog
 from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
+from tiercel_engine.execution.skips import skips_of
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.expression.server import ServerVariables, envs_of
@@ -272,7 +273,8 @@ def _executor_settings(settings: Settings, is_public: bool) -> ExecutorSettings:
         for name in Settings.model_fields
         if name.startswith(prefix)
     }
-    return ExecutorSettings(**given, execution_events=is_public)
+    skips = skips_of(settings.skip_executions, settings.skip_flows, settings.skip_namespaces)
+    return ExecutorSettings(**given, skips=skips, execution_events=is_public)
 
 
 def _supervise(settings: Settings, stops_with_stdin: bool) -> int:

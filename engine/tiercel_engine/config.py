@@ -180,6 +180,16 @@ class Settings(BaseModel):
     stop_timeout_s: float = Field(
         default=30.0, gt=0, description="Seconds that a role gets to stop before it is given up."
     )
+    skip_executions: str | None = Field(
+        None, description="Ids of executions that executors leave alone, separated by commas."
+    )
+    skip_flows: str | None = Field(
+        None,
+        description="The same for all executions of flows, each as namespace.flowId.",
+    )
+    skip_namespaces: str | None = Field(
+        None, description="The same for all executions of flows in these namespaces."
+    )
     dialect: str = Field(
         "1.3",
         pattern=r"^(0\.(1[3-9]|2\d)|1\.\d{1,2}|2\.\d{1,2})$",

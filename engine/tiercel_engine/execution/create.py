@@ -59,6 +59,9 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             loop=command.loop,
         )
     )
+    if world.skips.cover(step.execution.id, key):
+        step.log("WARN", "The execution is not started: the server's settings skip it.")
+        return
     if command.failure is not None:
         step.log("ERROR", command.failure)
         step.emit(e.ExecutionStateChanged(State.FAILED, reason=command.failure))

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.skips import Skips
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
@@ -18,6 +19,8 @@ class World(Protocol):
     """The executor implements it; tests use a still clock and a seeded chance."""
 
     renderer: QuickRenderer
+    #: Executions that are left alone.
+    skips: Skips
     #: Encrypts a text into what an execution keeps of it; None without a key.
     seal: Callable[[str], Any] | None
 

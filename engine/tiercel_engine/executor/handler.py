@@ -10,6 +10,7 @@ from tiercel_engine.errors import NotFound, Rejected
 from tiercel_engine.execution.abort import abort
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.process import process
+from tiercel_engine.execution.skips import NO_SKIPS
 from tiercel_engine.execution.step import EndlessStep, Step, trigger_ended
 from tiercel_engine.executor import slots
 from tiercel_engine.executor.outbox import Outbox
@@ -50,6 +51,8 @@ class Handler:
             self._reject(partition, command, rejection, outbox)
             return None
         try:
+            if self._is_skipped(execution, command):
+                raise Rejected("The server's settings skip this execution.", "CONFLICT")
             step = process(execution, command, self._world)
             self._keep(partition, command, step, outbox)
         except EndlessStep as error:
@@ -67,6 +70,15 @@ class Handler:
             log.exception("command_failed", execution_id=execution.id, command=_name(command))
             return self._abort(partition, execution, command, error, outbox)
         return None
+
+    def _is_skipped(self, x: Execution, command: Any) -> bool:
+        """Whether nothing that is said to the execution counts, as the operator wishes."""
+        return (
+            x.exists
+            and self._world.skips != NO_SKIPS
+            and not isinstance(command, c.KillExecution | c.DeleteExecution)
+            and self._world.skips.cover(x.id, FlowKey(x.tenant, x.namespace, x.flow_id))
+        )
 
     def _execution(self, partition: Partition, command: Any) -> Execution:
         if isinstance(command, c.SaveFlow):

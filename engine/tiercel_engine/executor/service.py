@@ -88,6 +88,7 @@ class Executor:
         self._settings = settings or ExecutorSettings()
         seal = None if sealer is None else sealer.seal
         self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
+        self._world.skips = self._settings.skips
         self._partitions: dict[int, Partition] = {}
         self._made: set[str] = set()
         self._stopping = threading.Event()

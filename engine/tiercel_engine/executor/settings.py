@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tiercel_engine.execution.skips import NO_SKIPS, Skips
+
 
 @dataclass(frozen=True, slots=True)
 class ExecutorSettings:
@@ -17,6 +19,7 @@ class ExecutorSettings:
     remembered_ids_max: ids given from outside that stay known per partition ...
     remembered_s: ... and for how long after the execution ended.
     recent_ids_max: other ended ids that stay known per partition.
+    skips: executions that are left alone.
     execution_events: whether the public topic of executions' states is written.
     """
 
@@ -29,4 +32,5 @@ class ExecutorSettings:
     remembered_ids_max: int = 1_000_000
     remembered_s: float = 3_600.0
     recent_ids_max: int = 10_000
+    skips: Skips = NO_SKIPS
     execution_events: bool = False

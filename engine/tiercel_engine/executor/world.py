@@ -13,6 +13,7 @@ from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.skips import NO_SKIPS
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.model import Flow
@@ -37,6 +38,7 @@ class ExecutorWorld:
         server: ServerVariables | None = None,
         seal: Callable[[str], Any] | None = None,
     ) -> None:
+        self.skips = NO_SKIPS
         self.renderer = renderer
         #: Whether a worker of a group lives; whoever hears them sets it.
         self.has_workers: Callable[[str], bool] = lambda group: True

@@ -9,6 +9,7 @@ import pytest
 
 from tiercel_engine.config import FILE_BYTES_MAX, Settings, load_settings
 from tiercel_engine.errors import InvalidSettings
+from tiercel_engine.execution.skips import skips_of
 from tiercel_engine.executor.settings import ExecutorSettings
 
 ROOT = Path(__file__).parents[3]
@@ -106,6 +107,8 @@ def test_the_executor_has_the_same_defaults_with_and_without_settings() -> None:
     defaults = asdict(ExecutorSettings())
     # Whether that topic is written follows from where the log is.
     del defaults["execution_events"]
+    # What is skipped has three settings of its own.
+    assert defaults.pop("skips") == skips_of(None, None, None)
 
     settings = Settings()
 

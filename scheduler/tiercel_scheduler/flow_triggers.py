@@ -137,11 +137,14 @@ class FlowTriggers:
             return
         key = key_of(state)
         labels = tuple(one for one in change.labels if one.key == CORRELATION_LABEL)[:1]
+        known = self._subject(case, second=False).variables
         start = Start(
+            known={name: known[name] for name in ("outputs", "execution")},
             execution_id=derive_id("flow", *key, change.execution_id, str(change.sequence)),
             variables=self._variables(case, seen),
             labels=labels or (Label(CORRELATION_LABEL, change.execution_id),),
             locks=bool(case.trigger.stop_after),
+            asks_nothing=True,
             depth=change.depth + 1,
         )
         command = self._starter.command(flow, case.trigger, start)
@@ -199,7 +202,7 @@ class FlowTriggers:
             "labels": labels,
             "execution": execution,
             "inputs": self._value(change.inputs),
-            "outputs": outputs,
+            "outputs": {**outputs, **self._value(change.task_outputs)},
             "trigger": {**_about(change), "outputs": outputs},
         }
         if second:

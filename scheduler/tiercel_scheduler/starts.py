@@ -45,6 +45,7 @@ class Start(msgspec.Struct, frozen=True):
         labels: besides those of the trigger.
         locks: the trigger waits for its end.
         failure: why it cannot run.
+        asks_nothing: without inputs of the trigger a required one may be missing.
     """
 
     execution_id: str
@@ -56,6 +57,7 @@ class Start(msgspec.Struct, frozen=True):
     locks: bool = False
     failure: str | None = None
     depth: int = 0
+    asks_nothing: bool = False
     trace_parent: str | None = None
 
 
@@ -84,7 +86,10 @@ class Starter:
         if failure is None:
             try:
                 labels = self._labels(trigger, variables) + labels
-                inputs = self.inputs(flow, trigger.inputs, start.inputs, variables)
+                if start.asks_nothing and not trigger.inputs:
+                    inputs = self.asked_inputs(flow, start.inputs)
+                else:
+                    inputs = self.inputs(flow, trigger.inputs, start.inputs, variables)
             except WRONG as error:
                 failure = str(error)
         key = TriggerKey(flow.tenant, flow.namespace, flow.id, trigger.id)

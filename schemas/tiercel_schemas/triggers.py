@@ -194,12 +194,13 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
         inputs: Its inputs, a JSON object.
         outputs: Its outputs, a JSON object.
         trigger: What started it.
+        task_outputs: Outputs of its tasks that the triggers' templates refer to, by task.
         attempt: How often it was run.
         retried: States of its task runs that needed several attempts; told when asked for.
         depth: How many executions led to it, each starting the next.
     """
 
-    FINGERPRINT: ClassVar[str] = "28dc66acc3e23d48"
+    FINGERPRINT: ClassVar[str] = "45781d47c8e9b0d8"
 
     tenant: str
     namespace: str
@@ -216,6 +217,7 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
     inputs: Payload | None = None
     outputs: Payload | None = None
     trigger: Payload | None = None
+    task_outputs: Payload | None = None
     attempt: int = 1
     retried: tuple[str, ...] = ()
     depth: int = 0

@@ -103,6 +103,11 @@ def flow_variables(
     return in_loop(variables, execution.loop, lambda name: _wants(refers, name))
 
 
+def task_outputs(execution: Execution, refers: References) -> JsonObject:
+    """Outputs of tasks outside eaches, as far as they are referred to, by task id."""
+    return _outputs(execution, refers, ()) if _wants(refers, "outputs") else {}
+
+
 def decoded_vars(execution: Execution, plan: Plan, names: Iterable[str]) -> JsonObject:
     """The present values of these variables, those that there are."""
     values: JsonObject = {}

@@ -7,6 +7,7 @@ index of listeners follows the flow catalog; only flows that mention a Flow trig
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import structlog
@@ -16,10 +17,13 @@ from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.eventlog.base import NewRecord
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.variables import task_outputs
+from tiercel_engine.expression.analysis import References, analyse
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.plugin.triggers import Flow as FlowTrigger
 from tiercel_engine.plugin.upstream import Place, interests, needs_retries
 from tiercel_schemas import codec
+from tiercel_schemas.common import Payload
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.topics import Topics
@@ -27,6 +31,8 @@ from tiercel_schemas.triggers import ExecutionChanged, ExecutionEvent
 
 log = structlog.get_logger(__name__)
 
+#: Outputs of tasks that are told along; larger ones are left out.
+TASK_OUTPUTS_BYTES_MAX = 256 * 1024
 #: A flow whose source has none of these has no Flow trigger.
 MENTIONS = ("trigger.Flow", "triggers.types.Flow")
 NORMAL = "NORMAL"
@@ -44,6 +50,8 @@ class Listeners:
         self._places: dict[Place, dict[FlowKey, frozenset[str]]] = {}
         self._of_flow: dict[FlowKey, frozenset[Place]] = {}
         self._with_retries: set[FlowKey] = set()
+        #: What the templates of a flow's triggers refer to, when it is outputs of tasks.
+        self._refers: dict[FlowKey, References] = {}
         catalog.on_change(self._note)
 
     def _note(self, revision: FlowRevision) -> None:
@@ -67,10 +75,16 @@ class Listeners:
                         found[key] = key in self._with_retries
         return found
 
+    def refers(self, key: FlowKey) -> References:
+        """What the templates of a flow's triggers refer to."""
+        return self._refers[key]
+
     def _index(self, key: FlowKey) -> None:
         for place in self._of_flow.pop(key, ()):
             self._places[place].pop(key, None)
         self._with_retries.discard(key)
+        self._refers.pop(key, None)
+        written: list[Any] = []
         places: dict[Place, frozenset[str]] = {}
         try:
             flow = self._catalog.flow(key)
@@ -80,12 +94,14 @@ class Listeners:
                 of_trigger, states = interests(trigger, flow.dialect)
                 for place in of_trigger:
                     places[place] = places.get(place, frozenset()) | states
+                written.append(trigger.properties)
                 if needs_retries(trigger):
                     self._with_retries.add(key)
         except (InvalidFlow, Rule) as error:
             log.warning("flow_trigger_unreadable", flow=str(key), reason=str(error))
         if places:
             self._of_flow[key] = frozenset(places)
+            self._refers[key] = analyse(written)
         for place, states in places.items():
             self._places.setdefault(place, {})[key] = states
 
@@ -107,7 +123,8 @@ class Announcer:
             if self._is_public:
                 yield self._event(before, execution, step.at_us)
             for key, with_retries in self._listeners.of(execution).items():
-                told = _told(key, execution, step.at_us, with_retries)
+                outputs = task_outputs(execution, self._listeners.refers(key))
+                told = _told(key, execution, step.at_us, with_retries, outputs)
                 yield NewRecord(self._topics.trigger_commands.name, str(key), codec.encode(told))
 
     def _event(self, before: str, x: Execution, at_us: int) -> NewRecord:
@@ -126,7 +143,13 @@ class Announcer:
         return NewRecord(self._topics.execution_events.name, x.id, _encode(event))
 
 
-def _told(key: FlowKey, x: Execution, at_us: int, with_retries: bool) -> ExecutionChanged:
+def _told(
+    key: FlowKey, x: Execution, at_us: int, with_retries: bool, outputs: dict[str, Any]
+) -> ExecutionChanged:
+    text = _encode(outputs).decode() if outputs else None
+    if text is not None and len(text) > TASK_OUTPUTS_BYTES_MAX:
+        log.warning("task_outputs_left_out", execution_id=x.id, flow=str(key), bytes=len(text))
+        text = None
     retried = {run.state for run in x.task_runs.values() if run.attempt > 1} if with_retries else ()
     return ExecutionChanged(
         *key,
@@ -142,6 +165,7 @@ def _told(key: FlowKey, x: Execution, at_us: int, with_retries: bool) -> Executi
         inputs=x.inputs,
         outputs=x.outputs,
         trigger=x.trigger,
+        task_outputs=None if text is None else Payload(json=text),
         attempt=x.attempt_number,
         retried=tuple(sorted(retried)),
         depth=x.depth,

@@ -292,3 +292,26 @@ def test_a_condition_may_ask_for_retries(stage: Stage) -> None:
     run(stage, 1, "first")
 
     assert stage.created("second") == []
+
+
+def test_inputs_may_refer_to_outputs_of_the_tasks_that_ran(stage: Stage) -> None:
+    stage.save(source("first"), "first")
+    inputs = "inputs:\n  - {id: got, type: STRING}"
+    triggers = on_flow("states: [SUCCESS]", *UPSTREAM, 'inputs: {got: "{{ outputs.work.value }}"}')
+    stage.save(flow("second", triggers, inputs), "second")
+
+    run(stage, 1, "first")
+
+    (created,) = stage.created("second")
+    assert created.inputs.json == '{"got":"1"}'
+
+
+def test_a_required_input_may_be_missing_when_the_trigger_gives_none(stage: Stage) -> None:
+    stage.save(source("first"), "first")
+    inputs = "inputs:\n  - {id: got, type: STRING}\n  - {id: n, type: INT, defaults: 3}"
+    stage.save(flow("second", on_flow(*UPSTREAM), inputs), "second")
+
+    run(stage, 1, "first")
+
+    (created,) = stage.created("second")
+    assert created.inputs.json == '{"n":3}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tiercel_engine.execution.evaluations import drop_evaluations
+from tiercel_engine.execution.fan_out_kill import kill_all
 from tiercel_engine.execution.step import Step
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State, is_terminated
@@ -18,6 +19,7 @@ def abort(step: Step, reason: str) -> None:
     for run_id in sorted(x.leased):
         run = x.task_runs[run_id]
         step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+    kill_all(step)
     for run_id in sorted(x.waiting):
         child_id = x.task_runs[run_id].child_id
         if child_id is not None:

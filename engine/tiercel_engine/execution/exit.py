@@ -26,6 +26,9 @@ def request_exit(step: Step, state: str) -> None:
     x = step.emit(e.ExitRequested(state))
     for run_id in sorted([*x.leased, *x.retrying, *x.paused, *x.waiting]):
         run = x.task_runs[run_id]
+        if run_id in x.waiting and run_id in x.fan_outs:
+            step.emit(e.FanOutStopped(run_id))
+            continue
         if run.worker_id is not None or (run.child_id is not None and run_id in x.waiting):
             continue
         if run.is_leased:

@@ -24,9 +24,16 @@ def kill(step: Step, run_id: str) -> bool:
     return bool(step.execution.fan_outs[run_id].running)
 
 
+def kill_at_once(step: Step, run_id: str) -> None:
+    """Tell all that a task run has started to stop, `OPEN_MAX` at most; none when it is no fan-out.
+
+    For a task run that ends now: no later command could go on.
+    """
+    while run_id in step.execution.fan_outs and kill(step, run_id):
+        continue
+
+
 def kill_all(step: Step) -> None:
-    """Tell all that run to stop, `OPEN_MAX` for each task run: no later command could go on."""
+    """The same for every task run."""
     for run_id in sorted(step.execution.fan_outs):
-        is_left = True
-        while is_left:
-            is_left = kill(step, run_id)
+        kill_at_once(step, run_id)

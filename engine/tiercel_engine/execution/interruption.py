@@ -8,7 +8,7 @@ anything new. Then each takes the state that the flowable has named, from the in
 
 from __future__ import annotations
 
-from tiercel_engine.execution import fan_out_kill as fan_out
+from tiercel_engine.execution.fan_out_kill import kill_at_once
 from tiercel_engine.execution.members import inside
 from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
@@ -47,8 +47,7 @@ def interrupt(step: Step, plan: Plan, flowable_id: str, state: str) -> None:
             step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
         if run.child_id is not None and run_id in x.waiting:
             step.kill_child(run.child_id)
-        while run_id in x.fan_outs and fan_out.kill(step, run_id):
-            """As many as are open: the run does not wait for their ends."""
+        kill_at_once(step, run_id)
         started = run.worker_id is not None or has_live(step.execution, plan, run)
         step.emit(e.TaskRunStateChanged(run_id, State.KILLING if started else state, reason=reason))
 

@@ -9,6 +9,7 @@ from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.attempts import abandon, plan_of
 from tiercel_engine.execution.ending import stop_following
+from tiercel_engine.execution.fan_out_kill import kill_at_once
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.pause import wake
 from tiercel_engine.execution.restart import reopen_ancestors, take_handlers_out
@@ -71,6 +72,7 @@ def _end(step: Step, run: TaskRun, state: str) -> None:
         step.revoke(run.id, run.attempt, run.epoch, "SUPERSEDED", None)
     if run.id in x.waiting and run.child_id is not None:
         step.kill_child(run.child_id)
+    kill_at_once(step, run.id)
     for inner in _live_inside(step, run.id):
         step.emit(e.TaskRunStateChanged(inner, State.KILLED, reason="its flowable was ended"))
     if run.state != state:
@@ -93,4 +95,5 @@ def _live_inside(step: Step, run_id: str) -> list[str]:
             step.revoke(run.id, run.attempt, run.epoch, "KILLED", None)
         if run.id in x.waiting and run.child_id is not None:
             step.kill_child(run.child_id)
+        kill_at_once(step, run.id)
     return live[::-1]

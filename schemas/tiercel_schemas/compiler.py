@@ -41,6 +41,20 @@ def long_bytes(number: int) -> bytes:
     rest = number << 1 if number >= 0 else (~number << 1) | 1
     if rest < 128:
         return bytes((rest,))
+    if 1 << 49 <= rest < 1 << 56:
+        # Eight bytes: an instant in microseconds, as most large numbers are.
+        return bytes(
+            (
+                rest & 127 | 128,
+                rest >> 7 & 127 | 128,
+                rest >> 14 & 127 | 128,
+                rest >> 21 & 127 | 128,
+                rest >> 28 & 127 | 128,
+                rest >> 35 & 127 | 128,
+                rest >> 42 & 127 | 128,
+                rest >> 49,
+            )
+        )
     out = bytearray()
     while rest > 127:
         out.append(rest & 127 | 128)
@@ -63,8 +77,20 @@ class _Longs(dict[int, bytes]):
 ONE_BYTE = tuple((n >> 1) ^ -(n & 1) if n < 128 else None for n in range(256))
 
 
+#: The bits that say whether another byte follows, and how they are in a number of eight bytes.
+_MARKS = 0x8080808080808080
+_EIGHT_BYTES = 0x0080808080808080
+
+
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """A long whose first byte is the one before `at`, and where it ends."""
+    word = int.from_bytes(data[at - 1 : at + 7], "little")
+    if word & _MARKS == _EIGHT_BYTES:
+        # An instant. Sevens of bits become fourteens, those twenty-eights, those the number.
+        word = word & 0x007F007F007F007F | (word & 0x7F007F007F007F00) >> 1
+        word = word & 0x00003FFF00003FFF | (word & 0x3FFF00003FFF0000) >> 2
+        word = word & 0x000000000FFFFFFF | (word & 0x0FFFFFFF00000000) >> 4
+        return (word >> 1) ^ -(word & 1), at + 7
     byte = data[at - 1]
     rest = byte & 127
     shift = 0

@@ -209,9 +209,8 @@ class LocalLog:
                 f"Expected a value of at most {RECORD_BYTES_MAX} bytes for {record.topic!r}, "
                 f"but it has {len(record.value)}"
             )
-        if record.partition is None:
-            self.lanes(record.topic)
-        else:
+        lanes = self.lanes(record.topic)
+        if record.partition is not None and not 0 <= record.partition < len(lanes):
             self.lane(TopicPartition(record.topic, record.partition))
 
     def write(self, write: Write) -> None:

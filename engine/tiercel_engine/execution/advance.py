@@ -222,7 +222,7 @@ def _scope(
 
     return Scope(
         task=task,
-        dialect=plan.flow.dialect,
+        dialect=plan.dialect,
         tasks=lambda branch: plan.tasks(parent_task_id, branch),
         block=lambda branch: execution.block(parent_id, branch),
         has_started=lambda task_id: newest(task_id) is not None,

@@ -262,5 +262,12 @@ def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
 def plan_of(step: Step, world: World) -> Plan | None:
     """The flow's revision that the execution runs, prepared; None when it is gone."""
     x = step.execution
+    known = step.known_plan
+    if known is not None and known[0] == x.flow_revision:
+        return known[1]
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
-    return None if plan is None else plan.of(x.loop)
+    if plan is None:
+        return None
+    plan = plan.of(x.loop)
+    step.known_plan = (x.flow_revision, plan)
+    return plan

@@ -46,7 +46,7 @@ class Child(NamedTuple):
 def restarts_failed(plan: Plan, task: ChildFlow) -> bool:
     """Whether a restart runs what failed again in its place, and does not start another."""
     if task.restart_behavior is None:
-        return plan.flow.dialect.restarts_failed_child
+        return plan.dialect.restarts_failed_child
     return task.restart_behavior == "RETRY_FAILED"
 
 

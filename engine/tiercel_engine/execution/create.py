@@ -34,6 +34,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
     if plan.flow.disabled:
         raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
     plan = plan.of(command.loop)
+    step.known_plan = (plan.flow.revision, plan)
     # A copy, and a time through a Loop, has its source's labels, those of the flow among them.
     flow_labels = () if command.copied or command.loop else plan.flow.labels
     step.emit(
@@ -85,7 +86,7 @@ def _is_refused(step: Step, plan: Plan, world: World) -> bool:
         return False
     written = [(check.when, check.message) for check in plan.flow.checks]
     variables = decoded(flow_variables(step.execution, plan, analyse(written)))
-    renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
+    renderer = world.renderer.with_dialect(expression_dialect(plan.dialect))
     found = list(failed(plan.flow.checks, renderer.text, renderer.truthy, variables))
     for behavior in ("BLOCK_EXECUTION", "FAIL_EXECUTION"):
         messages = [check.message for check in found if check.behavior == behavior]

@@ -87,7 +87,7 @@ class EngineContext:
         self.variables: Mapping[str, Any] = variables
         self.logger: TaskLogger = self
         self._step = step
-        self._renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
+        self._renderer = world.renderer.with_dialect(expression_dialect(plan.dialect))
         self._lowest = LEVELS.index(task.log_level) if task.log_level in LEVELS else 0
 
     def render(self, template: Any, extra: Mapping[str, Any] | None = None) -> str:

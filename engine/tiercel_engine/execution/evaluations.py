@@ -103,7 +103,7 @@ def _send(step: Step, plan: Plan, event: e.EvaluationSubmitted) -> bool:
             value=run.value if run is not None else None,
             submitted_us=step.at_us,
             trace_parent=x.trace_parent,
-            dialect=plan.flow.dialect.name,
+            dialect=plan.dialect.name,
         )
     )
     return False

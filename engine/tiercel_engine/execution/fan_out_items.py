@@ -62,7 +62,7 @@ class ItemSource(Source):
         except (UserError, InvalidExpression, TaskError) as error:
             yield from [str(error)] * len(indices)
             return
-        base = self._plan.flow.dialect.foreach_item_base
+        base = self._plan.dialect.foreach_item_base
         for index in indices:
             reply_to = (
                 ReplyTo(x.id, self._run.id, index=index, attempt=fan.attempt)

@@ -42,7 +42,7 @@ class LoopSource(Source):
         self._step, self._plan, self._world = step, plan, world
         self._run, self._task = run, task
         limit = task.concurrency_limit
-        self.limit = plan.flow.dialect.loop_limit if limit is None else limit
+        self.limit = plan.dialect.loop_limit if limit is None else limit
         self.transmits = self.stops = task.transmit_failed
         self.collects = self.keeps = bool(task.outputs)
         self.stores = task.fetch_type == "STORE"

@@ -21,7 +21,7 @@ from tiercel_engine.plugin.dialects import expression_dialect
 def listening(step: Step, plan: Plan, world: World, state: str) -> Iterator[str]:
     """The lists of those whose conditions hold; one that cannot be judged does not, and says so."""
     x = replace(step.execution, state=state, ended_us=step.at_us)
-    renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
+    renderer = world.renderer.with_dialect(expression_dialect(plan.dialect))
     for number, listener in enumerate(plan.flow.listeners):
         variables = decoded(flow_variables(x, plan, analyse(listener.conditions)))
         subject = Subject(renderer, variables, _source(x, listener.conditions))

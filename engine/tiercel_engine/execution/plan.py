@@ -30,6 +30,9 @@ class Plan:
 
     def __init__(self, flow: Flow, server: ServerVariables | None = None) -> None:
         self.flow = flow
+        # Asked for each task run; a private attribute of a pydantic model takes 2 us to reach.
+        self.dialect = flow.dialect
+        self._tasks = {task.id: task for task in reversed([*flow.all_tasks()])}
         #: What the flow's templates see of the server.
         self.server = server or ServerVariables()
         self._lists: dict[tuple[str, str], tuple[Task, ...]] = {}
@@ -91,7 +94,7 @@ class Plan:
 
     def task(self, task_id: str) -> Task | None:
         """The task with this id, at any depth."""
-        return self.flow.task(task_id)
+        return self._tasks.get(task_id)
 
     def is_in_folder(self, task_id: str) -> bool:
         """Whether it runs in the folder of a WorkingDirectory."""

@@ -126,7 +126,7 @@ class TemplateRendering:
             raise self._need(template, typed) from None
 
     def _renderer(self) -> QuickRenderer:
-        return self._world.renderer.with_dialect(expression_dialect(self._plan.flow.dialect))
+        return self._world.renderer.with_dialect(expression_dialect(self._plan.dialect))
 
     def _need(self, template: Any, typed: bool, scope: Payload | None = None) -> NeedsWorker:
         """Raises InvalidExpression: it is too large to be part of an event."""

@@ -55,7 +55,7 @@ def broken(step: Step, plan: Plan, world: World, is_last: bool = False) -> str |
         if sla.type != ASSERTION or sla.assert_ is None or sla.id in step.execution.violated:
             continue
         variables = flow_variables(step.execution, plan, analyse(sla.assert_))
-        renderer = world.renderer.with_dialect(expression_dialect(plan.flow.dialect))
+        renderer = world.renderer.with_dialect(expression_dialect(plan.dialect))
         try:
             holds = renderer.truthy(sla.assert_, decoded(variables))
         except InvalidExpression as error:

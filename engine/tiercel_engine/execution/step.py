@@ -5,6 +5,7 @@ from __future__ import annotations
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.apply import apply
 from tiercel_engine.execution.model import Execution
+from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.timers import Timer
 from tiercel_schemas.codec import AvroRecord
 from tiercel_schemas.commands import (
@@ -55,6 +56,7 @@ class Step:
         commands: (key, command) to other executions, written by it, too.
         changes: (state before, execution) each time that it came to another state.
         inbox: (worker id, record): what one worker alone is told.
+        known_plan: the plan that was looked up last, and the revision that it is of.
         children: failed executions that this one has started and may restart, by id.
         reply_outputs, reply_error: what whoever waits for the execution's end asked for.
         successor_id: the execution that takes this one's place when it is RETRIED.
@@ -77,6 +79,7 @@ class Step:
         "groups",
         "inbox",
         "jobs",
+        "known_plan",
         "logs",
         "metrics",
         "reply_error",
@@ -107,6 +110,7 @@ class Step:
         self.successor_id: str | None = None
         self.follow_ups: list[Timer] = []
         self.stale: str | None = None
+        self.known_plan: tuple[int, Plan] | None = None
 
     def emit(self, event: Event) -> Execution:
         """Apply and record an event: the only way state changes."""

@@ -147,7 +147,7 @@ def _send(
         value=run.value,
         submitted_us=step.at_us,
         trace_parent=x.trace_parent,
-        dialect=plan.flow.dialect.name,
+        dialect=plan.dialect.name,
         session_id="" if session is None else session.id,
         session_epoch=0 if session is None else session.epoch,
     )

@@ -138,11 +138,28 @@ def holdable_timers(x: Execution) -> Iterator[tuple[int, Timer]]:
             yield 0, Continue(x.id, run_id)
 
 
+#: Events that may add a timer; most add none.
+_TIMED = frozenset(
+    {
+        e.ExecutionCreated,
+        e.SlaDeadlineSet,
+        e.RetryScheduled,
+        e.TaskRunPaused,
+        e.IterationScheduled,
+        e.OutputsSent,
+        e.AttemptSubmitted,
+        e.EvaluationSubmitted,
+    }
+)
+
+
 def new_timers(
     x: Execution, events: list[e.Event], start_timeout_us: int
 ) -> Iterator[tuple[int, Timer]]:
     """The timers that these events of one step have added; `x` is the state after them."""
     for event in events:
+        if type(event) not in _TIMED:
+            continue
         match event:
             case e.ExecutionCreated(scheduled_us=int(due_us)) if x.state == State.CREATED:
                 yield due_us, BeginScheduled(x.id)

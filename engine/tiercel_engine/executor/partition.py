@@ -21,6 +21,10 @@ from tiercel_schemas.ids import FlowKey
 US = 1_000_000
 
 
+#: What tells who holds a lease.
+_STARTED = (e.AttemptStarted, e.EvaluationStarted, e.SessionStarted)
+
+
 class EndedIds:
     """Ids of ended executions that must not start again, oldest first, bounded."""
 
@@ -137,15 +141,12 @@ class Partition:
         for due_us, timer in new_timers(execution, events, self._start_timeout_us):
             self.add_timer(due_us, timer)
         for event in events:
-            match event:
-                case e.ExecutionCreated(deduplicate=True):
+            if isinstance(event, e.ExecutionCreated):
+                if event.deduplicate:
                     self.given_ids.add(execution.id)
-                case (
-                    e.AttemptStarted(worker_id=worker_id, task_run_id=run_id)
-                    | e.EvaluationStarted(worker_id=worker_id, task_run_id=run_id)
-                    | e.SessionStarted(worker_id=worker_id, task_run_id=run_id)
-                ):
-                    self._leases.setdefault(worker_id, set()).add((execution.id, run_id))
+            elif isinstance(event, _STARTED):
+                held = self._leases.setdefault(event.worker_id, set())
+                held.add((execution.id, event.task_run_id))
         self.keep(execution, step.at_us)
 
     def add_timer(self, due_us: int, timer: Timer | GrantSlots) -> None:

@@ -7,7 +7,7 @@ elsewhere what needs I/O. The answer errs on the side of too much, never of too 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
@@ -53,6 +53,11 @@ class References:
     paths: frozenset[Path] = frozenset()
     dynamic: bool = False
     blocking: frozenset[str] = frozenset()
+    #: The names of the root variables among `paths`.
+    roots: frozenset[str] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "roots", frozenset(path[0] for path in self.paths))
 
     def __or__(self, other: References) -> References:
         return References(
@@ -65,11 +70,6 @@ class References:
     def needs_io(self) -> bool:
         """Whether they must not be rendered where blocking is ruin."""
         return bool(self.blocking)
-
-    @property
-    def roots(self) -> frozenset[str]:
-        """The names of the root variables among `paths`."""
-        return frozenset(path[0] for path in self.paths)
 
 
 NOTHING = References()
@@ -235,8 +235,8 @@ class _Visitor:
 
 def _children(node: Any) -> Iterator[nodes.Node]:
     """The nodes right below one, wherever its fields keep them."""
-    for field in fields(node):
-        yield from _nodes_in(getattr(node, field.name))
+    for each in fields(node):
+        yield from _nodes_in(getattr(node, each.name))
 
 
 def _nodes_in(value: Any) -> Iterator[nodes.Node]:

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from tiercel_schemas import codec
 from tiercel_schemas import events as e
 from tiercel_schemas.commands import KillExecution
-from tiercel_schemas.compiler import Compiler, long_bytes
+from tiercel_schemas.compiler import Compiler, long_bytes, read_long
 from tiercel_schemas.jobs import TaskJob
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -80,7 +80,7 @@ def values(avro: Any, named: dict[str, Any]) -> st.SearchStrategy[Any]:
             "null": st.none(),
             "boolean": st.booleans(),
             "int": st.integers(-(2**31), 2**31 - 1),
-            "long": st.integers(-(2**63), 2**63 - 1),
+            "long": st.integers(-(2**63), 2**63 - 1) | st.integers(2**47, 2**56),
             "double": st.floats(allow_nan=False),
             "string": st.text(max_size=70) | st.integers(60, 9_000).map(lambda n: "ü" * n),
             "bytes": st.binary(max_size=70),
@@ -251,6 +251,18 @@ def test_blocks_that_say_how_long_they_are_are_read_too() -> None:
     read = Compiler(OLDER, {"Whole": _Whole, "Part": _Part}).reader()
 
     assert read(b"\x00" + blocks + b"\x00\x00", 0) == _Whole((_Part("x", 7, 1),) * 2)
+
+
+@pytest.mark.parametrize("bits", range(64))
+def test_numbers_of_every_length_are_read_as_they_were_written(bits: int) -> None:
+    for number in (2**bits - 1, 2**bits, -(2**bits), 1 - 2**bits):
+        if number == 2**63:
+            continue
+        data = long_bytes(number)
+
+        assert data == written("long", number)
+        if len(data) > 1:
+            assert read_long(data + b"\xff", 1) == (number, len(data))
 
 
 def test_a_number_of_more_than_64_bits_is_not_written() -> None:

@@ -19,7 +19,14 @@ from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
-from tiercel_engine.storage.uri import execution_root, is_claimed, parse, task_file
+from tiercel_engine.storage.uri import (
+    NAMESPACE_SCHEME,
+    execution_root,
+    is_claimed,
+    namespace_file,
+    parse,
+    task_file,
+)
 from tiercel_worker.attempt import Attempt, files_of
 from tiercel_worker.logs import Metrics, TaskLogger
 from tiercel_worker.server_api import FindApi, ServerApi
@@ -191,9 +198,10 @@ class AttemptContext:
             name,
         )
 
-    @staticmethod
-    def _checked(uri: str) -> str:
+    def _checked(self, uri: str) -> str:
         """Files of executions and namespaces, but not the engine's own ones."""
+        if uri.startswith(NAMESPACE_SCHEME):
+            return namespace_file(self.namespace, uri.removeprefix(NAMESPACE_SCHEME))
         segments = parse(uri).split("/")
         if segments[0].startswith("_") or "_kv" in segments:
             raise UserError(f"Expected the address of a file of an execution, but it was {uri}.")

@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 from tiercel_engine.errors import UserError
 
 SCHEME = "kestra://"
+#: In front of the path of a file of the flow's own namespace.
+NAMESPACE_SCHEME = "nsfile:///"
 #: An address is no longer than this.
 URI_CHARS_MAX = 4_096
 
@@ -107,6 +109,11 @@ def is_storage_uri(text: object) -> bool:
     return isinstance(text, str) and text.startswith(SCHEME + "/")
 
 
+def is_file_uri(text: object) -> bool:
+    """Whether a value is an address that tasks read files at: of storage, or of the namespace."""
+    return is_storage_uri(text) or (isinstance(text, str) and text.startswith(NAMESPACE_SCHEME))
+
+
 def parse(uri: str) -> str:
     """The key of the object at an address, in canonical encoding.
 
@@ -124,7 +131,9 @@ def parse(uri: str) -> str:
 
 
 def file_name(uri: str) -> str:
-    """The last segment of an address, decoded."""
+    """The last segment of an address (or of one of the namespace), decoded."""
+    if uri.startswith(NAMESPACE_SCHEME):
+        return uri.rsplit("/", 1)[-1]
     return unquote(parse(uri).rsplit("/", 1)[-1])
 
 

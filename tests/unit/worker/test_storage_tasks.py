@@ -214,6 +214,17 @@ def test_a_file_that_is_there_is_not_overwritten(rig: Rig, conflict: str, state:
     assert files.open("a.txt").read() == b"old"
 
 
+def test_a_file_of_the_namespace_is_read_where_an_address_is_expected(rig: Rig) -> None:
+    NamespaceFiles(rig.storage, "acme.test").put("in/rows.jsonl", io.BytesIO(ROWS.encode()))
+    uri = "nsfile:///in/rows.jsonl"
+    assert rig.outputs("storage.Size", uri=uri) == {"size": len(ROWS)}
+    kept = rig.outputs("storage.FilterItems", from_=uri, filterCondition="{{ id == 1 }}")
+    assert rig.text(kept["uri"]) == ROWS.splitlines(True)[1]
+    joined = rig.outputs("storage.Concat", files=[uri, uri])
+    assert rig.text(joined["uri"]) == ROWS * 2
+    assert "inside its folder" in rig.failure("storage.Size", uri="nsfile:///../secret")
+
+
 def test_metrics_are_published(rig: Rig) -> None:
     rig.outputs(
         "metric.Publish",

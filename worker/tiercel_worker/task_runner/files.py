@@ -13,7 +13,7 @@ import msgspec
 from tiercel_engine.errors import TaskError
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.globs import matcher
-from tiercel_engine.storage.uri import file_name, is_storage_uri
+from tiercel_engine.storage.uri import file_name, is_file_uri
 
 #: What the engine puts into the working directory; output globs do not see it.
 OWN_PREFIX = ".tiercel-"
@@ -26,8 +26,6 @@ CONTEXT_FILE = ".kestra-execution-context.json"
 OUTPUT_FILES_MAX = 10_000
 #: Files of namespaces that one task takes.
 NAMESPACE_FILES_MAX = 10_000
-#: A file of the flow's namespace, where an address is expected.
-NAMESPACE_SCHEME = "nsfile:///"
 
 _URI = re.compile(r"kestra:///[^\s'\"`|;<>&()\[\]{},]+")
 
@@ -56,11 +54,8 @@ def write_inputs(context: RunContext, spec: Any, folder: Path) -> None:
         path = _inside(folder, context.render(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         text = context.render(content)
-        if is_storage_uri(text.strip()):
+        if is_file_uri(text.strip()):
             context.fetch_stored(text.strip(), path)
-        elif text.startswith(NAMESPACE_SCHEME):
-            source = context.namespace_files().uri(text.strip().removeprefix(NAMESPACE_SCHEME))
-            context.fetch_stored(source, path)
         else:
             path.write_text(text)
 

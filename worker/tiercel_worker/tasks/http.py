@@ -17,7 +17,7 @@ from tiercel_engine.flow.base import Part as FlowPart
 from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
-from tiercel_engine.storage.uri import file_name, is_storage_uri
+from tiercel_engine.storage.uri import file_name, is_file_uri
 from tiercel_worker.http_client import (
     CONNECT_TIMEOUT_S,
     READ_TIMEOUT_S,
@@ -143,7 +143,7 @@ class HttpTask(RunnableTask):
         own_name = None
         if isinstance(value, Mapping) and "content" in value:
             own_name, value = value.get("name"), value["content"]
-        if not is_storage_uri(value):
+        if not is_file_uri(value):
             return Part(name, text=value if isinstance(value, str) else _json(value))
         path = context.working_directory() / f"{OWN_PREFIX}part-{index}"
         context.fetch_stored(value, path)

@@ -13,7 +13,7 @@ from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.globs import matcher
-from tiercel_engine.storage.uri import is_storage_uri
+from tiercel_engine.storage.uri import is_file_uri
 from tiercel_worker.task_runner.files import OWN_PREFIX
 from tiercel_worker.tasks.properties import flag, text_list, text_map
 
@@ -179,7 +179,7 @@ class DeleteFiles(RunnableTask):
 def _opened(context: RunContext, source: Path | str) -> BinaryIO:
     if isinstance(source, Path):
         return source.open("rb")
-    if is_storage_uri(source.strip()):
+    if is_file_uri(source.strip()):
         return context.open_stored(source.strip())
     path = context.working_directory() / f"{OWN_PREFIX}content"
     path.write_text(source)

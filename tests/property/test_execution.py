@@ -236,13 +236,24 @@ def check_jobs(engine: Engine) -> None:
 
 
 def rule(engine: Engine) -> str:
-    """The final state by the rule: the worst of the flow's own tasks."""
-    x = engine.execution
-    states = {r.state for r in x.task_runs.values() if (r.parent_id, r.branch) == ("", "tasks")}
+    """The final state by the rule: what an Exit says, else the worst of the flow's own tasks."""
+    exits, is_closing = "", False
+    for event in engine.events:
+        match event:
+            case e.ExecutionRestarted():
+                exits, is_closing = "", False
+            case e.AfterExecutionPlanned():
+                is_closing = True
+            case e.ExitRequested(state=state) if not is_closing:
+                exits = state
+            case e.ExecutionStateChanged(state=State.KILLING):
+                exits = State.KILLED
+    runs = engine.execution.task_runs.values()
+    states = {r.state for r in runs if (r.parent_id, r.branch) == ("", "tasks")}
     for state in (State.KILLED, State.CANCELLED, State.FAILED, State.WARNING):
-        if state in states:
+        if state in states and not exits:
             return state
-    return State.SUCCESS
+    return exits or State.SUCCESS
 
 
 def trouble(engine: Engine, draw: Any) -> None:

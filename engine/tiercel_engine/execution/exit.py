@@ -6,7 +6,7 @@ open task run, and the execution, take the state that the task named. KILLED kil
 
 from __future__ import annotations
 
-from tiercel_engine.execution.ending import end_execution
+from tiercel_engine.execution.ending import end_execution, stop_following
 from tiercel_engine.execution.evaluations import drop_evaluations
 from tiercel_engine.execution.kill import kill_now
 from tiercel_engine.execution.plan import Plan
@@ -18,6 +18,9 @@ from tiercel_schemas.state import State, is_terminated
 
 def request_exit(step: Step, state: str) -> None:
     """Let nothing more start; the execution ends in `state` as soon as nothing runs."""
+    if state == State.KILLED and step.execution.is_closing:
+        stop_following(step, "a task ended the execution")
+        return
     if state == State.KILLED:
         # As in Kestra, executions that this one has started go on.
         kill_now(step, cascade=False)

@@ -35,7 +35,7 @@ from tiercel_engine.storage.claims import pack
 from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
-from tiercel_engine.storage.uri import outputs_name, task_file
+from tiercel_engine.storage.uri import execution_value, outputs_name, task_file
 from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
@@ -203,14 +203,12 @@ class Runner:
                 f"Expected outputs as a map or a model, but they were {type(outputs).__name__}."
             )
         job = attempt.job
-        uri = task_file(
-            job.namespace,
-            job.flow_id,
-            files_of(job),
-            job.task_id,
-            job.task_run_id,
-            outputs_name(job.attempt, job.epoch),
-        )
+        place = (job.namespace, job.flow_id, files_of(job))
+        name = outputs_name(job.attempt, job.epoch)
+        if job.task_run_id:
+            uri = task_file(*place, job.task_id, job.task_run_id, name)
+        else:
+            uri = execution_value(*place, name)  # A template of the flow itself.
         return pack(outputs, self.storage, uri)
 
     def _failure(self, attempt: Attempt, logger: TaskLogger, error: Exception) -> Ending:

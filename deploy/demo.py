@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demo_states import STORIES, tell
-from rich.console import Console
+from demo_states import NAMESPACE, STORIES, JsonObject, console, tell
 from rich.table import Table
 
 from tiercel_cli.client import Client
@@ -27,12 +26,8 @@ from tiercel_cli.follow import follow_execution
 from tiercel_cli.kafka_broker import LocalBroker
 
 EXAMPLES = Path(__file__).parent / "examples"
-NAMESPACE = "bakery"
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 60
-
-JsonObject = dict[str, Any]
-console = Console(highlight=False)
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,30 @@ tasks:
         type: io.kestra.plugin.core.flow.Pause
 """
 
+ROWS = """
+id: rows
+namespace: {namespace}
+tasks:
+  - id: write
+    type: io.kestra.plugin.core.storage.Write
+    content: |
+      {{name: "Ada"}}
+      {{name: "Grace"}}
+    extension: .ion
+  - id: loop
+    type: io.kestra.plugin.core.flow.Loop
+    values: "{{{{ outputs.write.uri }}}}"
+    concurrencyLimit: 1
+    tasks:
+      - id: say
+        type: io.kestra.plugin.core.debug.Return
+        format: "{{{{ fromJson(item.value).name }}}}"
+    outputs:
+      - id: name
+        type: STRING
+        value: "{{{{ outputs.say.value }}}}"
+"""
+
 
 def loop_of(execution: JsonObject, task_id: str = "loop") -> Any:
     return next(run for run in execution["taskRunList"] if run["taskId"] == task_id)
@@ -193,3 +217,11 @@ def test_a_pause_inside_pauses_the_execution_and_a_resume_resumes_the_value(
     assert ended["state"]["current"] == "SUCCESS", ended
     passed = [entry["state"] for entry in loop_of(ended)["state"]["histories"]]
     assert passed == ["CREATED", "RUNNING", "PAUSED", "RUNNING", "PAUSED", "RUNNING", "SUCCESS"]
+
+
+def test_the_rows_of_a_file_are_values(server: RunningServer, namespace: str) -> None:
+    ended = run(server, namespace, ROWS, "rows")
+
+    assert ended["state"]["current"] == "SUCCESS", ended
+    found = loop_of(ended)["outputs"]["outputs"]
+    assert [entry["outputs"]["name"] for entry in found] == ["Ada", "Grace"]

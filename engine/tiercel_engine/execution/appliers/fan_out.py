@@ -5,12 +5,14 @@ from __future__ import annotations
 from immutables import Map
 from msgspec.structs import replace
 
-from tiercel_engine.execution.appliers.runs import dropped, with_run
+from tiercel_engine.execution.appliers.runs import (
+    dropped,
+    waiting_for_others,
+)
 from tiercel_engine.execution.fan_out_state import RESTARTED, FanOut, Sending
 from tiercel_engine.execution.index_set import EMPTY, added, moved, removed, with_range
 from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
-from tiercel_schemas.state import State
 
 
 def fan_out_started(x: Execution, event: e.FanOutStarted, at_us: int) -> Execution:
@@ -22,21 +24,8 @@ def fan_out_started(x: Execution, event: e.FanOutStarted, at_us: int) -> Executi
         fan = replace(
             before, attempt=event.attempt, again=0, replaced=Map(), paused=EMPTY, stopped=False
         )
-    started = replace(
-        run,
-        state=State.RUNNING,
-        attempt=event.attempt,
-        outputs=event.outputs,
-        started_us=at_us,
-        first_started_us=at_us if run.first_started_us is None else run.first_started_us,
-        due_us=None,
-    )
-    return replace(
-        with_run(x, run, started),
-        fan_outs=x.fan_outs.set(run.id, fan),
-        waiting=x.waiting.set(run.id, None),
-        retrying=dropped(x.retrying, run.id),
-    )
+    x = replace(x, fan_outs=x.fan_outs.set(run.id, fan))
+    return waiting_for_others(x, run, at_us, attempt=event.attempt, outputs=event.outputs)
 
 
 def items_started(x: Execution, event: e.ItemsStarted, at_us: int) -> Execution:

@@ -81,5 +81,22 @@ def with_error(x: Execution, run: TaskRun, message: str | None, at_us: int) -> E
     return replace(x, errors=(*x.errors[-ERRORS_MAX + 1 :], line))
 
 
+def waiting_for_others(x: Execution, run: TaskRun, at_us: int, **changes: Any) -> Execution:
+    """The state once an attempt of a run has begun that is executions."""
+    started = replace(
+        run,
+        state=State.RUNNING,
+        started_us=at_us,
+        first_started_us=at_us if run.first_started_us is None else run.first_started_us,
+        due_us=None,
+        **changes,
+    )
+    return replace(
+        with_run(x, run, started),
+        waiting=x.waiting.set(run.id, None),
+        retrying=dropped(x.retrying, run.id),
+    )
+
+
 def dropped(runs: Any, key: Any) -> Any:
     return runs.delete(key) if key in runs else runs

@@ -5,7 +5,11 @@ from __future__ import annotations
 from immutables import Map
 from msgspec.structs import replace
 
-from tiercel_engine.execution.appliers.runs import dropped, with_run
+from tiercel_engine.execution.appliers.runs import (
+    dropped,
+    waiting_for_others,
+    with_run,
+)
 from tiercel_engine.execution.model import Execution
 from tiercel_schemas import events as e
 from tiercel_schemas.state import State
@@ -63,20 +67,7 @@ def values_resolved(x: Execution, event: e.ValuesResolved, at_us: int) -> Execut
 
 def child_started(x: Execution, event: e.ChildStarted, at_us: int) -> Execution:
     run = x.task_runs[event.task_run_id]
-    started = replace(
-        run,
-        state=State.RUNNING,
-        attempt=event.attempt,
-        child_id=event.child_id,
-        started_us=at_us,
-        first_started_us=at_us if run.first_started_us is None else run.first_started_us,
-        due_us=None,
-    )
-    return replace(
-        with_run(x, run, started),
-        waiting=x.waiting.set(run.id, None),
-        retrying=dropped(x.retrying, run.id),
-    )
+    return waiting_for_others(x, run, at_us, attempt=event.attempt, child_id=event.child_id)
 
 
 def retry_scheduled(x: Execution, event: e.RetryScheduled, at_us: int) -> Execution:

@@ -13,6 +13,7 @@ from tests.http_house import House, http_house
 from tests.unit.worker.rig import Rig, rig_in
 
 from tiercel_engine.storage.sealing import Sealer
+from tiercel_worker.tasks.sse import events_of
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZg=="
 
@@ -177,3 +178,26 @@ def test_an_empty_download_fails_unless_told_otherwise(rig: Rig, house: House) -
     uri = f"{house.url}/bytes/0"
     assert "Expected an answer with a body" in rig.failure("http.Download", uri=uri)
     assert rig.outputs("http.Download", uri=uri, failOnEmptyResponse=False)["length"] == 0
+
+
+def test_server_sent_events_are_read_to_their_end(rig: Rig, house: House) -> None:
+    outputs = rig.outputs("http.SseRequest", uri=f"{house.url}/events", concatJqExpression=".n")
+    assert outputs["events"][1] == {"data": '{"n": 1}', "id": "1", "event": "step"}
+    assert (outputs["size"], outputs["result"]) == (3, "012")
+    missing = {"uri": f"{house.url}/events", "concatJqExpression": ".text"}
+    assert "to pick something of" in rig.failure("http.SseRequest", **missing)
+    outputs = rig.outputs("http.SseRequest", failedOnMissingJq=False, **missing)
+    assert outputs["result"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        ("data: a\ndata: b\n\ndata:c\r\n\r\n", [{"data": "a\nb"}, {"data": "c"}]),
+        (": comment\nid: 7\nretry: 3\ndata\n\n", [{"data": "", "id": "7"}]),
+        ("event: only\n\ndata: torn", []),
+        ("", []),
+    ],
+)
+def test_the_format_of_events_is_the_standards(text: str, events: list[dict[str, str]]) -> None:
+    assert list(events_of(text)) == events

@@ -128,6 +128,38 @@ class Client:
         path = f"/executions/{_path(execution_id)}/restart"
         return self._object("POST", path, {"revision": revision})
 
+    def replay(
+        self,
+        execution_id: str,
+        task_run_id: str | None = None,
+        revision: int | None = None,
+        inputs: Mapping[str, str] | None = None,
+    ) -> JsonObject:
+        """Run a copy; `inputs` are other inputs than the execution's own."""
+        query = {"taskRunId": task_run_id, "revision": revision}
+        verb = "replay-with-inputs" if inputs else "replay"
+        path = f"/executions/{_path(execution_id)}/actions/{verb}"
+        return self._object("POST", path, query, parts=_Multipart(inputs or {}, {}))
+
+    def act(
+        self,
+        execution_id: str,
+        verb: str,
+        query: Mapping[str, Any] | None = None,
+        body: Any = None,
+        form: Mapping[str, str] | None = None,
+    ) -> JsonObject:
+        """Do something to an execution; it is answered as it is then."""
+        path = f"/executions/{_path(execution_id)}/actions/{verb}"
+        parts = _Multipart(form, {}) if form else None
+        return self._object("POST", path, query, document=body, parts=parts)
+
+    def delete_execution(self, execution_id: str, logs: bool, metrics: bool, files: bool) -> None:
+        """Delete an execution, with its log, metrics and files or without."""
+        flags = {"deleteLogs": logs, "deleteMetrics": metrics, "deleteStorage": files}
+        query = {name: str(flag).lower() for name, flag in flags.items()}
+        self._json("DELETE", f"/executions/{_path(execution_id)}", query)
+
     def logs(self, execution_id: str, min_level: str | None = None) -> list[JsonObject]:
         path = f"/logs/{_path(execution_id)}"
         return self._json("GET", path, {"minLevel": min_level})  # type: ignore[no-any-return]
@@ -238,7 +270,7 @@ class Client:
         query: Mapping[str, Any] | None = None,
         yaml: str | None = None,
         text: str | None = None,
-        document: JsonObject | None = None,
+        document: Any = None,
         parts: _Multipart | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> Any:

@@ -1,4 +1,4 @@
-"""`tiercel execution`: run, follow, get, list, logs, kill, restart."""
+"""`tiercel execution`: run, follow, get, list, logs, kill, restart. See `execution_verbs`, too."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from tiercel_engine.clock import SystemClock
 from tiercel_schemas.state import is_terminated
 
 app = typer.Typer(
-    help="Executions: run, follow, get, list, logs, kill, restart.", no_args_is_help=True
+    help="Executions: run, follow, look at, replay, kill, restart, change, delete.",
+    no_args_is_help=True,
 )
 
 ExecutionId = Annotated[str, typer.Argument(metavar="EXECUTION", help="Id of the execution.")]
@@ -64,8 +65,8 @@ def run(
     execution = client.create_execution(
         namespace,
         flow_id,
-        _pairs(inputs or [], "--input"),
-        {key: _file(path) for key, path in _pairs(files or [], "--file").items()},
+        key_values(inputs or [], "--input"),
+        {key: _file(path) for key, path in key_values(files or [], "--file").items()},
         labels or [],
         revision,
         wait=wait and not follow,
@@ -209,7 +210,8 @@ def restart(
         print_line(execution["id"])
 
 
-def _pairs(texts: list[str], option: str) -> dict[str, str]:
+def key_values(texts: list[str], option: str) -> dict[str, str]:
+    """`key=value` texts as a map. Raises typer.BadParameter."""
     pairs = {}
     for text in texts:
         key, separator, value = text.partition("=")

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from tiercel_cli import account, dead_letters, execution, expression, flow, plugins, trigger
+from tiercel_cli import account, dead_letters, execution_verbs, expression, flow, plugins, trigger
 from tiercel_cli.client import ServerRefused, ServerUnreachable
 from tiercel_cli.kafka_broker import LocalBroker
 from tiercel_cli.options import examples
@@ -46,7 +46,7 @@ index_app = typer.Typer(help="The read model.", no_args_is_help=True)
 dev_app = typer.Typer(help="Tools for developers.", no_args_is_help=True)
 add_role_commands(app)
 app.add_typer(flow.app, name="flow")
-app.add_typer(execution.app, name="execution")
+app.add_typer(execution_verbs.executions, name="execution")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(trigger.app, name="trigger")
 app.add_typer(account.user_app, name="user")

@@ -158,6 +158,7 @@ STATUSES: dict[int, str] = {
     408: "The body did not come in time.",
     409: "It does not fit the present state.",
     410: "It has expired.",
+    412: "It has changed since: If-Match names another revision.",
     413: "The body is too large.",
     415: "The body's type is none that is read here.",
     416: "The file has no such part.",

@@ -38,8 +38,10 @@ from tiercel_api.paging import (
     page_of,
     sort_of,
 )
+from tiercel_api.preconditions import idempotent_id
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, encryption
+from tiercel_engine.errors import LogUnavailable
 from tiercel_engine.flow.inputs import examine, put, resolve_inputs
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
@@ -58,11 +60,21 @@ LABELS_MAX = 1_000
 
 
 async def create_execution(request: web.Request) -> web.Response:
-    """POST /executions/{namespace}/{id}: start an execution of a flow."""
+    """POST /executions/{namespace}/{id}: start an execution of a flow.
+
+    With an `Idempotency-Key` it is started once, however often the key comes.
+    """
     services = request.app[SERVICES]
     flow = await runnable_flow(request, request.match_info["namespace"], request.match_info["id"])
     created_us = services.clock.now_us()
-    execution_id = make_id(created_us, request.app[GATEWAY].random_bits())
+    place = (tenant_of(request), flow.namespace, flow.id)
+    given_id = idempotent_id(request, *place)
+    if given_id is not None:
+        known = await execution_at(request, given_id, 1, 0.0)
+        if known is not None:
+            known["url"] = execution_url(request, flow, given_id)
+            return await execution_response(known)
+    execution_id = given_id or make_id(created_us, request.app[GATEWAY].random_bits())
     labels = _given_labels(request)
     scheduled_us = _scheduled_us(request)
     kind = _kind(request)
@@ -87,10 +99,17 @@ async def create_execution(request: web.Request) -> web.Response:
         created_us=created_us,
         scheduled_us=scheduled_us,
         kind=kind,
+        deduplicate=given_id is not None,
         trace_parent=request.headers.get("traceparent"),
     )
     wait = bool(request.query_string) and is_set(request.query, "wait")
     document = await start(request, command, flow, inputs, None, wait)
+    # A given id does not tell how young it is, so no later request would wait for the index.
+    if given_id is not None and await execution_at(request, given_id, 1) is None:
+        raise LogUnavailable(
+            "Expected the execution of this key to be indexed in time, but it was not. "
+            "Was it deleted? Then use another key."
+        )
     document["url"] = execution_url(request, flow, execution_id)
     return await execution_response(document)
 

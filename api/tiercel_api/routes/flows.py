@@ -21,10 +21,11 @@ from tiercel_api.flow_writes import (
 )
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import FlowFilter, flow_filter, is_set, optional_number, page_of, sort_of
+from tiercel_api.preconditions import failed, wanted_revision
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
-from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
+from tiercel_engine.errors import Conflict, InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.validate import notices
 from tiercel_engine.plugin.references import doubtful_references
@@ -59,6 +60,7 @@ async def update_flow(request: web.Request) -> web.Response:
     key = _key_of(request)
     source = await read_source(request)
     newest = await newest_of(request, key)
+    wanted = _wanted(request, newest)
     flow = await load(request, source, newest)
     if flow.id != key.flow_id:
         raise refusal("flow.id", "Illegal flow id update")
@@ -68,7 +70,11 @@ async def update_flow(request: web.Request) -> web.Response:
         stored = await request.app[FLOWS].parsed(newest)
         return json_response(flow_document(stored, source))
     try:
-        return await _save(request, key, source, flow, expected_revision=None)
+        return await _save(request, key, source, flow, expected_revision=wanted)
+    except Conflict:
+        if wanted is None:
+            raise
+        raise failed(wanted, (await newest_of(request, key)).revision) from None
     except Rejected as error:
         raise InvalidFlow(str(error)) from None
 
@@ -77,8 +83,24 @@ async def delete_flow(request: web.Request) -> web.Response:
     """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
     key = _key_of(request)
     newest = await newest_of(request, key)
-    await send(request, key, newest.source, newest.dialect, deleted=True)
+    wanted = _wanted(request, newest)
+    await send(
+        request,
+        key,
+        newest.source,
+        newest.dialect,
+        deleted=True,
+        expected_revision=wanted,
+    )
     return web.Response(status=204)
+
+
+def _wanted(request: web.Request, newest: FlowRevision) -> int | None:
+    """What `If-Match` asks for. Raises HttpError: the flow has another revision by now."""
+    wanted = wanted_revision(request)
+    if wanted is not None and wanted != newest.revision:
+        raise failed(wanted, newest.revision)
+    return wanted
 
 
 async def _save(
@@ -86,7 +108,9 @@ async def _save(
 ) -> web.Response:
     dialect = flow.dialect.name
     stored = await send(request, key, source, dialect, expected_revision=expected_revision)
-    return json_response(flow_document(await request.app[FLOWS].parsed(stored), stored.source))
+    response = json_response(flow_document(await request.app[FLOWS].parsed(stored), stored.source))
+    response.headers["ETag"] = f'"{stored.revision}"'
+    return response
 
 
 async def get_flow(request: web.Request) -> web.Response:
@@ -99,7 +123,9 @@ async def get_flow(request: web.Request) -> web.Response:
     if entry is None:
         raise NotFound("")
     with_source = is_set(query, "source")
-    return json_response(await asyncio.to_thread(_document, request, entry, with_source))
+    response = json_response(await asyncio.to_thread(_document, request, entry, with_source))
+    response.headers["ETag"] = f'"{entry.revision}"'
+    return response
 
 
 async def get_revisions(request: web.Request) -> web.Response:

@@ -62,17 +62,24 @@ def stop_all(step: Step) -> None:
     """
     drop_evaluations(step)
     x = step.execution
-    for run_id in sorted(x.leased):
-        run = x.task_runs[run_id]
-        step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
-    for run_id in sorted(x.waiting):
-        child_id = x.task_runs[run_id].child_id
-        if child_id is not None:
-            step.kill_child(child_id)
+    for run_id in sorted({*x.leased, *x.waiting}):
+        stop_run(step, run_id)
     fan_out.kill_all(step)
     for run in x.runs_in_order():
         if not is_terminated(run.state):
             step.emit(e.TaskRunStateChanged(run.id, State.KILLED))
+
+
+def stop_run(step: Step, run_id: str) -> None:
+    """Stop what a task run waits for: its job, the execution that it started."""
+    x = step.execution
+    run = x.task_runs[run_id]
+    if run_id in x.leased:
+        step.revoke(run_id, run.attempt, run.epoch, "KILLED", None)
+    if run_id not in x.waiting:
+        return
+    if run.child_id is not None:
+        step.kill_child(run.child_id)
 
 
 def kill_more(step: Step, run_id: str) -> None:

@@ -10,9 +10,15 @@ from tiercel_engine.execution.advance import advance
 from tiercel_engine.execution.attempts import abandon, plan_of
 from tiercel_engine.execution.ending import stop_following
 from tiercel_engine.execution.fan_out_kill import kill_at_once
+from tiercel_engine.execution.kill import stop_run
 from tiercel_engine.execution.model import TaskRun
 from tiercel_engine.execution.pause import wake
-from tiercel_engine.execution.restart import reopen_ancestors, take_handlers_out
+from tiercel_engine.execution.restart import (
+    HANDLER_BRANCHES,
+    is_handler,
+    reopen_ancestors,
+    take_handlers_out,
+)
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_schemas import events as e
@@ -56,6 +62,8 @@ def change_task_run_state(step: Step, command: ChangeTaskRunState, world: World)
         step.emit(e.ExecutionRestarted(x.attempt_number, x.flow_revision))
         take_handlers_out(step, keep=run.id)
         step.emit(e.ExecutionStateChanged(State.RUNNING))
+    else:
+        _take_handlers_out_around(step, run)
     _end(step, run, command.state)
     reopen_ancestors(step, run.parent_id)
     advance(step, plan, world, *wake(step), *asked, (run.parent_id, run.branch))
@@ -66,34 +74,52 @@ def _check_final(state: str) -> None:
         raise Rejected(f"Expected a final state, but it was {state}.", "INVALID")
 
 
-def _end(step: Step, run: TaskRun, state: str) -> None:
+def _take_handlers_out_around(step: Step, run: TaskRun) -> None:
+    """Handlers that already run because of the task run, or of what is around it, leave."""
     x = step.execution
-    if run.is_leased:
-        step.revoke(run.id, run.attempt, run.epoch, "SUPERSEDED", None)
-    if run.id in x.waiting and run.child_id is not None:
-        step.kill_child(run.child_id)
-    kill_at_once(step, run.id)
-    for inner in _live_inside(step, run.id):
-        step.emit(e.TaskRunStateChanged(inner, State.KILLED, reason="its flowable was ended"))
+    if is_handler(x, run):
+        return
+    around, parent_id = {""}, run.parent_id
+    while parent_id:
+        around.add(parent_id)
+        parent_id = x.task_runs[parent_id].parent_id
+    handlers = [
+        other.id
+        for other in x.runs_in_order()
+        if other.branch in HANDLER_BRANCHES and other.parent_id in around
+    ]
+    inside = _inside(step, handlers)
+    for run_id in inside:
+        _stop(step, run_id)
+    for run_id in inside:
+        step.emit(e.TaskRunRemoved(run_id))
+
+
+def _end(step: Step, run: TaskRun, state: str) -> None:
+    for run_id in _inside(step, [run.id]):
+        if run_id != run.id:
+            _stop(step, run_id)
+    _stop_all_of(step, run.id)
     if run.state != state:
         step.emit(e.TaskRunStateChanged(run.id, state, reason="by request"))
 
 
-def _live_inside(step: Step, run_id: str) -> list[str]:
-    """Open task runs inside a flowable; what they wait for is stopped. Searches: it is rare."""
-    x = step.execution
-    inside = {run_id}
-    live: list[str] = []
-    for run in x.runs_in_order():
-        if run.parent_id not in inside:
-            continue
-        inside.add(run.id)
-        if is_terminated(run.state):
-            continue
-        live.append(run.id)
-        if run.is_leased:
-            step.revoke(run.id, run.attempt, run.epoch, "KILLED", None)
-        if run.id in x.waiting and run.child_id is not None:
-            step.kill_child(run.child_id)
-        kill_at_once(step, run.id)
-    return live[::-1]
+def _stop(step: Step, run_id: str) -> None:
+    if not is_terminated(step.execution.task_runs[run_id].state):
+        _stop_all_of(step, run_id)
+        step.emit(e.TaskRunStateChanged(run_id, State.KILLED, reason="what is around it changed"))
+
+
+def _stop_all_of(step: Step, run_id: str) -> None:
+    """Stop its job, and every execution that it started: no later command would go on."""
+    stop_run(step, run_id)
+    kill_at_once(step, run_id)
+
+
+def _inside(step: Step, run_ids: list[str]) -> list[str]:
+    """These task runs and all inside them, innermost first. Searches: it is rare."""
+    found = dict.fromkeys(run_ids)
+    for run in step.execution.runs_in_order():
+        if run.parent_id in found:
+            found[run.id] = None
+    return sorted(found, reverse=True)

@@ -189,6 +189,21 @@ class Simulation:
             except SimulatedCrash:
                 continue
 
+    def kill(self, execution_id: str) -> None:
+        """Kill an execution, as a client does."""
+        self.send(KillExecution(f"kill-{execution_id}", execution_id), execution_id)
+
+    def settle_all(self, parents: set[str]) -> dict[str, Execution]:
+        """Go on in calm weather until these, and all that they have started, have ended."""
+        for _ in range(TURNS_MAX):
+            self.turn()
+            states = self.bench.folded()
+            fans = [fan for x in states.values() for fan in x.fan_outs.values()]
+            count = len(parents) + sum(fan.next for fan in fans)
+            if len(states) == count and all(x.is_ended for x in states.values()):
+                return states
+        raise AssertionError("Expected everything to end, but something goes on.")
+
     def close(self) -> None:
         if self.executor is not None:
             self.executor.close()
@@ -369,6 +384,33 @@ def test_after_any_storm_many_executions_are_counted_once(seed: int, tmp_path: P
         assert not fan.open
         assert not fan.sending
         assert not fan.outputs
+    check_once(bench)
+    simulation.close()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_after_any_storm_a_killed_fan_out_leaves_nothing_behind(seed: int, tmp_path: Path) -> None:
+    simulation = Simulation(seed, tmp_path)
+    bench = simulation.bench
+    bench.save(TOLD, "told")
+    bench.save(MANY.format(limit=2 + seed % 2), "many")
+    simulation.log.faults = STORM
+    parents = {simulation.create(number, "many") for number in range(3)}
+    for _ in range(simulation.rng.randrange(8, 40)):
+        simulation.turn()
+    for parent_id in sorted(parents):
+        simulation.kill(parent_id)
+    for _ in range(200):
+        simulation.turn()
+    simulation.log.faults = Faults()
+
+    folded = simulation.settle_all(parents)
+
+    for parent_id in parents:
+        parent = folded[parent_id]
+        for fan in parent.fan_outs.values():
+            assert not fan.open
+            assert sum(fan.ended.values()) == fan.next
     check_once(bench)
     simulation.close()
 

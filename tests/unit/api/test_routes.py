@@ -1,0 +1,43 @@
+"""Which handler a path belongs to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from tiercel_api.app import ROUTES, start_route
+
+
+def handlers(routes: Iterable[Any], asked: Iterable[tuple[str, str]]) -> list[tuple[Any, Any]]:
+    """Name of the handler, and path parameters, of each (method, path)."""
+    router = web.UrlDispatcher()
+    for method, path, handler in routes:
+        router.add_route(method, path, handler)
+
+    async def resolve() -> list[tuple[Any, Any]]:
+        found = [await router.resolve(make_mocked_request(*one)) for one in asked]
+        return [(match.handler.__qualname__, dict(match)) for match in found]
+
+    return asyncio.run(resolve())
+
+
+@pytest.mark.parametrize("value", ["v", "kill", "restart", "labels", "a.b"])
+def test_the_route_that_starts_executions_takes_no_other_ones_path(value: str) -> None:
+    asked = [(method, re.sub(r"\{[^}]*\}+", value, path)) for method, path, _ in ROUTES]
+
+    assert handlers((start_route(), *ROUTES), asked) == handlers(ROUTES, asked)
+
+
+def test_the_route_that_starts_executions_is_found_first() -> None:
+    ((handler, parameters),) = handlers(
+        [start_route()], [("POST", "/executions/acme.shop/restart-all")]
+    )
+
+    assert handler == "create_execution"
+    assert parameters == {"namespace": "acme.shop", "id": "restart-all"}

@@ -491,6 +491,7 @@ class FanOutStarted(msgspec.Struct, frozen=True, gc=False):
         outputs: Outputs of the task run from here on, a JSON object: its counters.
         keeps: Whether the outputs of its executions stay in the state, in the order of their
             ends.
+        stores: Whether a worker stores the outputs, though the task does not say so itself.
     """
 
     task_run_id: str
@@ -498,6 +499,7 @@ class FanOutStarted(msgspec.Struct, frozen=True, gc=False):
     count: int
     outputs: Payload
     keeps: bool = False
+    stores: bool = False
 
 
 class ItemsStarted(msgspec.Struct, frozen=True, gc=False):
@@ -826,7 +828,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "2f34e391b05e6c40"
+    FINGERPRINT: ClassVar[str] = "42eda0faa8fb0c57"
 
     execution_id: str
     first_seq: int

@@ -223,5 +223,9 @@ def test_the_rows_of_a_file_are_values(server: RunningServer, namespace: str) ->
     ended = run(server, namespace, ROWS, "rows")
 
     assert ended["state"]["current"] == "SUCCESS", ended
-    found = loop_of(ended)["outputs"]["outputs"]
-    assert [entry["outputs"]["name"] for entry in found] == ["Ada", "Grace"]
+    # What comes from a file goes into files.
+    texts = [
+        server.get(f"/executions/{ended['id']}/file", params={"path": entry["outputs"]["uri"]}).text
+        for entry in loop_of(ended)["outputs"]["outputs"]
+    ]
+    assert texts == ['{name:"Ada"}\n', '{name:"Grace"}\n']

@@ -55,7 +55,7 @@ def start(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None
     except (UserError, InvalidExpression, TaskError, Rule) as error:
         problem = str(error)
     # Not before: a template that a worker must render first leaves everything as it was.
-    step.emit(e.FanOutStarted(run_id, attempt, count, outputs, source.keeps))
+    step.emit(e.FanOutStarted(run_id, attempt, count, outputs, source.keeps, source.found_file))
     if problem is not None:
         _fail(step, plan, world, run_id, problem)
         return
@@ -169,7 +169,7 @@ def item_ended(
     if x.state == State.KILLING:
         return
     _stop_if_enough(step, source, run.id, command, state)
-    if source.stores:
+    if source.stores or fan.stores:
         gathering.send_if_full(step, run.id)
     if not (x.is_held and step.execution.fan_outs[run.id].has_more):
         proceed(step, plan, world, run.id, task)
@@ -196,7 +196,7 @@ def _finish_if_done(step: Step, plan: Plan, world: World, run_id: str, task: Tas
         return
     run = step.execution.task_runs[run_id]
     source = source_of(step, plan, world, run, task)
-    if source.stores and fan.outputs:
+    if (source.stores or fan.stores) and fan.outputs:
         gathering.send(step, run_id)
     elif not fan.sending:
         state = worst(fan) if source.transmits else State.SUCCESS

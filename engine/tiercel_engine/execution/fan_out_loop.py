@@ -59,6 +59,8 @@ class LoopSource(Source):
         rendering = self._rendering()
         values = rendering.value(self._task.values)
         if isinstance(values, str) and is_storage_uri(values.strip()):
+            # AUTO: what comes from a file goes into files.
+            self.found_file = self._task.fetch_type == "AUTO"
             return rendering.value(f"{{{{ fromIon(read('{values.strip()}'), allRows=true) }}}}")
         return values
 
@@ -122,11 +124,12 @@ class LoopSource(Source):
         }
         if not self.collects:
             return counted
-        if fan.outputs_chars > OUTPUTS_CHARS_MAX:
+        if fan.outputs and fan.outputs_chars > OUTPUTS_CHARS_MAX:
             raise TaskError(
                 f"Expected the outputs of the loop to take at most {OUTPUTS_CHARS_MAX} characters, "
                 f"but they take {fan.outputs_chars}: set `fetchType: STORE`."
             )
+        stores = self.stores or fan.stores
         known = {index: msgspec.json.decode(text) for index, text in fan.outputs}
         folder = folder_of(self._step.execution, self._run)
         entries = []
@@ -134,7 +137,7 @@ class LoopSource(Source):
             key, value = self._item(index, fan)
             item = {"value": value, "iteration": index, **({} if key is None else {"key": key})}
             stored = {"uri": f"{folder}/{index}.ion"}
-            entries.append({"item": item, "outputs": stored if self.stores else known[index]})
+            entries.append({"item": item, "outputs": stored if stores else known[index]})
         return {**counted, "outputs": entries}
 
     def _item(self, index: int, fan: FanOut) -> tuple[str | None, str]:

@@ -21,6 +21,7 @@ class Source(Protocol):
         keeps: whether the order of the ends is wanted.
         restarts: whether a restart runs those that failed again in their place.
         stops: whether after a bad end nothing more starts.
+        found_file: whether `open` has found that outputs are to be stored, too.
         values: what `open` has found; what the state knows already need not be in it.
     """
 
@@ -33,6 +34,7 @@ class Source(Protocol):
     restarts: bool = True
     stops: bool = False
     values: tuple[str, ...] = ()
+    found_file: bool = False
 
     def open(self) -> tuple[int, dict[str, Any]]:
         """How many there are, and its outputs without counters. Raises TaskError."""

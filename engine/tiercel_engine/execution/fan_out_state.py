@@ -51,6 +51,7 @@ class FanOut(msgspec.Struct, frozen=True):
         chunks: how many sets of outputs were sent.
         sending: number of a set -> the set, until it is stored.
         keeps: whether the outputs, or at least their order, are kept to the end.
+        stores: whether a worker stores the outputs, though the task does not say so itself.
         order: indices of the outputs, in the order of the ends; only when they are kept.
         stopped: nothing more starts in this attempt.
         paused: those of the open ones that wait for a resume.
@@ -72,6 +73,7 @@ class FanOut(msgspec.Struct, frozen=True):
     replaced: Map[int, str] = Map()
     paused: IndexSet = EMPTY
     keeps: bool = False
+    stores: bool = False
     order: tuple[int, ...] = ()
     stopped: bool = False
 

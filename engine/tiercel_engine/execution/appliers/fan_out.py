@@ -19,7 +19,8 @@ def fan_out_started(x: Execution, event: e.FanOutStarted, at_us: int) -> Executi
     run = x.task_runs[event.task_run_id]
     before = x.fan_outs.get(run.id)
     if before is None or before.next == 0:
-        fan = FanOut(event.count, event.attempt, again=event.count, keeps=event.keeps)
+        fan = FanOut(event.count, event.attempt, again=event.count)
+        fan = replace(fan, keeps=event.keeps, stores=event.stores)
     else:
         fan = replace(
             before, attempt=event.attempt, again=0, replaced=Map(), paused=EMPTY, stopped=False

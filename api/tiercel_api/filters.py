@@ -245,6 +245,11 @@ def of_executions(query: Query, now_us: int) -> Sequence[Condition]:
     return found
 
 
+def of_flows(query: Query) -> Sequence[Condition]:
+    """What a search of flows asks for, in both spellings."""
+    return conditions(query, _FLOW_FLAT, _FLOW_READERS, 0)
+
+
 #: Flat parameters of a search; `state` may repeat and `endDate` is another's, see there.
 _FLAT = {
     "q": "EQUALS",
@@ -274,4 +279,13 @@ _EXECUTION_READERS: dict[str, Reader] = {
     "timeRange": since,
     "labels": label,
     "childFilter": child,
+}
+_FLOW_FLAT = {name: _FLAT[name] for name in ("q", "scope", "namespace", "flowId", "labels")}
+_FLOW_READERS: dict[str, Reader] = {
+    "q": search,
+    "scope": scope,
+    "namespace": text,
+    "flowId": text,
+    "id": text,
+    "labels": label,
 }

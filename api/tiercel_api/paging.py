@@ -8,7 +8,7 @@ filter would answer with rows that nobody asked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,11 @@ from multidict import MultiMapping
 
 from tiercel_api import filters
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import instant_us, label_of
+from tiercel_api.filters import instant_us
 from tiercel_engine.errors import InvalidInput, UserError, Violation
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.repository.base import ExecutionFilter, LogFilter, TriggerFilter
+from tiercel_engine.repository.terms import Condition, holds
 from tiercel_schemas.flows import FlowRevision
 
 PAGE_SIZE = 10
@@ -232,33 +233,22 @@ def _violation(path: str, message: str) -> InvalidInput:
 class FlowFilter:
     """Which flows; every part narrows."""
 
-    q: str = ""
     namespace: str | None = None
     namespace_prefix: str | None = None
-    flow_id: str | None = None
-    labels: frozenset[tuple[str, str]] = frozenset()
+    terms: Sequence[Condition] = ()
 
-    def matches(self, entry: FlowRevision) -> bool:
-        """Whether a stored flow matches all but the labels, which only its text tells."""
+    def matches(self, entry: FlowRevision, labels: Callable[[], Mapping[str, str]] = dict) -> bool:
+        """Whether a stored flow matches; `labels` are asked for only when a term needs them."""
         if self.namespace is not None and entry.namespace != self.namespace:
-            return False
-        if self.flow_id is not None and entry.flow_id != self.flow_id:
             return False
         prefix = self.namespace_prefix
         if prefix is not None and not f"{entry.namespace}.".startswith(f"{prefix}."):
             return False
-        return self.q.lower() in f"{entry.namespace}.{entry.flow_id}".lower()
+        name = entry.flow_id
+        fields: dict[str, str | None] = {"namespace": entry.namespace, "flowId": name, "id": name}
+        return all(holds(term, fields, labels) for term in self.terms)
 
 
 def flow_filter(query: Query) -> FlowFilter:
     """What `GET /flows/search` asks for."""
-    parts: dict[str, Any] = {}
-    labels: set[tuple[str, str]] = set()
-    for field, operator, value in _conditions(query):
-        if field == "labels":
-            labels.add(label_of(value))
-        elif field not in ("q", "namespace", "flowId", "scope"):
-            raise HttpError(422, "Illegal argument", f"Unsupported filter: {field}.")
-        else:
-            _narrow_shared(parts, field, operator, value, 0)
-    return FlowFilter(**parts, labels=frozenset(labels))
+    return FlowFilter(terms=filters.of_flows(query))

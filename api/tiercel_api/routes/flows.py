@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from aiohttp import web
 
@@ -175,9 +176,11 @@ def matching_flows(
 ) -> list[FlowRevision]:
     """The newest revisions that match; looks at every flow, in a thread of its own."""
     catalog = request.app[SERVICES].catalog
-    found = [e for e in catalog.latest_all(tenant_of(request)) if where.matches(e)]
-    if where.labels:
-        found = [e for e in found if where.labels <= _labels(request, e)]
+    found = [
+        entry
+        for entry in catalog.latest_all(tenant_of(request))
+        if where.matches(entry, partial(_labels, request, entry))
+    ]
     for field, ascending in reversed(tuple(sort)):
         found.sort(key=_sort_key(field), reverse=not ascending)
     return found
@@ -202,11 +205,11 @@ def _stored(request: web.Request, entry: FlowRevision) -> Flow:
     return flow
 
 
-def _labels(request: web.Request, entry: FlowRevision) -> frozenset[tuple[str, str]]:
+def _labels(request: web.Request, entry: FlowRevision) -> dict[str, str]:
     try:
-        return frozenset(_stored(request, entry).labels)
+        return dict(_stored(request, entry).labels)
     except InvalidFlow:
-        return frozenset()
+        return {}
 
 
 def _document(request: web.Request, entry: FlowRevision, with_source: bool = False) -> JsonObject:

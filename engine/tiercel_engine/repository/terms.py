@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -39,3 +39,51 @@ class Group(msgspec.Struct, frozen=True):
 
 
 Condition = Term | Group
+
+
+def holds(
+    condition: Condition,
+    fields: Mapping[str, str | None],
+    labels: Callable[[], Mapping[str, str]],
+) -> bool:
+    """Whether a condition on texts holds for what is not in a database.
+
+    Args:
+        fields: field -> its value; those of `q` are all of them.
+        labels: asked only when a term is about labels.
+    """
+    if isinstance(condition, Group):
+        found = (holds(member, fields, labels) for member in condition.members)
+        return any(found) if condition.is_any else all(found)
+    if condition.field == "q":
+        part = str(condition.values[0]).lower()
+        has = any(part in value.lower() for value in fields.values() if value is not None)
+        return has != condition.operator.startswith("NOT")
+    if condition.field == "labels":
+        return _compares(labels().get(condition.key), condition)
+    return _compares(fields.get(condition.field), condition)
+
+
+def _compares(value: str | None, term: Term) -> bool:
+    """As the database does it; a negated operator also holds where there is no value."""
+    texts = [str(one) for one in term.values]
+    if term.operator in ("IS_NULL", "IS_NOT_NULL"):
+        return (value is None) == (term.operator == "IS_NULL")
+    positive = term.operator.removeprefix("NOT_")
+    is_negated = positive != term.operator
+    if value is None:
+        return is_negated
+    match positive:
+        case "EQUALS" | "IN":
+            found = value in texts
+        case "STARTS_WITH":
+            found = value.startswith(texts[0])
+        case "ENDS_WITH":
+            found = value.endswith(texts[0])
+        case "CONTAINS":
+            found = texts[0].lower() in value.lower()
+        case "PREFIX":
+            found = any(value == text or value.startswith(f"{text}.") for text in texts)
+        case _:
+            raise AssertionError(f"Expected an operator on texts, but it is {term.operator}.")
+    return found != is_negated

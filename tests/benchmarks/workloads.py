@@ -75,11 +75,12 @@ class Usage:
         self._server = server
         self._before = server.usage()
 
-    def add(self, add: Add, count: int, of: str) -> None:
+    def add(self, add: Add, count: int, of: str, bare: dict[str, float] | None = None) -> None:
         """Rows of CPU per `of` (say execution) and of peak memory, per process."""
         for role, (cpu_s, peak_mib) in self._server.usage().items():
             used_s, was_mib = self._before.get(role, (0.0, 0.0))
-            add(f"cpu_per_{of}:{role}", (cpu_s - used_s) / count * 1_000, "ms", None)
+            metric = f"cpu_per_{of}:{role}"
+            add(metric, (cpu_s - used_s) / count * 1_000, "ms", (bare or {}).get(metric))
             add(f"peak_memory:{role}", peak_mib, "MiB", None)
             if of == "task_run":
                 grown_kib = (peak_mib - was_mib) * 1_024 / count
@@ -100,7 +101,7 @@ def p2(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -
     usage = Usage(server)
     seconds = run_many(server, "log", count)
     add("executions_per_s", count / seconds, "1/s", bare["executions_per_s"])
-    usage.add(add, count, "execution")
+    usage.add(add, count, "execution", bare)
 
 
 def p3(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -> None:

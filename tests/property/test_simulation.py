@@ -285,11 +285,7 @@ def test_in_any_storm_no_more_executions_run_than_their_flow_lets(
 
     assert {x.state for x in folded.values()} <= {State.SUCCESS, State.FAILED}
     check_once(bench)
-    for _ in range(TURNS_MAX):
-        if not all_slots(bench)[-1].holders:
-            break
-        simulation.turn()
-    states = all_slots(bench)
+    states = slots_at_the_end(simulation)
     assert max(len(slots.holders) for slots in states) == 2
     assert not states[-1].holders
     assert not states[-1].queue
@@ -338,14 +334,19 @@ def test_in_any_storm_neither_kills_nor_pauses_nor_a_new_limit_lose_a_slot(
 
     assert {x.id for x in folded.values() if x.is_ended} == set(ids)
     check_once(bench)
-    for _ in range(TURNS_MAX):
-        if not all_slots(bench)[-1].holders:
-            break
-        simulation.turn()
-    states = all_slots(bench)
+    states = slots_at_the_end(simulation)
     assert all(len(slots.holders) <= (slots.limit or 0) for slots in states if slots.sequence)
     assert (states[-1].limit, dict(states[-1].holders), dict(states[-1].queue)) == (3, {}, {})
     simulation.close()
+
+
+def slots_at_the_end(simulation: Simulation) -> list[Slots]:
+    """The slots after each change, once every execution has given its own back."""
+    for _ in range(TURNS_MAX):
+        if not all_slots(simulation.bench)[-1].holders:
+            break
+        simulation.turn()
+    return all_slots(simulation.bench)
 
 
 def slot_batches(bench: Bench) -> list[SlotBatch]:

@@ -93,8 +93,8 @@ def test_a_task_over_its_timeout_fails(bench: Bench) -> None:
 
     assert end.state == "FAILED"
     assert end.ended_us - end.started_us < 2_000_000
-    assert [level for level, _ in bench.lines()] == ["ERROR", "TRACE"]
-    assert bench.lines()[0][1] == "Timeout after 00:00:01.000"
+    assert [level for level, _ in bench.lines()] == ["INFO", "ERROR", "TRACE"]
+    assert bench.lines()[1][1] == "Timeout after 00:00:01.000"
 
 
 def test_a_drained_worker_lets_running_tasks_end(bench: Bench) -> None:

@@ -31,8 +31,10 @@ class Sleep(RunnableTask):
     duration: str | float
 
     def run(self, context: RunContext) -> None:
+        duration = context.render(self.duration)
         try:
-            duration_s = parse_duration_s(context.render(self.duration))
+            duration_s = parse_duration_s(duration)
         except ValueError as error:
             raise TaskError(str(error)) from None
+        context.logger.log("INFO", f"Waiting for {duration}")
         context.wait_cancelled(max(0.0, duration_s))

@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from tiercel_schemas.common import ChildPositions, Label, LoopRun, Payload, PositionRange, ReplyTo
-from tiercel_schemas.events import TaskRunCopied, ValuesResolved
+from tiercel_schemas.events import TaskRunCopied, ValuesResolved, VariablesSet
 
 
 class CreateExecution(msgspec.Struct, frozen=True, gc=False):
@@ -331,9 +331,10 @@ class SeedExecution(msgspec.Struct, frozen=True, gc=False):
         is_last: Whether the execution goes on now.
         values: Values that copied flowables go through.
         again: Ids of copied task runs that run again; in the last command.
+        variables: Variables that tasks have set.
     """
 
-    FINGERPRINT: ClassVar[str] = "175b2d84247c8c47"
+    FINGERPRINT: ClassVar[str] = "fcd4e4e2a3da924e"
 
     command_id: str
     execution_id: str
@@ -341,6 +342,7 @@ class SeedExecution(msgspec.Struct, frozen=True, gc=False):
     is_last: bool
     values: tuple[ValuesResolved, ...] = ()
     again: tuple[str, ...] = ()
+    variables: tuple[VariablesSet, ...] = ()
 
 
 class ChangeExecutionState(msgspec.Struct, frozen=True, gc=False):

@@ -37,7 +37,7 @@ AGAIN_MAX = 2_000
 #: What one seed command carries at most: pieces, and characters of outputs and values.
 SEED_PIECES_MAX = 1_000
 SEED_CHARS_MAX = 256 * 1024
-_Piece = e.TaskRunCopied | e.ValuesResolved
+_Piece = e.TaskRunCopied | e.ValuesResolved | e.VariablesSet
 NOTHING_FOUND = "No task found to restart execution from!"
 
 
@@ -134,17 +134,22 @@ def _seed(command: CopyExecution, number: int, pieces: list[_Piece]) -> SeedExec
         execution_id=command.copy_id,
         runs=tuple(piece for piece in pieces if isinstance(piece, e.TaskRunCopied)),
         values=tuple(piece for piece in pieces if isinstance(piece, e.ValuesResolved)),
+        variables=tuple(piece for piece in pieces if isinstance(piece, e.VariablesSet)),
         is_last=False,
     )
 
 
 def _chars(piece: _Piece) -> int:
+    if isinstance(piece, e.VariablesSet):
+        return sum(map(len, piece.values.values()))
     if isinstance(piece, e.ValuesResolved):
         return sum(map(len, piece.values))
     return len(piece.outputs.json or "") if piece.outputs is not None else 0
 
 
 def _pieces(x: Execution, again: set[str], new_ids: dict[str, str]) -> Iterator[_Piece]:
+    for name, text in sorted(x.variables.items()):
+        yield e.VariablesSet({}, (name,)) if text is None else e.VariablesSet({name: text})
     around = {ancestor.id for run_id in again for ancestor in _ancestors(x, run_id)}
     # A flowable that runs again goes on from what is kept of it, else it starts over.
     parents = {x.task_runs[run_id].parent_id for run_id in new_ids}

@@ -20,6 +20,8 @@ def seed(step: Step, command: SeedExecution, world: World) -> None:
         step.emit(run)
     for values in command.values:
         step.emit(values)
+    for variables in command.variables:
+        step.emit(variables)
     if not command.is_last:
         return
     plan = plan_of(step, world)

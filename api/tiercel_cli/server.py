@@ -35,6 +35,7 @@ from tiercel_engine.errors import InvalidSettings
 from tiercel_engine.eventlog.base import EventLog
 from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
+from tiercel_engine.eventlog.schema_registry import SchemaRegistry
 from tiercel_engine.execution.skips import skips_of
 from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
@@ -47,7 +48,6 @@ from tiercel_engine.repository.store import open_store
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
-from tiercel_scheduler.registry import SchemaRegistry
 from tiercel_scheduler.service import Scheduler
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_schemas.ids import worker_id

@@ -5,10 +5,10 @@ from __future__ import annotations
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.eventlog.base import Record
+from tiercel_engine.eventlog.schema_registry import SchemaRegistry
 from tiercel_engine.flow.model import Flow
 from tiercel_scheduler.messages import BadMessage, inputs_of, read_message, variables_of
 from tiercel_scheduler.outbox import Outbox
-from tiercel_scheduler.registry import SchemaRegistry
 from tiercel_scheduler.starts import WRONG, Start, Starter
 from tiercel_schemas.common import Label
 from tiercel_schemas.ids import FlowKey, derive_id

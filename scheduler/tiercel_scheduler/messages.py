@@ -18,9 +18,9 @@ import fastavro
 import msgspec
 
 from tiercel_engine.errors import UserError
+from tiercel_engine.eventlog.schema_registry import SchemaRegistry
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.model import read_labels
-from tiercel_scheduler.registry import SchemaRegistry
 from tiercel_schemas.codec import MARKER, UnreadableRecord, decode_as
 from tiercel_schemas.common import Label
 from tiercel_schemas.triggers import TriggerMessage

@@ -34,8 +34,8 @@ class Outbox:
 
     def job(self, job: TaskJob) -> None:
         """Work for whichever worker gets it."""
-        key = f"{job.execution_id}/{job.task_run_id}"
-        self.records.append(NewRecord(self._topics.jobs.name, key, codec.encode(job)))
+        name = self._topics.jobs.name
+        self.records.append(NewRecord(name, job.task_run_id, codec.encode(job)))
 
     def create(self, command: CreateExecution) -> None:
         """Start an execution."""

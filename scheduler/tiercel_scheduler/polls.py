@@ -34,8 +34,9 @@ from tiercel_schemas.triggers import TriggerState
 
 #: An answer that has not come by then is not waited for.
 ANSWER_US = 300 * US
-#: A job given back, or an answer that failed, is tried again after this at the earliest.
+#: A job given back is tried again after this; a look that failed after this at the earliest.
 AGAIN_US = 1 * US
+FAILED_AGAIN_US = 10 * US
 KINDS = ("POLLING", "REALTIME")
 
 Reply = StartAttempt | EndAttempt | ReturnJob
@@ -70,8 +71,7 @@ class Polls:
 
     def reply(self, shelf: Shelf, reply: Reply, outbox: Outbox) -> None:
         """A worker says something about a look; of an older epoch it is not heard."""
-        tenant, namespace, flow_id = reply.execution_id.split("/")
-        state = shelf.get(TriggerKey(tenant, namespace, flow_id, reply.task_run_id))
+        state = shelf.get(TriggerKey.parse(reply.task_run_id))
         if state is None or state.kind not in KINDS or state.epoch != reply.epoch:
             return
         now_us = self._clock.now_us()
@@ -103,7 +103,7 @@ class Polls:
         if end.state not in (State.SUCCESS, State.WARNING):
             outbox.log(_line(flow, trigger, now_us, end.error or f"The look ended {end.state}."))
             failure = end.error or end.state if trigger.fail_on_trigger_error else None
-            after = replace(state, next_us=now_us + max(pause_us, AGAIN_US))
+            after = replace(state, next_us=now_us + max(pause_us, FAILED_AGAIN_US))
             if failure is not None:
                 after = self._start(after, flow, trigger, Wish({}), end, outbox, failure)
             self._handler.put(shelf, after, outbox)
@@ -157,7 +157,7 @@ class Polls:
 
 
 def _job(flow: Flow, trigger: PollingTrigger, state: TriggerState, now_us: int) -> TaskJob:
-    """The look as a job: the flow's key stands for the execution, the trigger for the task run."""
+    """The look as a job: the flow's key is in the place of the execution, its own of the run."""
     cursor: Any = None if state.cursor is None else msgspec.json.decode(state.cursor)
     variables = {
         **flow_variables(flow),
@@ -166,7 +166,7 @@ def _job(flow: Flow, trigger: PollingTrigger, state: TriggerState, now_us: int) 
     }
     return TaskJob(
         execution_id=str(key_of(state).flow),
-        task_run_id=trigger.id,
+        task_run_id=str(key_of(state)),
         attempt=1,
         epoch=state.epoch,
         namespace=flow.namespace,

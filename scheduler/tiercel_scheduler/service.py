@@ -22,6 +22,7 @@ from tiercel_engine.clock import Clock
 from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
 from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.eventlog.schema_registry import RegistryUnavailable, SchemaRegistry
 from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.dates import US
 from tiercel_engine.storage.objects import Storage
@@ -31,7 +32,6 @@ from tiercel_scheduler.handler import Handler
 from tiercel_scheduler.inbound import Inbound
 from tiercel_scheduler.outbox import Outbox
 from tiercel_scheduler.polls import KINDS, Polls
-from tiercel_scheduler.registry import RegistryUnavailable, SchemaRegistry
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_scheduler.shelf import Shelf
 from tiercel_scheduler.starts import Starter

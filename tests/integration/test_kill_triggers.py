@@ -51,7 +51,6 @@ triggers:
     type: io.kestra.plugin.core.trigger.Schedule
     cron: "* * * * * *"
     withSeconds: true
-    recoverMissedSchedules: NONE
 """,
     """id: asked
 namespace: kills

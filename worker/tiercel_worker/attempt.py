@@ -49,10 +49,15 @@ def is_look(job: TaskJob) -> bool:
 
 
 def files_of(job: TaskJob) -> str:
-    """The id under which files of the job lie: the execution's; each look has one of its own."""
+    """Under which id files of the job lie: the execution's; of a look the one that it starts."""
     if not is_look(job):
         return job.execution_id
-    return derive_id("look", job.execution_id, job.task_run_id, str(job.epoch))
+    return derive_id("look", *job.task_run_id.split("/"), f"epoch-{job.epoch}")
+
+
+def run_files_of(job: TaskJob) -> str:
+    """Under which name, below that, those of the task run lie."""
+    return job.task_id if is_look(job) else job.task_run_id
 
 
 def topics_for(job: TaskJob, topics: Topics) -> Topics:

@@ -27,7 +27,7 @@ from tiercel_engine.storage.uri import (
     parse,
     task_file,
 )
-from tiercel_worker.attempt import Attempt, files_of
+from tiercel_worker.attempt import Attempt, files_of, run_files_of
 from tiercel_worker.logs import Metrics, TaskLogger
 from tiercel_worker.server_api import FindApi, ServerApi
 
@@ -68,7 +68,7 @@ class AttemptContext:
     ) -> None:
         job = attempt.job
         self.execution_id = files_of(job)
-        self.task_run_id = job.task_run_id
+        self.task_run_id = run_files_of(job)
         self.attempt = job.attempt
         self.namespace = job.namespace
         self.flow_id = job.flow_id

@@ -8,6 +8,7 @@ from tiercel_engine.clock import iso
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import task_file
 from tiercel_schemas.jobs import TaskJob
+from tiercel_worker.attempt import files_of, run_files_of
 
 #: Lines are kept in memory up to this size, then on disk.
 MEMORY_BYTES_MAX = 256 * 1024
@@ -32,9 +33,9 @@ class LogFile:
         uri = task_file(
             job.namespace,
             job.flow_id,
-            job.execution_id,
+            files_of(job),
             job.task_id,
-            job.task_run_id,
+            run_files_of(job),
             f"log-{job.attempt}-{job.epoch}.txt",
         )
         with self._lines:

@@ -39,7 +39,7 @@ from tiercel_engine.storage.uri import execution_value, outputs_name, task_file
 from tiercel_engine.telemetry.metrics import WORKER_ATTEMPT_S, WORKER_ATTEMPTS
 from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
-from tiercel_worker.attempt import Attempt, Cancel, files_of
+from tiercel_worker.attempt import Attempt, Cancel, files_of, run_files_of
 from tiercel_worker.context import AttemptContext
 from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
@@ -206,7 +206,7 @@ class Runner:
         place = (job.namespace, job.flow_id, files_of(job))
         name = outputs_name(job.attempt, job.epoch)
         if job.task_run_id:
-            uri = task_file(*place, job.task_id, job.task_run_id, name)
+            uri = task_file(*place, job.task_id, run_files_of(job), name)
         else:
             uri = execution_value(*place, name)  # A template of the flow itself.
         return pack(outputs, self.storage, uri)

@@ -18,8 +18,8 @@ from tests.scheduler_harness import SETTINGS, Stage, us
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import NewRecord
 from tiercel_engine.eventlog.memory import MemoryLog
+from tiercel_engine.eventlog.schema_registry import RegistryUnavailable, SchemaRegistry
 from tiercel_scheduler.messages import BadMessage, read_message
-from tiercel_scheduler.registry import RegistryUnavailable, SchemaRegistry
 from tiercel_scheduler.service import Scheduler
 from tiercel_schemas import codec
 from tiercel_schemas.common import Label

@@ -69,6 +69,7 @@ def test_a_look_goes_out_at_once_and_the_next_after_the_interval(stage: Stage) -
     stage.save(FLOW, "watch")
     stage.schedulers[0].turn()
     (first,) = looks(stage)
+    assert first.task_run_id == "main/tests/watch/look", "workers tell looks apart by it"
     assert json.loads(first.task_json)["uri"] == "http://localhost:1"
     answer(stage, first)
     stage.clock.advance(59)

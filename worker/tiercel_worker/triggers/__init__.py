@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tiercel_worker.triggers import http
+from tiercel_worker.triggers import http, kafka
 
-PLUGINS = (*http.PLUGINS,)
+PLUGINS = (*http.PLUGINS, *kafka.PLUGINS)

@@ -1,0 +1,1 @@
+"""Users' own Kafka clusters: reading from given positions, writing, texts of keys and values."""

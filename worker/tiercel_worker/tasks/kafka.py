@@ -1,0 +1,303 @@
+"""Kafka: writing records into topics, and reading what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field
+
+from tiercel_engine.errors import TaskError
+from tiercel_engine.eventlog.schema_registry import SchemaRegistry
+from tiercel_engine.expression.ion import ion_text
+from tiercel_engine.flow.base import Text
+from tiercel_engine.flow.task import DurationS
+from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.plugin.context import RunContext
+from tiercel_engine.plugin.polling import STARTS_MAX, Answer, Wish
+from tiercel_engine.storage.rows import read_rows
+from tiercel_engine.storage.uri import file_name, is_storage_uri
+from tiercel_worker.kafka import serdes
+from tiercel_worker.kafka.clients import LINGER_S, Positions, Reader, produce
+from tiercel_worker.tasks.properties import flag, number, text_map
+
+ROWS_MAX = 10_000_000
+
+
+class KafkaTask(RunnableTask):
+    """The properties that all Kafka tasks have."""
+
+    properties_: dict[str, Any] = Field(alias="properties")
+    serde_properties: dict[str, Any] = Field({}, alias="serdeProperties")
+
+    def settings(self, context: RunContext) -> dict[str, Any]:
+        """The client's settings, rendered."""
+        return text_map(context, self.properties_, "properties")
+
+
+class ProduceOutput(BaseModel):
+    """`messagesCount`: how many records were written."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    messages_count: int = Field(alias="messagesCount")
+
+
+class KafkaProduce(KafkaTask):
+    """Write records into a topic.
+
+    Properties: `topic`, `properties` (`bootstrap.servers` and whatever else the client takes),
+    `from` (one record, a list of them, or the address of a file of rows), `keySerializer` and
+    `valueSerializer` (STRING, JSON, INTEGER, LONG, SHORT, FLOAT, DOUBLE, UUID, BYTE_ARRAY, VOID),
+    `transactional` (true: all or none), `serdeProperties`. A record has `key`, `value`, `headers`,
+    `timestamp` (ISO or milliseconds), `partition`, `topic`. Outputs: `messagesCount`. Metrics:
+    `records`.
+
+    Example:
+        ```yaml
+        id: tell
+        namespace: docs.tasks
+        tasks:
+          - id: write
+            type: io.kestra.plugin.kafka.Produce
+            topic: orders
+            properties:
+              bootstrap.servers: localhost:9092
+            valueSerializer: JSON
+            from:
+              key: order-1
+              value: {total: 12}
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.kafka.Produce"
+    OUTPUTS: ClassVar[type[BaseModel] | None] = ProduceOutput
+
+    topic: Text | None = None
+    from_: Any = Field(alias="from")
+    key_serializer: Text = Field("STRING", alias="keySerializer")
+    value_serializer: Text = Field("STRING", alias="valueSerializer")
+    value_avro_schema: Any = Field(None, alias="valueAvroSchema")
+    key_avro_schema: Any = Field(None, alias="keyAvroSchema")
+    transactional: bool | str = True
+
+    def run(self, context: RunContext) -> ProduceOutput:
+        key = serdes.checked(context.render(self.key_serializer))
+        value = serdes.checked(context.render(self.value_serializer))
+        topic = None if self.topic is None else context.render(self.topic)
+        records = (_outgoing(row, topic, key, value) for row in self._rows(context))
+        is_whole = flag(context, self.transactional)
+        count = produce(self.settings(context), records, context.is_cancelled, is_whole)
+        context.metric("records", count)
+        return ProduceOutput(messagesCount=count)
+
+    def _rows(self, context: RunContext) -> Iterator[Mapping[str, Any]]:
+        given = context.render_value(self.from_)
+        if isinstance(given, str) and is_storage_uri(given):
+            with context.open_stored(given) as source:
+                for row in read_rows(source, file_name(given)):
+                    yield _record(row.value)
+            return
+        if isinstance(given, str):
+            try:
+                given = msgspec.json.decode(given)
+            except msgspec.DecodeError as error:
+                raise TaskError(f"Expected from to be records or an address: {error}") from error
+        for one in given if isinstance(given, list) else [given]:
+            yield _record(one)
+
+
+def _record(row: Any) -> Mapping[str, Any]:
+    if not isinstance(row, Mapping):
+        raise TaskError(f"Expected a record with key and value, but it was {str(row)[:200]!r}.")
+    return row
+
+
+def _outgoing(row: Mapping[str, Any], topic: str | None, key: str, value: str) -> dict[str, Any]:
+    """What the client takes."""
+    name = row.get("topic") or topic
+    if not name:
+        raise TaskError("Expected a topic, but neither the task nor the record has one.")
+    made: dict[str, Any] = {
+        "topic": str(name),
+        "key": serdes.write(row.get("key"), key),
+        "value": serdes.write(row.get("value"), value),
+    }
+    if row.get("headers"):
+        made["headers"] = [(str(k), str(v).encode()) for k, v in dict(row["headers"]).items()]
+    if row.get("partition") is not None:
+        made["partition"] = int(row["partition"])
+    if row.get("timestamp") is not None:
+        made["timestamp"] = _millis(row["timestamp"])
+    return made
+
+
+def _millis(value: Any) -> int:
+    if isinstance(value, int | float):
+        return int(value)
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise TaskError(f"Expected a timestamp, but it was {value!r}.") from None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000)
+
+
+class ConsumeOutput(BaseModel):
+    """`messagesCount` and `uri`: a file of Ion rows."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    messages_count: int = Field(alias="messagesCount")
+    uri: str
+
+
+class KafkaReading(KafkaTask):
+    """The properties of everything that reads."""
+
+    topic: Text | list[Text]
+    group_id: Text | None = Field(None, alias="groupId")
+    partitions: list[int] | None = None
+    since: Text | None = None
+    key_deserializer: Text = Field("STRING", alias="keyDeserializer")
+    value_deserializer: Text = Field("STRING", alias="valueDeserializer")
+    poll_duration: DurationS = Field(5.0, alias="pollDuration")
+    max_records: int | str | None = Field(None, alias="maxRecords")
+    max_duration: DurationS | None = Field(None, alias="maxDuration")
+
+    def topics(self, context: RunContext) -> list[str]:
+        """The topics' names."""
+        found = context.render_value(self.topic)
+        return [str(one) for one in found] if isinstance(found, list) else [str(found)]
+
+    def rows(self, context: RunContext, reader: Reader, limit: int) -> Iterator[dict[str, Any]]:
+        """Records as rows, until there are enough, or no more come in time."""
+        key = serdes.checked(context.render(self.key_deserializer))
+        value = serdes.checked(context.render(self.value_deserializer))
+        wanted = limit if self.max_records is None else int(number(context, self.max_records))
+        whole_s = self.poll_duration if self.max_duration is None else self.max_duration
+        schemas = self._schemas(context)
+        for message in reader.read(
+            min(wanted, limit), self.poll_duration, whole_s, context.is_cancelled
+        ):
+            yield _row(message, key, value, schemas)
+
+    def reader(self, context: RunContext, positions: Positions) -> Reader:
+        """A reader at the positions; where there is none, at `since`, or as the settings say."""
+        settings = self.settings(context)
+        if self.group_id is not None:
+            settings["group.id"] = context.render(self.group_id)
+        since_ms = None if self.since is None else _millis(context.render(self.since))
+        return Reader(settings, self.topics(context), positions, self.partitions, since_ms)
+
+    def _schemas(self, context: RunContext) -> SchemaRegistry | None:
+        written = text_map(context, self.serde_properties, "serdeProperties")
+        url = written.get("schema.registry.url") or self.properties_.get("schema.registry.url")
+        return None if url is None else SchemaRegistry(context.render(str(url)))
+
+
+def _row(message: Any, key: str, value: str, schemas: SchemaRegistry | None) -> dict[str, Any]:
+    _, timestamp_ms = message.timestamp()
+    headers = {
+        name: (data or b"").decode(errors="replace") for name, data in message.headers() or ()
+    }
+    return {
+        "key": serdes.read(message.key(), key, schemas),
+        "value": serdes.read(message.value(), value, schemas),
+        "topic": message.topic(),
+        "headers": headers,
+        "timestamp": datetime.fromtimestamp(timestamp_ms / 1_000, UTC).isoformat(
+            timespec="milliseconds"
+        ),
+        "partition": message.partition(),
+        "offset": message.offset(),
+    }
+
+
+def stored(context: RunContext, rows: Iterator[dict[str, Any]]) -> tuple[str, int]:
+    """Rows as a file of Ion lines: (address, how many)."""
+    count = 0
+
+    def lines() -> Iterator[bytes]:
+        nonlocal count
+        for row in rows:
+            count += 1
+            yield ion_text(row).encode() + b"\n"
+
+    uri = context.store_stream(lines(), "messages.ion")
+    context.metric("records", count)
+    return uri, count
+
+
+class KafkaConsume(KafkaReading):
+    """Read records of topics into a file.
+
+    Properties: `topic` (or a list), `partitions`, `since` (a date), `properties`
+    (`bootstrap.servers`, `auto.offset.reset`: earliest or latest), `keyDeserializer`,
+    `valueDeserializer` (as of Produce, and AVRO), `pollDuration` (PT5S: how long to wait for
+    records), `maxRecords`, `maxDuration`, `groupId`, `serdeProperties` (`schema.registry.url`). It
+    reads from the beginning or the end, as `auto.offset.reset` says, or from `since`. Outputs:
+    `messagesCount`, `uri`
+    (rows with `key`, `value`, `topic`, `headers`, `timestamp`, `partition`, `offset`). Metrics:
+    `records`.
+
+    Example:
+        ```yaml
+        id: read
+        namespace: docs.tasks
+        tasks:
+          - id: orders
+            type: io.kestra.plugin.kafka.Consume
+            topic: orders
+            properties:
+              bootstrap.servers: localhost:9092
+              auto.offset.reset: earliest
+            valueDeserializer: JSON
+            maxRecords: 1000
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.kafka.Consume"
+    OUTPUTS: ClassVar[type[BaseModel] | None] = ConsumeOutput
+
+    def run(self, context: RunContext) -> ConsumeOutput:
+        with closing(self.reader(context, {})) as reader:
+            uri, count = stored(context, self.rows(context, reader, ROWS_MAX))
+        return ConsumeOutput(messagesCount=count, uri=uri)
+
+
+class BatchLook(KafkaReading):
+    """One look of a Kafka trigger: a file of what has come, when something has."""
+
+    TYPE: ClassVar[str] = "tiercel.kafka$BatchLook"
+
+    def run(self, context: RunContext) -> dict[str, Any]:
+        with closing(self.reader(context, context.variables.get("cursor") or {})) as reader:
+            uri, count = stored(context, self.rows(context, reader, ROWS_MAX))
+            wish = Wish({"messagesCount": count, "uri": uri})
+            return Answer((wish,) if count else (), reader.positions).outputs()
+
+
+class RealtimeLook(KafkaReading):
+    """One look of a realtime trigger: an execution per record."""
+
+    TYPE: ClassVar[str] = "tiercel.kafka$RealtimeLook"
+
+    poll_duration: DurationS = Field(10.0, alias="pollDuration")
+    max_duration: DurationS | None = Field(LINGER_S, alias="maxDuration")
+
+    def run(self, context: RunContext) -> dict[str, Any]:
+        with closing(self.reader(context, context.variables.get("cursor") or {})) as reader:
+            rows = list(self.rows(context, reader, STARTS_MAX))
+            wishes = tuple(Wish(row, _key(row)) for row in rows)
+            return Answer(wishes, reader.positions).outputs()
+
+
+def _key(row: Mapping[str, Any]) -> str:
+    return f"{row['topic']}/{row['partition']}/{row['offset']}"
+
+
+PLUGINS: Sequence[type[RunnableTask]] = (KafkaProduce, KafkaConsume, BatchLook, RealtimeLook)

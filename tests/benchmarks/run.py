@@ -10,6 +10,7 @@ P2: 1,000, then 10,000 executions of one Log task, 8 clients, until all have end
 P3: 500 executions of ten Log tasks one after the other.
 P4: ForEach with concurrencyLimit 0, one Return per value, 100 to 100,000 values.
 P5: ForEachItem that waits, one Log task per child, 1,000 to 100,000 children.
+render: a simple template, and one that reads outputs among 10 and 10,000 task runs; no log.
 process: the executor's decisions alone, on executions of 100 and of 100,000 task runs; no log.
 
 Each workload has a server of its own. The bare loop is measured before P1 and P2 and after them;
@@ -32,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import bare_loop, core_cost, plot
+from tests.benchmarks import bare_loop, core_cost, expression_render, plot
 from tests.benchmarks.server import Server
 from tests.benchmarks.workloads import CLIENTS, WORKLOADS
 
@@ -42,6 +43,8 @@ from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 
 CORE_SIZES = (100, 1_000, 10_000, 100_000)
+#: Those that need no server.
+WITHOUT_LOG = ("process", "render")
 #: Those whose rows carry a ratio to the bare loop.
 COMPARED = ("P1", "P2")
 console = Console()
@@ -125,6 +128,15 @@ def measure_core(rows: Rows, sizes: Sequence[int]) -> None:
     rows.show(first)
 
 
+def measure_render(rows: Rows) -> None:
+    """CPU of rendering, and of putting a job's variables together."""
+    first = len(rows.rows)
+    for name, found_us in expression_render.measured().items():
+        rows.adder("render", "none")(name, found_us, "us", None)
+    rows.save()
+    rows.show(first)
+
+
 @contextmanager
 def opened(log: str, quick: bool) -> Iterator[tuple[str | None, Bare]]:
     """The broker's address, if there is one, and the bare loop on that log."""
@@ -168,7 +180,7 @@ def draw(rows: Rows, path: Path) -> None:
 
 
 def options_of(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    names = (*WORKLOADS, "process")
+    names = (*WORKLOADS, *WITHOUT_LOG)
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -195,7 +207,9 @@ def main() -> None:
     rows = Rows(options.output)
     if "process" in options.only:
         measure_core(rows, options.sizes or CORE_SIZES)
-    if set(options.only) - {"process"}:
+    if "render" in options.only:
+        measure_render(rows)
+    if set(options.only) - set(WITHOUT_LOG):
         for log in options.log:
             with opened(log, options.quick) as (kafka, bare_of):
                 measure(rows, log, kafka, bare_of, options)

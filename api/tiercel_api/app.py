@@ -130,14 +130,15 @@ def start_route() -> tuple[str, str, Handler]:
     """What starts executions, as a route that may stand before all others.
 
     The router tries paths one after the other, and every verb of an execution is like this one:
-    at its place it would be found last, though it is asked for most. Those verbs are not taken.
+    at its place it would be found last, though it is asked for most. Those verbs are not taken,
+    nor what is done to many executions (`pause/by-ids`).
     """
     path, depth = "/executions/{namespace}/{id}", 3
     (handler,) = (one for method, known, one in ROUTES if (method, known) == ("POST", path))
     verbs = sorted(
         known.rpartition("/")[2]
         for method, known, _ in ROUTES
-        if method == "POST" and known.startswith("/executions/{") and known.count("/") == depth
+        if method == "POST" and known.startswith("/executions/") and known.count("/") == depth
     )
     taken = "|".join(re.escape(verb) for verb in verbs if not verb.startswith("{"))
     return "POST", path.replace("{id}", f"{{id:(?!(?:{taken})$)[^{{}}/]+}}"), handler

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from tiercel_api.app import ROUTES, start_route
+from tiercel_api.app import ROUTES, TENANT_PREFIX, start_route
 
 
 def handlers(routes: Iterable[Any], asked: Iterable[tuple[str, str]]) -> list[tuple[Any, Any]]:
@@ -32,6 +32,20 @@ def test_the_route_that_starts_executions_takes_no_other_ones_path(value: str) -
     asked = [(method, re.sub(r"\{[^}]*\}+", value, path)) for method, path, _ in ROUTES]
 
     assert handlers((start_route(), *ROUTES), asked) == handlers(ROUTES, asked)
+
+
+def test_the_same_holds_below_a_tenant_where_no_path_is_plain() -> None:
+    asked = [
+        (method, f"/api/v1/main{re.sub(r'{[^}]*}+', 'v', path)}")
+        for method, path, _ in ROUTES
+        if path.startswith("/executions")
+    ]
+    below = [(method, TENANT_PREFIX + path, handler) for method, path, handler in ROUTES]
+    method, path, handler = start_route()
+
+    assert handlers([(method, TENANT_PREFIX + path, handler), *below], asked) == handlers(
+        below, asked
+    )
 
 
 def test_the_route_that_starts_executions_is_found_first() -> None:

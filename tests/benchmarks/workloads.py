@@ -77,7 +77,11 @@ class Usage:
 
     def add(self, add: Add, count: int, of: str, bare: dict[str, float] | None = None) -> None:
         """Rows of CPU per `of` (say execution) and of peak memory, per process."""
-        for role, (cpu_s, peak_mib) in self._server.usage().items():
+        usage = self._server.usage()
+        if len(usage) > 1:
+            # The bare loop's CPU is that of one process; several share what it does.
+            bare = None
+        for role, (cpu_s, peak_mib) in usage.items():
             used_s, was_mib = self._before.get(role, (0.0, 0.0))
             metric = f"cpu_per_{of}:{role}"
             add(metric, (cpu_s - used_s) / count * 1_000, "ms", (bare or {}).get(metric))

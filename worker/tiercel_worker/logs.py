@@ -110,7 +110,7 @@ class TaskLogger:
             level=level,
             message=message,
             execution_id=job.execution_id,
-            task_run_id=job.task_run_id or None,
+            task_run_id=None if job.task_run_id == job.execution_id else job.task_run_id,
             task_id=job.task_id or None,
             attempt=max(job.attempt, 1),
             thread=threading.current_thread().name,

@@ -57,7 +57,8 @@ def evaluate(step: Step, plan: Plan, run_id: str, asked: str, need: NeedsWorker)
 
 def send_again(step: Step, plan: Plan, evaluation: Evaluation) -> bool:
     """Send it under the next epoch; whoever held it is told to stop. Returns as `evaluate`."""
-    step.revoke(evaluation.id, evaluation.attempt, evaluation.epoch, "SUPERSEDED", None)
+    owner = evaluation.id or step.execution.id
+    step.revoke(owner, evaluation.attempt, evaluation.epoch, "SUPERSEDED", None)
     return _send(
         step,
         plan,
@@ -90,7 +91,8 @@ def _send(step: Step, plan: Plan, event: e.EvaluationSubmitted) -> bool:
     step.jobs.append(
         TaskJob(
             execution_id=x.id,
-            task_run_id=event.task_run_id,
+            # Workers tell jobs apart by it, so the flow itself needs an id of its own.
+            task_run_id=event.task_run_id or x.id,
             attempt=job.ATTEMPT,
             epoch=event.epoch,
             tenant=x.tenant,
@@ -152,5 +154,6 @@ def drop_evaluations(step: Step) -> None:
     """Nobody waits for any of them any more: the execution is being ended."""
     for run_id in sorted(step.execution.evaluations):
         evaluation = step.execution.evaluations[run_id]
-        step.revoke(run_id, evaluation.attempt, evaluation.epoch, "KILLED", None)
+        owner = run_id or step.execution.id
+        step.revoke(owner, evaluation.attempt, evaluation.epoch, "KILLED", None)
         step.emit(e.EvaluationEnded(run_id, evaluation.epoch))

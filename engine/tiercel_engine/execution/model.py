@@ -329,7 +329,11 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
         return bool(self.leased or self.waiting)
 
     def lease(self, run_id: str) -> TaskRun | Evaluation | None:
-        """What the job is for that is out for a task run, or for the flow itself."""
+        """What the job is for that is out for a task run, or for the flow itself.
+
+        On the way to workers and back the execution's id stands for the flow.
+        """
+        run_id = "" if run_id == self.id else run_id
         return self.evaluations.get(run_id) or self.task_runs.get(run_id)
 
     def runs_in_order(self) -> list[TaskRun]:

@@ -96,3 +96,18 @@ def test_an_expression_too_large_to_be_sent_fails_at_once() -> None:
 
     assert engine.jobs == []
     assert engine.execution.state == "FAILED"
+
+
+def test_on_the_way_the_execution_stands_for_the_flow() -> None:
+    engine = Engine(
+        "id: f\nnamespace: tests\ntasks:\n- id: a\n  type: test.Work\n"
+        "outputs:\n- {id: o, type: STRING, value: \"{{ kv('x') }}\"}\n"
+    )
+    engine.create()
+    engine.run("a")
+    job = engine.jobs[-1]
+
+    assert job.task_run_id == EXECUTION
+    payload = Payload(json='{"value":{"o":"found"}}')
+    engine.do(c.EndAttempt(EXECUTION, job.task_run_id, 0, job.epoch, "w", "SUCCESS", 1, 1, payload))
+    assert engine.execution.state == "SUCCESS"

@@ -109,7 +109,19 @@ class Bench:
             variables = Payload(json=msgspec.json.encode(known | (variables or {})).decode())
         text = msgspec.json.encode({"id": "task", **task}).decode()
         job = TaskJob(
-            *(f"e-{run}", run, attempt, epoch, "acme.test", "flow", 1, "task", text, variables, 1),
+            *(
+                changes.pop("execution_id", f"e-{run}"),
+                run,
+                attempt,
+                epoch,
+                "acme.test",
+                "flow",
+                1,
+                "task",
+                text,
+                variables,
+                1,
+            ),
             **changes,
         )
         self.append(self.topics.jobs, run, encode(job))

@@ -80,8 +80,8 @@ def test_sealed_inputs_are_opened_only_when_they_are_to_be(
 def test_log_lines_of_the_flow_itself_name_no_task_run(bench: Bench, tmp_path: Path) -> None:
     with bench.worker():
         task = {"type": "io.kestra.plugin.core.log.Log", "message": "told"}
-        job = bench.submit(task, run="", attempt=ATTEMPT)
-        bench.end("")
+        job = bench.submit(task, run="e-", attempt=ATTEMPT, execution_id="e-")
+        bench.end("e-")
 
     (line,) = bench.all_of(bench.topics.logs)
     assert (line.task_run_id, line.attempt) == (None, 1)

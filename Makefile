@@ -6,7 +6,7 @@ TOOL   := $(BIN)/python -m
 SOURCES := schemas engine worker scheduler api deploy tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-kafka up test conformance lint format generate bench clean
+.PHONY: help demo demo-kafka up test test-kafka test-rest conformance lint format generate bench clean
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,7 +21,14 @@ up: $(VENV)/.installed ## A server on http://127.0.0.1:8080 until Ctrl-C; data i
 	$(BIN)/tiercel server --port 8080 --data .tiercel
 
 test: $(VENV)/.installed-dev ## Every test, with a real broker and a real PostgreSQL
-	$(TOOL) pytest -q
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-kafka test-rest
+
+# Most of the time of a test is waiting. One run has all that need the broker: there is one.
+test-kafka: $(VENV)/.installed-dev
+	$(TOOL) pytest -q -m kafka
+
+test-rest: $(VENV)/.installed-dev
+	$(TOOL) pytest -q -m "not kafka"
 
 conformance: $(VENV)/.installed-dev ## Cases recorded on Kestra: CASES=flows.jsonl FLOWS=folder
 	@test -n "$(CASES)$(RESULTS)" -a -n "$(FLOWS)" || \

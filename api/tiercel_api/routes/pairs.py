@@ -15,6 +15,8 @@ from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
 from tiercel_api.paging import page_of, sort_of
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import is_allowed
 from tiercel_api.services import SERVICES
 from tiercel_engine.clock import iso
 from tiercel_engine.errors import NotFound, UserError
@@ -54,12 +56,16 @@ async def list_pairs(request: web.Request) -> web.Response:
 
 
 async def list_inherited(request: web.Request) -> web.Response:
-    """GET /namespaces/{namespace}/kv/inheritance: the pairs that a flow of it sees."""
+    """GET /namespaces/{namespace}/kv/inheritance: the pairs that a flow of it sees.
+
+    Those of namespaces above it that the sender may not read are left out.
+    """
     pairs, namespace = _pairs(request), request.match_info["namespace"]
+    owners = [n for n in lineage(namespace) if is_allowed(request, Permission.READ, n)]
 
     def visible() -> list[Pair]:
         found: dict[str, Pair] = {}
-        for owner in lineage(namespace):
+        for owner in owners:
             for pair in pairs.list(owner):
                 found.setdefault(pair.key, pair)
         return sorted(found.values(), key=lambda pair: pair.key)

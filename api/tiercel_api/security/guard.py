@@ -42,10 +42,17 @@ OPEN_ROUTES = frozenset(
 )
 OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
-#: Searches that look only below the namespaces which their query names.
-NARROWABLE = ("/flows/search", "/executions/search", "/logs/search", "/triggers/search")
-_NAMESPACE_FILTERS = tuple(
-    f"filters[namespace][{operator}]" for operator in ("EQUALS", "PREFIX", "STARTS_WITH", "IN")
+#: Searches and deletions that touch only what is below the namespaces which their query names.
+NARROWABLE = (
+    "/flows/search",
+    "/executions/search",
+    "/logs/search",
+    "/logs/by-query",
+    "/metrics/by-query",
+    "/triggers/search",
+)
+_NAMESPACE_FILTERS = frozenset(
+    f"FILTERS[NAMESPACE][{operator}]" for operator in ("EQUALS", "PREFIX", "STARTS_WITH", "IN")
 )
 
 
@@ -229,16 +236,24 @@ async def _namespaces(request: web.Request, path: str) -> list[str]:
         return [(await execution_of(request))["namespace"]]
     if path in NARROWABLE:
         named = request.query.getall("namespace", [])
-        for name in _NAMESPACE_FILTERS:
-            named += [part for text in request.query.getall(name, []) for part in text.split(",")]
+        for name, text in request.query.items():
+            # Searches read operators in any case of letters.
+            if name.startswith("filters[") and name.upper() in _NAMESPACE_FILTERS:
+                named += text.split(",")
         return [name for name in named if name]
     return []
+
+
+def is_allowed(request: web.Request, permission: Permission, namespace: str) -> bool:
+    """Whether who sends it has a permission in a namespace; everybody while there is no user."""
+    principal: Principal | None = request.get(PRINCIPAL)
+    return principal is None or access.may(principal.grants, permission, namespace)
 
 
 def allow(request: web.Request, permission: Permission, namespace: str) -> None:
     """Ask again once a handler knows the namespace. Raises HttpError 403."""
     principal: Principal | None = request.get(PRINCIPAL)
-    if principal is not None and not access.may(principal.grants, permission, namespace):
+    if principal is not None and not is_allowed(request, permission, namespace):
         raise HttpError(
             403, "Forbidden", f"{principal.username} may not {permission.name} in {namespace}."
         )

@@ -16,7 +16,7 @@ from tiercel_engine.repository.base import Store
 from tiercel_schemas import events as e
 from tiercel_schemas.codec import AvroRecord, encode
 from tiercel_schemas.common import Label, Payload
-from tiercel_schemas.logs import LogEntry, MetricEntry
+from tiercel_schemas.logs import LogEntry, LogsDeleted, MetricEntry, MetricsDeleted
 from tiercel_schemas.topics import Topics
 from tiercel_schemas.triggers import TriggerState
 
@@ -63,11 +63,11 @@ class Journal:
     def append(self, key: str, record: AvroRecord | bytes) -> None:
         """Append a record to the topic that it belongs to; bytes go to executions."""
         topic = self.topics.executions
-        if isinstance(record, LogEntry):
+        if isinstance(record, LogEntry | LogsDeleted):
             topic = self.topics.logs
         elif isinstance(record, TriggerState):
             topic = self.topics.triggers
-        elif isinstance(record, MetricEntry):
+        elif isinstance(record, MetricEntry | MetricsDeleted):
             topic = self.topics.metrics
         value = record if isinstance(record, bytes) else encode(record)
         self.appender.append(NewRecord(topic.name, key, value))

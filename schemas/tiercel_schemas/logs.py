@@ -82,9 +82,13 @@ class LogsDeleted(msgspec.Struct, frozen=True, gc=False):
         trigger_id: Trigger.
         attempt: Attempt, from 0.
         min_level: This level and those above it.
+        namespace_prefix: This namespace and those below it.
+        levels: Lines of these levels alone; none given: of any.
+        start_us: Written then or later.
+        end_us: Written then or earlier.
     """
 
-    FINGERPRINT: ClassVar[str] = "d4caa39af2dc3296"
+    FINGERPRINT: ClassVar[str] = "bca3627232ef20aa"
 
     at_us: int
     namespace: str | None = None
@@ -95,3 +99,29 @@ class LogsDeleted(msgspec.Struct, frozen=True, gc=False):
     trigger_id: str | None = None
     attempt: int | None = None
     min_level: str | None = None
+    namespace_prefix: str | None = None
+    levels: tuple[str, ...] = ()
+    start_us: int | None = None
+    end_us: int | None = None
+
+
+class MetricsDeleted(msgspec.Struct, frozen=True, gc=False):
+    """The earlier metrics of this partition that match everything here are not shown any more.
+
+    Attributes:
+        at_us: When it was asked for.
+        namespace: Namespace.
+        namespace_prefix: This namespace and those below it.
+        flow_id: Flow.
+        start_us: Measured then or later.
+        end_us: Measured then or earlier.
+    """
+
+    FINGERPRINT: ClassVar[str] = "356663da1124883b"
+
+    at_us: int
+    namespace: str | None = None
+    namespace_prefix: str | None = None
+    flow_id: str | None = None
+    start_us: int | None = None
+    end_us: int | None = None

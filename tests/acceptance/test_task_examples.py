@@ -22,6 +22,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "namespace-files": {"words": 3, "fetched": ["scripts/count.py"], "deleted": 1},
     "requests": {"code": 200, "missing": 404},
     "scripts": {"letters": 3, "kind": "RYE"},
+    "purges": {"purged": 0},
     "server": {"lines": 2, "counted": 2, "purged": 0},
 }
 
@@ -98,6 +99,55 @@ tasks:
         f"/executions/{namespace}/resumes", files={"paused": (None, waiting)}
     ).json()
     assert server.ended(again["id"])["state"]["current"] == "FAILED"
+
+
+def test_tasks_delete_lines_and_metrics(server: RunningServer, namespace: str) -> None:
+    # given: an execution that said and measured something
+    server.save(f"""id: talks
+namespace: {namespace}
+tasks:
+  - id: say
+    type: io.kestra.plugin.core.log.Log
+    message: [one, two]
+    level: WARN
+  - id: measure
+    type: io.kestra.plugin.core.metric.Publish
+    metrics: [{{type: counter, name: loaves, value: 3}}]
+""")
+    server.save(f"""id: silences
+namespace: {namespace}
+tasks:
+  - id: lines
+    type: io.kestra.plugin.core.log.PurgeLogs
+    namespace: {namespace}
+    flowId: talks
+    endDate: "{{{{ execution.startDate }}}}"
+    logLevels: [WARN]
+  - id: metrics
+    type: io.kestra.plugin.core.metric.PurgeMetrics
+    namespace: {namespace}
+    endDate: "{{{{ execution.startDate }}}}"
+""")
+    talked = server.post(f"/executions/{namespace}/talks").json()["id"]
+    server.ended(talked)
+    said = eventually(
+        lambda: server.client.logs(talked),
+        lambda lines: {"one", "two"} <= {line["message"] for line in lines},
+    )
+    measured = eventually(
+        lambda: server.get(f"/metrics/{talked}").json()["total"], lambda total: total >= 1
+    )
+
+    # when
+    silenced = server.ended(server.post(f"/executions/{namespace}/silences").json()["id"])
+
+    # then
+    assert silenced["state"]["current"] == "SUCCESS"
+    outputs = [run["outputs"] for run in silenced["taskRunList"]]
+    assert outputs == [{"count": 2}, {"count": measured}]
+    left = [line["message"] for line in server.client.logs(talked)]
+    assert left == [line["message"] for line in said if line["level"] != "WARN"]
+    assert server.get(f"/metrics/{talked}").json()["total"] == 0
 
 
 def test_a_server_with_a_login_and_defaults_of_its_own(tmp_path: Path) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Iterator
 import pytest
 from tests.read_model_harness import START_US, Journal, line, metric
 
-from tiercel_engine.repository.base import LogFilter, Store
+from tiercel_engine.eventlog.base import NewRecord
+from tiercel_engine.repository.base import LogFilter, MeasureFilter, Store
 from tiercel_engine.repository.store import open_store
+from tiercel_schemas.codec import encode
+from tiercel_schemas.logs import LogsDeleted, MetricsDeleted
 
 
 @pytest.fixture
@@ -132,3 +135,72 @@ def test_metrics_read_as_the_peer_answers_them(journal: Journal) -> None:
     assert by_value.total == 2
     assert journal.store.metrics("one", 1, 10, task_id="other").total == 1
     assert journal.store.metrics("one", 1, 10, task_run_id="nope").total == 0
+
+
+@pytest.mark.parametrize(
+    ("deletion", "left"),
+    [
+        (LogsDeleted(0, end_us=START_US + 2_000), ["third", "later"]),
+        (LogsDeleted(0, start_us=START_US + 2_000), ["first", "later"]),
+        (LogsDeleted(0, levels=("DEBUG", "WARN")), ["third", "later"]),
+        (LogsDeleted(0, namespace_prefix="company"), ["later"]),
+        (LogsDeleted(0, namespace="company"), ["first", "second", "third", "later"]),
+        (LogsDeleted(0, levels=("LOUD",)), ["first", "second", "third", "later"]),
+    ],
+)
+def test_what_was_said_to_be_deleted_stays_so_when_the_index_is_built_anew(
+    journal: Journal, deletion: LogsDeleted, left: list[str]
+) -> None:
+    # given: lines before the deletion and one after it
+    journal.append("one", line("first", 1, level="DEBUG"))
+    journal.append("one", line("second", 2, level="WARN"))
+    journal.append("one", line("third", 3))
+    journal.append("one", deletion)
+    journal.append("one", line("later", 2, level="WARN"))
+    journal.index()
+
+    # when
+    first = [entry["message"] for entry in journal.store.logs(LogFilter())]
+    logs, metrics = journal.topics.logs.name, journal.topics.metrics.name
+    lanes = [lane for lane in journal.lanes if lane[0] in (logs, metrics)]
+    journal.store.clear(dict.fromkeys(lanes, 0), logs, metrics)
+    assert journal.store.logs(LogFilter()) == []
+    journal.index()
+
+    # then
+    assert sorted(first) == sorted(left)
+    assert [entry["message"] for entry in journal.store.logs(LogFilter())] == first
+
+
+def test_metrics_are_counted_and_deleted_by_date_and_place(journal: Journal) -> None:
+    # given
+    for at_ms in (1, 2, 3):
+        journal.append("one", metric("rows", 1.0, at_ms))
+    journal.index()
+    until = MeasureFilter("company", None, "hello", START_US + 1_000, START_US + 2_000)
+    assert journal.store.count_metrics(until) == 2
+    assert journal.store.count_metrics(MeasureFilter(exact_namespace="company")) == 0
+
+    # when
+    asked = MetricsDeleted(
+        0, None, "company", "hello", start_us=until.start_us, end_us=until.end_us
+    )
+    journal.append("one", asked)
+    journal.index()
+
+    # then
+    assert journal.store.count_metrics(MeasureFilter()) == 1
+    assert journal.store.count_metrics(until) == 0
+
+
+def test_a_deletion_on_the_wrong_topic_deletes_nothing(journal: Journal) -> None:
+    journal.append("one", line("kept", 1))
+    journal.append("one", metric("kept", 1.0, 1))
+    lost = encode(LogsDeleted(0))
+    journal.appender.append(NewRecord(journal.topics.metrics.name, "one", lost))
+    journal.appender.flush(5.0)
+    journal.index()
+
+    assert len(journal.store.logs(LogFilter())) == 1
+    assert journal.store.count_metrics(MeasureFilter()) == 1
+    assert len(list(journal.dead_letters())) == 1

@@ -172,8 +172,41 @@ def test_a_search_needs_a_namespace_of_ones_own(server: ApiServer) -> None:
         ("?filters[namespace][PREFIX]=house.kitchen", 200),
         ("?filters[namespace][PREFIX]=house", 403),
         ("?filters[namespace][CONTAINS]=house.kitchen", 403),
+        ("?namespace=house.kitchen&filters[namespace][prefix]=office", 403),
     ):
         assert server.get(f"/executions/search{query}", auth=HOUSE).status_code == status, query
+
+
+def test_a_purge_touches_namespaces_of_ones_own_alone(server: ApiServer) -> None:
+    date = "endDate=2020-01-01T00:00:00Z"
+    for query, status in (
+        (date, 403),
+        (f"{date}&namespace=house", 403),
+        (f"{date}&namespace=house.kitchen", 200),
+        (f"{date}&namespace=house.kitchen&filters[namespace][prefix]=office", 403),
+        (f"{date}&namespace=house.kitchen&q=x", 422),
+        ("namespace=house.kitchen", 422),
+    ):
+        for kind in ("logs", "metrics"):
+            answer = server.call("DELETE", f"/{kind}/by-query?{query}", auth=HOUSE)
+            assert answer.status_code == status, (query, answer.text)
+    levels = server.call("DELETE", f"/logs/by-query?{date}&logLevels=LOUD", auth=ADMIN)
+    assert levels.status_code == 422
+
+
+def test_keys_of_namespaces_above_ones_own_are_not_shown(server: ApiServer) -> None:
+    for namespace in ("house", "house.kitchen", "house.kitchen.stove"):
+        path = f"/namespaces/{namespace}/kv/of-{namespace.replace('.', '-')}"
+        assert server.call("PUT", path, data="1", auth=ADMIN).status_code == 200
+
+    def keys(auth: tuple[str, str]) -> list[str]:
+        found = server.get("/namespaces/house.kitchen.stove/kv/inheritance", auth=auth)
+        assert found.status_code == 200
+        return [entry["key"] for entry in found.json()]
+
+    own = ["of-house-kitchen", "of-house-kitchen-stove"]
+    assert keys(ADMIN) == ["of-house", *own]
+    assert keys(HOUSE) == own
 
 
 def test_another_namespace_s_execution_is_not_shown(server: ApiServer) -> None:

@@ -43,6 +43,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "subflows": ({"type": "array", "items": TEXT}, "Task ids whose flows are shown inside."),
     "deleteLogs": (FLAG, "Delete the logs, too; true unless said otherwise."),
     "deleteMetrics": (FLAG, "Delete the metrics, too; true unless said otherwise."),
+    "logLevels": ({"type": "array", "items": TEXT}, "Lines of these levels alone."),
     "deleteStorage": (FLAG, "Delete the files, too; true unless said otherwise."),
     "topic": (TEXT, "Topic that the records came from; the end of its name is enough."),
     "disabled": (FLAG, "Whether triggers are to be disabled; true unless said otherwise."),

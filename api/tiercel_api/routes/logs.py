@@ -11,6 +11,7 @@ from tiercel_api.answers import encode_json, json_response
 from tiercel_api.documents import log_text
 from tiercel_api.follow import FOLLOWERS, LogLines
 from tiercel_api.gateway import GATEWAY
+from tiercel_api.line_deletions import all_indexed, levels_of, purge_of, say_deleted
 from tiercel_api.paging import LEVELS, is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
@@ -87,52 +88,58 @@ async def _await_indexed(request: web.Request, execution_id: str) -> None:
 async def delete_logs(request: web.Request) -> web.Response:
     """DELETE /logs/{executionId}?minLevel&taskRunId&taskId&attempt: the lines that match go."""
     where = _filter(request)
-    await _delete(
-        request,
-        LogsDeleted(
-            execution_id=where.execution_id,
-            task_run_id=where.task_run_id,
-            task_id=where.task_id,
-            attempt=where.attempt,
-            min_level=where.min_level,
-            at_us=request.app[SERVICES].clock.now_us(),
-        ),
+    deletion = LogsDeleted(
+        execution_id=where.execution_id,
+        task_run_id=where.task_run_id,
+        task_id=where.task_id,
+        attempt=where.attempt,
+        min_level=where.min_level,
+        at_us=request.app[SERVICES].clock.now_us(),
     )
+    await say_deleted(request, request.app[SERVICES].topics.logs, deletion, where.execution_id)
     return web.Response()
 
 
 async def delete_flow_logs(request: web.Request) -> web.Response:
     """DELETE /logs/{namespace}/{flowId}?triggerId: the lines of a flow, or of one trigger."""
     info = request.match_info
-    await _delete(
-        request,
-        LogsDeleted(
-            namespace=info["namespace"],
-            flow_id=info["flowId"],
-            trigger_id=request.query.get("triggerId") or None,
-            at_us=request.app[SERVICES].clock.now_us(),
-        ),
+    deletion = LogsDeleted(
+        namespace=info["namespace"],
+        flow_id=info["flowId"],
+        trigger_id=request.query.get("triggerId") or None,
+        at_us=request.app[SERVICES].clock.now_us(),
     )
+    await say_deleted(request, request.app[SERVICES].topics.logs, deletion)
     return web.Response()
 
 
-async def _delete(request: web.Request, deletion: LogsDeleted) -> None:
-    """Say in the log which lines are not to be shown, and wait for the read model.
-
-    A line of an execution lies in one partition, those of a flow in all of them. What is said is
-    said of the earlier lines of the same partition, so a rebuild of the index comes out the same.
-    """
-    services, gateway = request.app[SERVICES], request.app[GATEWAY]
-    topic = services.topics.logs.name
-    count = await asyncio.to_thread(services.log.partition_count, topic)
-    execution_id = deletion.execution_id
-    partitions = range(count) if execution_id is None else [partition_for(execution_id, count)]
-    for partition in partitions:
-        await gateway.append(topic, execution_id or "", deletion, partition)
-    for partition in partitions:
-        end = await asyncio.to_thread(services.log.end_offset, topic, partition)
-        timeout_s = services.settings.index_timeout_s
-        await request.app[READS].indexed_up_to(topic, partition, end, timeout_s)
+async def purge_logs(request: web.Request) -> web.Response:
+    """DELETE /logs/by-query?endDate&startDate&namespace&flowId&logLevels: how many lines went."""
+    services = request.app[SERVICES]
+    asked = purge_of(request)
+    levels = levels_of(request.query.getall("logLevels", []))
+    deletion = LogsDeleted(
+        namespace=asked.exact_namespace,
+        namespace_prefix=asked.namespace,
+        flow_id=asked.flow_id,
+        levels=levels,
+        start_us=asked.start_us,
+        end_us=asked.end_us,
+        at_us=services.clock.now_us(),
+    )
+    where = LogFilter(
+        namespace=asked.namespace,
+        exact_namespace=asked.exact_namespace,
+        flow_id=asked.flow_id,
+        levels=levels,
+        start_us=asked.start_us,
+        end_us=asked.end_us,
+    )
+    await all_indexed(request, services.topics.logs)
+    found = await request.app[READS].call(services.models.search_logs, where, 1, 1)
+    if found.total:
+        await say_deleted(request, services.topics.logs, deletion)
+    return json_response({"count": found.total})
 
 
 def _filter(request: web.Request) -> LogFilter:
@@ -170,6 +177,7 @@ ROUTES = (
     ("GET", "/logs/{executionId}/download", download_logs),
     ("GET", "/logs/{executionId}/follow", follow_logs),
     ("GET", "/logs/{executionId}", get_logs),
+    ("DELETE", "/logs/by-query", purge_logs),
     ("DELETE", "/logs/{executionId}", delete_logs),
     ("DELETE", "/logs/{namespace}/{flowId}", delete_flow_logs),
 )

@@ -11,10 +11,12 @@ from aiohttp import web
 from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
 from tiercel_api.filters import instant_us
+from tiercel_api.line_deletions import all_indexed, purge_of, say_deleted
 from tiercel_api.paging import page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import MetricFilter
+from tiercel_schemas.logs import MetricsDeleted
 
 KINDS = ("sum", "avg", "min", "max")
 US = 1_000_000
@@ -143,7 +145,27 @@ def _start_of(at: datetime, span: str) -> datetime:
     return at
 
 
+async def purge_metrics(request: web.Request) -> web.Response:
+    """DELETE /metrics/by-query?endDate&startDate&namespace&flowId: how many metrics went."""
+    services = request.app[SERVICES]
+    where = purge_of(request)
+    deletion = MetricsDeleted(
+        namespace=where.exact_namespace,
+        namespace_prefix=where.namespace,
+        flow_id=where.flow_id,
+        start_us=where.start_us,
+        end_us=where.end_us,
+        at_us=services.clock.now_us(),
+    )
+    await all_indexed(request, services.topics.metrics)
+    count = await request.app[READS].call(services.models.count_metrics, where)
+    if count:
+        await say_deleted(request, services.topics.metrics, deletion)
+    return json_response({"count": count})
+
+
 ROUTES = (
+    ("DELETE", "/metrics/by-query", purge_metrics),
     ("GET", "/metrics/names/{namespace}/{flowId}", list_names),
     ("GET", "/metrics/names/{namespace}/{flowId}/{taskId}", list_names),
     ("GET", "/metrics/tasks/{namespace}/{flowId}", list_tasks),

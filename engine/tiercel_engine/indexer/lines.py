@@ -7,10 +7,10 @@ import math
 import msgspec
 
 from tiercel_engine.eventlog.base import Record
-from tiercel_engine.repository.base import LinesDeletion, LogFilter, Row
+from tiercel_engine.repository.base import LinesDeletion, LogFilter, MeasureFilter, Row
 from tiercel_engine.repository.query import LEVELS
 from tiercel_schemas.codec import UnreadableRecord, decode_as
-from tiercel_schemas.logs import LogEntry, LogsDeleted, MetricEntry
+from tiercel_schemas.logs import LogEntry, LogsDeleted, MetricEntry, MetricsDeleted
 
 _RANKS = {level: rank for rank, level in enumerate(LEVELS)}
 _encode = msgspec.json.Encoder().encode
@@ -66,10 +66,11 @@ def lines_deletion(record: Record) -> LinesDeletion | None:
         asked = decode_as(LogsDeleted, record.value)
     except UnreadableRecord:
         return None
-    if asked.min_level is not None and asked.min_level not in _RANKS:
+    if not _RANKS.keys() >= {*asked.levels, asked.min_level or LEVELS[0]}:
         return None
     where = LogFilter(
         execution_id=asked.execution_id,
+        namespace=asked.namespace_prefix,
         exact_namespace=asked.namespace,
         flow_id=asked.flow_id,
         task_id=asked.task_id,
@@ -77,6 +78,25 @@ def lines_deletion(record: Record) -> LinesDeletion | None:
         trigger_id=asked.trigger_id,
         attempt=asked.attempt,
         min_level=asked.min_level,
+        levels=asked.levels,
+        start_us=asked.start_us,
+        end_us=asked.end_us,
+    )
+    return LinesDeletion(record.partition, record.offset, where)
+
+
+def metrics_deletion(record: Record) -> LinesDeletion | None:
+    """What a `MetricsDeleted` removes; None: the record is none."""
+    try:
+        asked = decode_as(MetricsDeleted, record.value)
+    except UnreadableRecord:
+        return None
+    where = MeasureFilter(
+        namespace=asked.namespace_prefix,
+        exact_namespace=asked.namespace,
+        flow_id=asked.flow_id,
+        start_us=asked.start_us,
+        end_us=asked.end_us,
     )
     return LinesDeletion(record.partition, record.offset, where)
 

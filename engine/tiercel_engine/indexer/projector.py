@@ -20,7 +20,7 @@ from tiercel_engine.indexer.fold import fold, missing_task_runs
 from tiercel_engine.indexer.projections import BrokenHistory, settle
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_engine.indexer.trigger_rows import TriggerRows
-from tiercel_engine.repository.base import Changes, Lane, Row, WriteModels
+from tiercel_engine.repository.base import Changes, Lane, LinesDeletion, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
 from tiercel_schemas.codec import UnreadableRecord, decode
 from tiercel_schemas.concurrency import SlotBatch
@@ -49,6 +49,10 @@ class Projector:
         self._rows_of: dict[str, Callable[[Record], Row]] = {
             topics.logs.name: lines.log_row,
             topics.metrics.name: lines.metric_row,
+        }
+        self._deletion_of: dict[str, Callable[[Record], LinesDeletion | None]] = {
+            topics.logs.name: lines.lines_deletion,
+            topics.metrics.name: lines.metrics_deletion,
         }
         self._logs = topics.logs.name
         self._triggers = topics.triggers.name
@@ -130,7 +134,8 @@ class Projector:
                     row = self._rows_of[record.topic](record)
                     (changes.logs if record.topic == self._logs else changes.metrics).append(row)
             except UnreadableRecord as error:
-                deletion = lines.lines_deletion(record) if record.topic == self._logs else None
+                find = self._deletion_of.get(record.topic)
+                deletion = None if find is None else find(record)
                 if deletion is None:
                     unreadable.append((record, str(error)))
                 else:

@@ -80,6 +80,7 @@ class LogFilter(msgspec.Struct, frozen=True):
     Attributes:
         namespace: this one and those below it; `exact_namespace`: only this one.
         min_level: TRACE, DEBUG, INFO, WARN or ERROR.
+        levels: any of them.
         q: part of the message, in any case of letters.
         start_us, end_us: written then or later, then or earlier.
     """
@@ -93,7 +94,23 @@ class LogFilter(msgspec.Struct, frozen=True):
     trigger_id: str | None = None
     attempt: int | None = None
     min_level: str | None = None
+    levels: Sequence[str] = ()
     q: str | None = None
+    start_us: int | None = None
+    end_us: int | None = None
+
+
+class MeasureFilter(msgspec.Struct, frozen=True):
+    """Which metrics, of whatever name; every part narrows.
+
+    Attributes:
+        namespace: this one and those below it; `exact_namespace`: only this one.
+        start_us, end_us: measured then or later, then or earlier.
+    """
+
+    namespace: str | None = None
+    exact_namespace: str | None = None
+    flow_id: str | None = None
     start_us: int | None = None
     end_us: int | None = None
 
@@ -212,6 +229,9 @@ class ReadModels(Protocol):
             SortUnknown: no such column.
         """
 
+    def count_metrics(self, where: MeasureFilter) -> int:
+        """How many metrics match."""
+
     def metric_names(self, namespace: str, flow_id: str, task_id: str | None = None) -> list[str]:
         """Names of the metrics of a flow, or of one task of it."""
 
@@ -244,11 +264,11 @@ class Deletion(msgspec.Struct, frozen=True):
 
 
 class LinesDeletion(msgspec.Struct, frozen=True):
-    """Log lines to remove: those of a partition below an offset that match."""
+    """Log lines or metrics to remove: those of a partition below an offset that match."""
 
     partition: int
     offset: int
-    where: LogFilter
+    where: LogFilter | MeasureFilter
 
 
 class Changes(msgspec.Struct):
@@ -262,7 +282,7 @@ class Changes(msgspec.Struct):
         records: rows of `execution_records`.
         labels_removed, labels_added: rows of `labels`; removed first.
         logs, metrics: rows to insert.
-        lines_deleted: log lines to remove, after all else is written.
+        lines_deleted: log lines and metrics to remove, after all else is written.
         triggers_removed, triggers: rows of `triggers` to remove, to insert or overwrite.
     """
 

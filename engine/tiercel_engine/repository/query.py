@@ -8,7 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from tiercel_engine.repository import terms
-from tiercel_engine.repository.base import ExecutionFilter, LogFilter, SortUnknown, TriggerFilter
+from tiercel_engine.repository.base import (
+    ExecutionFilter,
+    LogFilter,
+    MeasureFilter,
+    SortUnknown,
+    TriggerFilter,
+)
 from tiercel_engine.repository.tables import executions, labels, logs, metrics, triggers
 
 #: How many task runs of an execution come along in a search. A single execution has them all.
@@ -171,13 +177,24 @@ def log_conditions(where: LogFilter) -> list[Condition]:
         conditions.append(_is_below(line.namespace, where.namespace))
     if where.min_level is not None:
         conditions.append(line.level >= LEVELS.index(where.min_level))
+    if where.levels:
+        conditions.append(line.level.in_([LEVELS.index(level) for level in where.levels]))
     if where.q:
         conditions.append(_contains(line.message, where.q))
-    if where.start_us is not None:
-        conditions.append(line.at_us >= where.start_us)
-    if where.end_us is not None:
-        conditions.append(line.at_us <= where.end_us)
-    return conditions
+    return conditions + _within(line.at_us, where.start_us, where.end_us)
+
+
+def measure_conditions(where: MeasureFilter) -> list[Condition]:
+    """What a metric must be to match."""
+    m = metrics.c
+    conditions: list[Condition] = []
+    if where.namespace:
+        conditions.append(_is_below(m.namespace, where.namespace))
+    if where.exact_namespace is not None:
+        conditions.append(m.namespace == where.exact_namespace)
+    if where.flow_id is not None:
+        conditions.append(m.flow_id == where.flow_id)
+    return conditions + _within(m.at_us, where.start_us, where.end_us)
 
 
 def trigger_conditions(where: TriggerFilter) -> list[Condition]:
@@ -215,6 +232,13 @@ def order_by(sort: Sequence[tuple[str, bool]], columns: Columns) -> list[sa.Unar
             )
         order.append((column.asc() if ascending else column.desc()).nulls_last())
     return order
+
+
+def _within(
+    column: sa.ColumnElement[int], start_us: int | None, end_us: int | None
+) -> list[Condition]:
+    after = [] if start_us is None else [column >= start_us]
+    return after + ([] if end_us is None else [column <= end_us])
 
 
 def _contains(column: sa.ColumnElement[str], part: str) -> Condition:

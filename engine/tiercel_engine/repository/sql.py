@@ -18,6 +18,7 @@ from tiercel_engine.repository.base import (
     JsonObject,
     Lane,
     LogFilter,
+    MeasureFilter,
     MetricFilter,
     Page,
     SortUnknown,
@@ -186,6 +187,12 @@ class SqlReadModels:
             rows = connection.execute(_paged(found, page, size)).mappings()
             results = [metric_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
+
+    def count_metrics(self, where: MeasureFilter) -> int:
+        total = sa.select(sa.func.count()).select_from(metrics)
+        with self._reading() as connection:
+            matching = total.where(*query.measure_conditions(where))
+            return connection.execute(matching).scalar_one()
 
     def search_triggers(
         self, where: TriggerFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]

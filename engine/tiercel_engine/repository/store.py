@@ -19,9 +19,18 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from tiercel_engine.repository.base import Changes, Deletion, Lane, OffsetsMoved, Row, Store
+from tiercel_engine.repository.base import (
+    Changes,
+    Deletion,
+    Lane,
+    LinesDeletion,
+    LogFilter,
+    OffsetsMoved,
+    Row,
+    Store,
+)
 from tiercel_engine.repository.engines import migrate, open_engine
-from tiercel_engine.repository.query import log_conditions
+from tiercel_engine.repository.query import log_conditions, measure_conditions
 from tiercel_engine.repository.sql import SqlReadModels, available
 from tiercel_engine.repository.tables import (
     execution_records,
@@ -116,8 +125,16 @@ class SqlStore(SqlReadModels):
                 if rows:
                     statement.run(connection, rows)
             for one in changes.lines_deleted:
-                below = logs.c.partition == one.partition, logs.c.offset < one.offset
-                connection.execute(logs.delete().where(*below, *log_conditions(one.where)))
+                self._delete_lines(connection, one)
+
+    @staticmethod
+    def _delete_lines(connection: sa.Connection, one: LinesDeletion) -> None:
+        if isinstance(one.where, LogFilter):
+            table, conditions = logs, log_conditions(one.where)
+        else:
+            table, conditions = metrics, measure_conditions(one.where)
+        below = table.c.partition == one.partition, table.c.offset < one.offset
+        connection.execute(table.delete().where(*below, *conditions))
 
     @staticmethod
     def _delete(connection: sa.Connection, deleted: Sequence[Deletion]) -> None:

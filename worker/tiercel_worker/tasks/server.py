@@ -246,72 +246,6 @@ class Resume(ServerTask):
         self.ask(context, "POST", path, form=inputs or None)
 
 
-class PurgeExecutionsOutput(BaseModel):
-    """`executionsCount`: how many executions were deleted."""
-
-    executions_count: int = Field(alias="executionsCount")
-
-
-class PurgeExecutions(ServerTask):
-    """Delete ended executions, with their logs, metrics and files.
-
-    Properties: `endDate` (those that started before; a template), `startDate` (after),
-    `namespace` (with those below), `flowId`, `states` (all final ones), and `purgeLog`,
-    `purgeMetric`, `purgeStorage` (true). Outputs: `executionsCount`.
-
-    Example:
-        ```yaml
-        id: tidy-up
-        namespace: docs.tasks
-        tasks:
-          - id: purge
-            type: io.kestra.plugin.core.execution.PurgeExecutions
-            namespace: docs.tasks.none
-            endDate: "{{ execution.startDate | dateAdd(-30, 'DAYS') }}"
-            states: [SUCCESS]
-        ```
-    """
-
-    TYPE: ClassVar[str] = "io.kestra.plugin.core.execution.PurgeExecutions"
-    ALIASES: ClassVar[tuple[str, ...]] = (
-        "io.kestra.core.tasks.storages.Purge",
-        "io.kestra.plugin.core.storage.Purge",
-    )
-    OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeExecutionsOutput
-
-    namespace: Text | None = None
-    flow_id: Text | None = Field(None, alias="flowId")
-    start_date: Text | None = Field(None, alias="startDate")
-    end_date: Text = Field(alias="endDate")
-    states: list[Text] | str | None = None
-    purge_execution: bool | str = Field(True, alias="purgeExecution")
-    purge_log: bool | str = Field(True, alias="purgeLog")
-    purge_metric: bool | str = Field(True, alias="purgeMetric")
-    purge_storage: bool | str = Field(True, alias="purgeStorage")
-
-    def run(self, context: RunContext) -> PurgeExecutionsOutput:
-        if not flag(context, self.purge_execution):
-            raise TaskError("Expected purgeExecution: logs and files go with their execution only.")
-        query: dict[str, str | list[str]] = {"endDate": context.render(self.end_date)}
-        for name, template in (
-            ("namespace", self.namespace),
-            ("flowId", self.flow_id),
-            ("startDate", self.start_date),
-        ):
-            if template is not None:
-                query[name] = context.render(template)
-        final = ["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRIED", "SKIPPED"]
-        query["state"] = text_list(context, self.states, "states") or final
-        for name, asked in (
-            ("deleteLogs", self.purge_log),
-            ("deleteMetrics", self.purge_metric),
-            ("deleteStorage", self.purge_storage),
-        ):
-            query[name] = "true" if flag(context, asked) else "false"
-        done = self.ask(context, "DELETE", "/executions/by-query", query=query)
-        return PurgeExecutionsOutput(executionsCount=int((done or {}).get("count", 0)))
-
-
 class Toggle(ServerTask):
     """Enable or disable a trigger.
 
@@ -355,4 +289,4 @@ class Toggle(ServerTask):
         self.ask(context, "PUT", "/triggers", body=body)
 
 
-PLUGINS = (Fetch, Count, Resume, PurgeExecutions, Toggle)
+PLUGINS = (Fetch, Count, Resume, Toggle)

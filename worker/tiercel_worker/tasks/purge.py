@@ -1,0 +1,160 @@
+"""Tasks that delete what is old: executions, log lines, metrics. The server does it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, Field
+
+from tiercel_engine.errors import TaskError
+from tiercel_engine.flow.base import Text
+from tiercel_engine.plugin.context import RunContext
+from tiercel_worker.tasks.properties import flag, text_list
+from tiercel_worker.tasks.server import ServerTask
+
+
+class PurgeTask(ServerTask):
+    """A task that deletes what is older than a date, of a flow, of namespaces, or of all."""
+
+    namespace: Text | None = None
+    flow_id: Text | None = Field(None, alias="flowId")
+    start_date: Text | None = Field(None, alias="startDate")
+    end_date: Text = Field(alias="endDate")
+
+    def query(self, context: RunContext) -> dict[str, str | list[str]]:
+        """What is to go, as the server's routes read it."""
+        query: dict[str, str | list[str]] = {"endDate": context.render(self.end_date)}
+        for name, template in (
+            ("namespace", self.namespace),
+            ("flowId", self.flow_id),
+            ("startDate", self.start_date),
+        ):
+            if template is not None:
+                query[name] = context.render(template)
+        return query
+
+
+class CountOfPurge(BaseModel):
+    """`count`: how many were deleted."""
+
+    count: int
+
+
+class PurgeLogs(PurgeTask):
+    """Delete log lines, of executions and of triggers.
+
+    Properties: `endDate` (those written until then; a template), `startDate` (from then on),
+    `namespace` (with those below it, or just itself beside a `flowId`), `flowId`, `logLevels`
+    (lines of these levels alone). Outputs: `count`.
+
+    Example:
+        ```yaml
+        id: shorten-logs
+        namespace: docs.tasks
+        tasks:
+          - id: purge
+            type: io.kestra.plugin.core.log.PurgeLogs
+            namespace: docs.tasks.none
+            endDate: "{{ execution.startDate | dateAdd(-30, 'DAYS') }}"
+            logLevels: [TRACE, DEBUG]
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.log.PurgeLogs"
+    ALIASES: ClassVar[tuple[str, ...]] = ("io.kestra.plugin.kestra.logs.PurgeLogs",)
+    OUTPUTS: ClassVar[type[BaseModel] | None] = CountOfPurge
+
+    log_levels: list[Text] | str | None = Field(None, alias="logLevels")
+
+    def run(self, context: RunContext) -> CountOfPurge:
+        levels = text_list(context, self.log_levels, "logLevels") or []
+        query = {**self.query(context), "logLevels": levels}
+        return CountOfPurge(
+            count=self.ask(context, "DELETE", "/logs/by-query", query=query)["count"]
+        )
+
+
+class PurgeMetrics(PurgeTask):
+    """Delete metrics of task runs.
+
+    Properties: `endDate` (those measured until then; a template), `startDate` (from then on),
+    `namespace` (with those below it, or just itself beside a `flowId`), `flowId`.
+    Outputs: `count`.
+
+    Example:
+        ```yaml
+        id: forget-metrics
+        namespace: docs.tasks
+        tasks:
+          - id: purge
+            type: io.kestra.plugin.core.metric.PurgeMetrics
+            namespace: docs.tasks.none
+            endDate: "{{ execution.startDate | dateAdd(-30, 'DAYS') }}"
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.metric.PurgeMetrics"
+    OUTPUTS: ClassVar[type[BaseModel] | None] = CountOfPurge
+
+    def run(self, context: RunContext) -> CountOfPurge:
+        query = self.query(context)
+        found = self.ask(context, "DELETE", "/metrics/by-query", query=query)
+        return CountOfPurge(count=found["count"])
+
+
+class PurgeExecutionsOutput(BaseModel):
+    """`executionsCount`: how many executions were deleted."""
+
+    executions_count: int = Field(alias="executionsCount")
+
+
+class PurgeExecutions(PurgeTask):
+    """Delete ended executions, with their logs, metrics and files.
+
+    Properties: `endDate` (those that started before; a template), `startDate` (after),
+    `namespace` (with those below), `flowId`, `states` (all final ones), and `purgeLog`,
+    `purgeMetric`, `purgeStorage` (true). Outputs: `executionsCount`.
+
+    Example:
+        ```yaml
+        id: tidy-up
+        namespace: docs.tasks
+        tasks:
+          - id: purge
+            type: io.kestra.plugin.core.execution.PurgeExecutions
+            namespace: docs.tasks.none
+            endDate: "{{ execution.startDate | dateAdd(-30, 'DAYS') }}"
+            states: [SUCCESS]
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.execution.PurgeExecutions"
+    ALIASES: ClassVar[tuple[str, ...]] = (
+        "io.kestra.core.tasks.storages.Purge",
+        "io.kestra.plugin.core.storage.Purge",
+    )
+    OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeExecutionsOutput
+
+    states: list[Text] | str | None = None
+    purge_execution: bool | str = Field(True, alias="purgeExecution")
+    purge_log: bool | str = Field(True, alias="purgeLog")
+    purge_metric: bool | str = Field(True, alias="purgeMetric")
+    purge_storage: bool | str = Field(True, alias="purgeStorage")
+
+    def run(self, context: RunContext) -> PurgeExecutionsOutput:
+        if not flag(context, self.purge_execution):
+            raise TaskError("Expected purgeExecution: logs and files go with their execution only.")
+        query = self.query(context)
+        final = ["SUCCESS", "WARNING", "FAILED", "KILLED", "CANCELLED", "RETRIED", "SKIPPED"]
+        query["state"] = text_list(context, self.states, "states") or final
+        for name, asked in (
+            ("deleteLogs", self.purge_log),
+            ("deleteMetrics", self.purge_metric),
+            ("deleteStorage", self.purge_storage),
+        ):
+            query[name] = "true" if flag(context, asked) else "false"
+        done = self.ask(context, "DELETE", "/executions/by-query", query=query)
+        return PurgeExecutionsOutput(executionsCount=int((done or {}).get("count", 0)))
+
+
+PLUGINS = (PurgeLogs, PurgeMetrics, PurgeExecutions)

@@ -9,21 +9,19 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import mimetypes
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tiercel_cli.multipart import Multipart
 from tiercel_engine.errors import TiercelError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 #: Seconds that an ordinary call may take. Following has no limit but the connection's.
 CALL_TIMEOUT_S = 60.0
-FILE_CHUNK_BYTES = 256 * 1024
 #: One line of a stream holds one execution; the server bounds it, this is the client's own wall.
 STREAM_LINE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -95,7 +93,7 @@ class Client:
             "POST",
             f"/executions/{_path(namespace, flow_id)}",
             query,
-            parts=_Multipart(inputs or {}, files or {}),
+            parts=Multipart(inputs or {}, files or {}),
             timeout_s=None if wait else self._timeout_s,
         )
 
@@ -139,7 +137,7 @@ class Client:
         query = {"taskRunId": task_run_id, "revision": revision}
         verb = "replay-with-inputs" if inputs else "replay"
         path = f"/executions/{_path(execution_id)}/actions/{verb}"
-        return self._object("POST", path, query, parts=_Multipart(inputs or {}, {}))
+        return self._object("POST", path, query, parts=Multipart(inputs or {}, {}))
 
     def act(
         self,
@@ -151,7 +149,7 @@ class Client:
     ) -> JsonObject:
         """Do something to an execution; it is answered as it is then."""
         path = f"/executions/{_path(execution_id)}/actions/{verb}"
-        parts = _Multipart(form, {}) if form else None
+        parts = Multipart(form, {}) if form else None
         return self._object("POST", path, query, document=body, parts=parts)
 
     def delete_execution(self, execution_id: str, logs: bool, metrics: bool, files: bool) -> None:
@@ -271,7 +269,7 @@ class Client:
         yaml: str | None = None,
         text: str | None = None,
         document: Any = None,
-        parts: _Multipart | None = None,
+        parts: Multipart | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
     ) -> Any:
         headers: dict[str, str] = {"Accept": "application/json"}
@@ -349,54 +347,6 @@ def credentials_of(environment: Mapping[str, str]) -> dict[str, str]:
         text = f"{user}:{environment.get('TIERCEL_PASSWORD', '')}"
         return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
     return {}
-
-
-class _Multipart:
-    """A form with files that is streamed, not held in memory. Truthy when it has parts."""
-
-    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Path]) -> None:
-        self._boundary = secrets.token_hex(16)
-        self._parts: list[bytes | Path] = []
-        for name, value in fields.items():
-            self._parts += [self._head(f'name="{_quoted(name)}"'), value.encode(), b"\r\n"]
-        for name, path in files.items():
-            kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            disposition = f'name="files"; filename="{_quoted(name)}"'
-            self._parts += [self._head(disposition, kind), path, b"\r\n"]
-
-    def __bool__(self) -> bool:
-        return bool(self._parts)
-
-    def headers(self) -> dict[str, str]:
-        sizes = (p.stat().st_size if isinstance(p, Path) else len(p) for p in self._parts)
-        return {
-            "Content-Type": f"multipart/form-data; boundary={self._boundary}",
-            "Content-Length": str(sum(sizes) + len(self._end())),
-        }
-
-    def __iter__(self) -> Iterator[bytes]:
-        for part in self._parts:
-            if isinstance(part, Path):
-                with part.open("rb") as source:
-                    while chunk := source.read(FILE_CHUNK_BYTES):
-                        yield chunk
-            else:
-                yield part
-        yield self._end()
-
-    def _head(self, disposition: str, kind: str | None = None) -> bytes:
-        content_type = f"Content-Type: {kind}\r\n" if kind else ""
-        return (
-            f"--{self._boundary}\r\nContent-Disposition: form-data; {disposition}\r\n"
-            f"{content_type}\r\n"
-        ).encode()
-
-    def _end(self) -> bytes:
-        return f"--{self._boundary}--\r\n".encode()
-
-
-def _quoted(name: str) -> str:
-    return name.replace("\\", "\\\\").replace('"', "%22").replace("\r", "").replace("\n", "")
 
 
 def _path(*segments: str) -> str:

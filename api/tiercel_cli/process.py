@@ -46,11 +46,15 @@ log = get_logger()
 
 
 class Address(NamedTuple):
-    """Where to listen; port 0 takes a free one. `option` is where its port can be changed."""
+    """Where to listen; port 0 takes a free one. `option` is where its port can be changed.
+
+    `serves_api`: whether tasks of this machine find the API there.
+    """
 
     host: str
     port: int
     option: str = "--port"
+    serves_api: bool = True
 
 
 class Runnable(Protocol):
@@ -117,7 +121,8 @@ class RoleProcess:
         server, url = None, None
         if app is not None and listener is not None:
             server, url = await self._serve(app, listener, context)
-            tell_address(self._settings, url)
+            if address.serves_api:
+                tell_address(self._settings, url)
         watcher = asyncio.create_task(self._watch_ready(url, ready))
         stopping = asyncio.create_task(self._stopping.wait())
         waited: list[asyncio.Future[Any]] = [stopping, *ends.values()]
@@ -204,7 +209,7 @@ class RoleProcess:
 
 
 def _listen(address: Address) -> socket.socket:
-    host, port, option = address
+    host, port, option = address.host, address.port, address.option
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)

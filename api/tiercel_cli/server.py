@@ -306,7 +306,7 @@ async def _run_unseen(
     if settings.metrics_port is None:
         return await process.run(None, announce, stops_with_stdin)
     app = create_monitoring(process.is_ready)
-    address = Address(LOOPBACK, settings.metrics_port, "--metrics-port")
+    address = Address(LOOPBACK, settings.metrics_port, "--metrics-port", serves_api=False)
     return await process.run(app, announce, stops_with_stdin, address)
 
 

@@ -273,8 +273,11 @@ async def delete(
     logs: bool = True,
     metrics: bool = True,
     storage: bool = True,
-) -> None:
-    """Delete an execution and what belongs to it. Files go last: a crash leaves some behind."""
+) -> int:
+    """Delete an execution and what belongs to it; return how many files went.
+
+    Files go last: a crash leaves some behind.
+    """
     execution_id = document["id"]
     await ask(
         request,
@@ -284,7 +287,8 @@ async def delete(
         ),
     )
     await request.app[READS].gone(execution_id, request.app[SERVICES].settings.index_timeout_s)
-    if storage:
-        await request.app[FILES].delete_execution(
-            document["namespace"], document["flowId"], execution_id
-        )
+    if not storage:
+        return 0
+    return await request.app[FILES].delete_execution(
+        document["namespace"], document["flowId"], execution_id
+    )

@@ -110,10 +110,10 @@ class Files:
         """Remove a file if it is there."""
         await self.call(self._storage.delete, uri)
 
-    async def delete_execution(self, namespace: str, flow_id: str, execution_id: str) -> None:
-        """Remove every file of an execution."""
+    async def delete_execution(self, namespace: str, flow_id: str, execution_id: str) -> int:
+        """Remove every file of an execution; return how many there were."""
         root = addresses.execution_root(namespace, flow_id, execution_id)
-        await self.call(self._storage.delete_prefix, root)
+        return await self.call(self._storage.delete_prefix, root)
 
     async def open(self, uri: str) -> BinaryIO:
         """Its content as a stream that can seek; close it. Raises NotFound."""

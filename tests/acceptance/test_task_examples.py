@@ -150,6 +150,47 @@ tasks:
     assert server.get(f"/metrics/{talked}").json()["total"] == 0
 
 
+def test_executions_are_purged_with_all_that_is_theirs(
+    server: RunningServer, namespace: str
+) -> None:
+    # given: three executions, each with a line, a metric and a file
+    server.save(f"""id: leaves
+namespace: {namespace}
+tasks:
+  - {{id: say, type: io.kestra.plugin.core.log.Log, message: hello}}
+  - id: measure
+    type: io.kestra.plugin.core.metric.Publish
+    metrics: [{{type: counter, name: loaves, value: 3}}]
+  - {{id: write, type: io.kestra.plugin.core.storage.Write, content: bread}}
+""")
+    server.save(f"""id: tidies
+namespace: {namespace}
+tasks:
+  - id: purge
+    type: io.kestra.plugin.core.execution.PurgeExecutions
+    namespace: {namespace}
+    flowId: leaves
+    endDate: "{{{{ execution.startDate }}}}"
+""")
+    ids = [server.post(f"/executions/{namespace}/leaves").json()["id"] for _ in range(3)]
+    for one in ids:
+        server.ended(one)
+    by_flow = f"/logs/search?namespace={namespace}&flowId=leaves"
+    eventually(lambda: server.get(by_flow).json()["total"], lambda total: total >= 3)
+
+    # when
+    tidied = server.ended(server.post(f"/executions/{namespace}/tidies").json()["id"])
+
+    # then
+    [purge] = tidied["taskRunList"]
+    assert purge["state"]["current"] == "SUCCESS", server.client.logs(tidied["id"])
+    assert purge["outputs"]["executionsCount"] == 3
+    assert purge["outputs"]["storagesCount"] == 3
+    assert purge["outputs"]["logsCount"] >= 3
+    assert purge["outputs"]["metricsCount"] >= 3
+    assert [server.get(f"/executions/{one}").status_code for one in ids] == [404] * 3
+
+
 def test_a_server_with_a_login_and_defaults_of_its_own(tmp_path: Path) -> None:
     """Tasks sign in where they ask the server, and have the properties that it gives them."""
     login = ("ada@example.org", "Much-too-long-1")

@@ -41,6 +41,8 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "inputs": ({"type": "array", "items": TEXT}, "`name:value`, as often as there are inputs."),
     "maxRows": ({"type": "integer", "minimum": 1}, "Rows at most."),
     "subflows": ({"type": "array", "items": TEXT}, "Task ids whose flows are shown inside."),
+    "counts": (FLAG, "Count the logs, metrics and files that go along, too."),
+    "limit": ({"type": "integer", "minimum": 0}, "Executions at most, the newest."),
     "deleteLogs": (FLAG, "Delete the logs, too; true unless said otherwise."),
     "deleteMetrics": (FLAG, "Delete the metrics, too; true unless said otherwise."),
     "logLevels": ({"type": "array", "items": TEXT}, "Lines of these levels alone."),

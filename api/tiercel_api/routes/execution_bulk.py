@@ -7,7 +7,8 @@ refusal is 400 on the paths without a tenant, as before 2.0, and 422 on the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,12 @@ from tiercel_api.bodies import read_json
 from tiercel_api.errors import HttpError
 from tiercel_api.label_bodies import labels_of
 from tiercel_api.lookup import execution_at, is_fresh_id
-from tiercel_api.paging import execution_filter, is_set
+from tiercel_api.paging import execution_filter, is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.routes.execution_verbs import state_parameter, what_goes
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import UserError
-from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.base import JsonObject, LogFilter
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas.state import State, is_terminated
 
@@ -33,6 +34,8 @@ log = get_logger(component="api")
 #: Executions of one request, and how many of them are worked on at a time.
 EXECUTIONS_MAX = 10_000
 AT_ONCE = 64
+#: What became of an execution that was not as expected any more.
+REFUSED = object()
 
 Problem = Callable[[web.Request, str], str | None]
 Act = Callable[[web.Request, str, str], Awaitable[Any]]
@@ -45,7 +48,7 @@ class Verb:
     Attributes:
         title: what a refusal calls it.
         problem: why an execution in this state cannot be part of it; None: it can.
-        act: does it to one, of its id and state.
+        act: does it to one, of its id and state; a Counter is summed up and answered.
     """
 
     title: str
@@ -67,10 +70,31 @@ def _deletable(request: web.Request, state: str) -> str | None:
     return None if allowed else "execution not found"
 
 
-async def _delete(request: web.Request, execution_id: str, state: str) -> None:
+async def _delete(request: web.Request, execution_id: str, state: str) -> Counter[str]:
+    """What went along, where the query asks for `counts`."""
     document = await execution_at(request, execution_id, 1)
-    if document is not None:
-        await commands.delete(request, document, include_running=True, **what_goes(request))
+    if document is None:
+        return Counter()
+    going = what_goes(request)
+    is_counted = is_set(request.query, "counts")
+    counts = await _lines_of(request, execution_id, going) if is_counted else Counter()
+    files = await commands.delete(request, document, include_running=True, **going)
+    if is_counted:
+        counts["storagesCount"] = files
+    return counts
+
+
+async def _lines_of(
+    request: web.Request, execution_id: str, going: Mapping[str, bool]
+) -> Counter[str]:
+    models, read = request.app[SERVICES].models, request.app[READS].call
+    counts = Counter(logsCount=0, metricsCount=0)
+    if going["logs"]:
+        where = LogFilter(execution_id=execution_id)
+        counts["logsCount"] = (await read(models.search_logs, where, 1, 1)).total
+    if going["metrics"]:
+        counts["metricsCount"] = (await read(models.metrics, execution_id, 1, 1)).total
+    return counts
 
 
 async def _replay(request: web.Request, execution_id: str, state: str) -> None:
@@ -185,6 +209,9 @@ async def _found(request: web.Request) -> list[str]:
     services = request.app[SERVICES]
     where = execution_filter(request.query, services.clock.now_us())
     find = services.models.find_executions
+    limit = optional_number(request.query, "limit")
+    if limit is not None:
+        return await request.app[READS].call(find, where, min(limit, EXECUTIONS_MAX))
     ids = await request.app[READS].call(find, where, EXECUTIONS_MAX + 1)
     if len(ids) > EXECUTIONS_MAX:
         raise _too_many(len(ids))
@@ -201,20 +228,24 @@ async def _bulk(request: web.Request, verb: Verb, ids: Sequence[str]) -> web.Res
         return json_response(body, status)
     room = asyncio.Semaphore(AT_ONCE)
 
-    async def one(execution_id: str) -> bool:
+    async def one(execution_id: str) -> Any:
         async with room:
             try:
-                await verb.act(request, execution_id, states[execution_id])
+                return await verb.act(request, execution_id, states[execution_id])
             except UserError as error:
                 # Its state has changed since it was looked at: the others must not suffer.
                 log.info("bulk_refused", execution_id=execution_id, reason=str(error))
                 if len(ids) == 1:
                     raise
-                return False
-            return True
+                return REFUSED
 
-    done = await asyncio.gather(*(one(execution_id) for execution_id in ids))
-    return json_response({"count": sum(done)})
+    answers = await asyncio.gather(*(one(execution_id) for execution_id in ids))
+    done = [answer for answer in answers if answer is not REFUSED]
+    counts: Counter[str] = Counter()
+    for answer in done:
+        if isinstance(answer, Counter):
+            counts.update(answer)
+    return json_response({"count": len(done), **counts})
 
 
 def _problem(request: web.Request, verb: Verb, state: str | None) -> str | None:

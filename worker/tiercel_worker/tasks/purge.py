@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 from pydantic import BaseModel, Field
@@ -11,6 +12,9 @@ from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.context import RunContext
 from tiercel_worker.tasks.properties import flag, text_list
 from tiercel_worker.tasks.server import ServerTask
+
+#: Executions that one request deletes: few enough that it is answered in seconds.
+EXECUTIONS_PER_REQUEST = 500
 
 
 class PurgeTask(ServerTask):
@@ -103,9 +107,12 @@ class PurgeMetrics(PurgeTask):
 
 
 class PurgeExecutionsOutput(BaseModel):
-    """`executionsCount`: how many executions were deleted."""
+    """How many executions were deleted, and with them lines of logs, metrics and files."""
 
-    executions_count: int = Field(alias="executionsCount")
+    executions_count: int = Field(0, alias="executionsCount")
+    logs_count: int = Field(0, alias="logsCount")
+    metrics_count: int = Field(0, alias="metricsCount")
+    storages_count: int = Field(0, alias="storagesCount")
 
 
 class PurgeExecutions(PurgeTask):
@@ -113,7 +120,8 @@ class PurgeExecutions(PurgeTask):
 
     Properties: `endDate` (those that started before; a template), `startDate` (after),
     `namespace` (with those below), `flowId`, `states` (all final ones), and `purgeLog`,
-    `purgeMetric`, `purgeStorage` (true). Outputs: `executionsCount`.
+    `purgeMetric`, `purgeStorage` (true). Outputs: `executionsCount`,
+    `logsCount`, `metricsCount`, `storagesCount` (files).
 
     Example:
         ```yaml
@@ -153,8 +161,15 @@ class PurgeExecutions(PurgeTask):
             ("deleteStorage", self.purge_storage),
         ):
             query[name] = "true" if flag(context, asked) else "false"
-        done = self.ask(context, "DELETE", "/executions/by-query", query=query)
-        return PurgeExecutionsOutput(executionsCount=int((done or {}).get("count", 0)))
+        query |= {"counts": "true", "limit": str(EXECUTIONS_PER_REQUEST)}
+        total: Counter[str] = Counter()
+        while not context.is_cancelled():
+            gone = Counter(self.ask(context, "DELETE", "/executions/by-query", query=query))
+            executions = gone.pop("count", 0)
+            if not executions:
+                break
+            total += gone + Counter(executionsCount=executions)
+        return PurgeExecutionsOutput.model_validate(total)
 
 
 PLUGINS = (PurgeLogs, PurgeMetrics, PurgeExecutions)

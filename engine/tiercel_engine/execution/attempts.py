@@ -254,7 +254,7 @@ def _send_again(step: Step, run: Leased, world: World, reason: str) -> None:
             # The folder is gone with its holder: all that belongs into it runs anew.
             run, task = session, plan.task(session.task_id) or task
         step.log("WARN", f"Attempt {run.attempt} is sent to a worker again: {reason}.", run.id)
-        resubmit(step, plan, run.id, task)
+        resubmit(step, plan, world, run.id, task)
         if is_terminated(step.execution.task_runs[run.id].state):
             advance(step, plan, world, (run.parent_id, run.branch))
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.execution import fan_out, gathering
 from tiercel_engine.execution.engine_tasks import is_quick, run_here
-from tiercel_engine.execution.model import TaskRun
+from tiercel_engine.execution.exit import request_exit
+from tiercel_engine.execution.model import Execution, TaskRun
 from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.rendering import NeedsWorker, TemplateRendering
 from tiercel_engine.execution.session import session_around, take_inside_out
 from tiercel_engine.execution.step import JOB_BYTES_MAX, Step
 from tiercel_engine.execution.subflow import start_child
 from tiercel_engine.execution.variables import JsonObject, job_variables
 from tiercel_engine.execution.world import World
-from tiercel_engine.flow.placement import FAIL, IGNORE, placement
+from tiercel_engine.flow.placement import CANCEL, FAIL, IGNORE, Placement, placement
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.base import EngineTask, FlowableTask
 from tiercel_engine.plugin.child_flows import Items, Subflow
@@ -56,10 +59,10 @@ def submit(
     if isinstance(task, EngineTask) and is_quick(plan.references(task), text):
         run_here(step, plan, world, run_id, task, variables)
     else:
-        _send(step, plan, run_id, task, text, world)
+        _send(step, plan, world, run_id, task, text)
 
 
-def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
+def resubmit(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> None:
     """Send the same attempt again under the next epoch; whoever held it is told to stop."""
     run = step.execution.task_runs[run_id]
     step.revoke(run_id, run.attempt, run.epoch, "SUPERSEDED", None)
@@ -67,7 +70,8 @@ def resubmit(step: Step, plan: Plan, run_id: str, task: Task) -> None:
         take_inside_out(step, plan, run)
     step.emit(e.AttemptSubmitted(task_run_id=run_id, attempt=run.attempt, epoch=run.epoch + 1))
     variables = _variables(step, plan, run_id, task)
-    _send(step, plan, run_id, task, msgspec.json.encode(variables).decode())
+    text = msgspec.json.encode(variables).decode()
+    _send(step, plan, world, run_id, task, text, anew=False)
 
 
 def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
@@ -77,27 +81,43 @@ def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
     return variables | gathering.variables_of(x, plan, run, task)
 
 
-def group_of(plan: Plan, task_id: str) -> str:
-    """The worker group of a task; "" when it has none, or no name of one."""
-    task = plan.flow.task(task_id)
+def group_of(execution: Execution, plan: Plan, world: World, run: TaskRun) -> str:
+    """The worker group of a task run; "" when it has none, or no name of one."""
+    task = plan.flow.task(run.task_id)
     try:
-        return "" if task is None else placement(plan.flow, task).group
+        return "" if task is None else _placement(Step(execution, 0), plan, world, run.id, task)[0]
     except ValueError:
         return ""
 
 
-def _placed(step: Step, plan: Plan, run_id: str, task: Task, world: World | None) -> str | None:
-    """The group whose workers get the job; None when it cannot be sent, and its run has failed.
+def _placement(step: Step, plan: Plan, world: World, run_id: str, task: Task) -> Placement:
+    """Raises ValueError: the group has no name, or one that the executor cannot render."""
+    rendering = TemplateRendering(step, plan, world, run_id, task)
+    try:
+        return placement(plan.flow, task, rendering.text)
+    except InvalidExpression as error:
+        raise ValueError(rendering.told(error)) from None
+    except NeedsWorker as need:
+        raise ValueError(
+            "Expected a worker group that follows from the execution alone, but it is"
+            f" {need.template!r}, which a worker would have to render: render it in a task before."
+        ) from None
 
-    `world`: None for a job that was sent before, which goes where it went.
+
+def _placed(
+    step: Step, plan: Plan, world: World, run_id: str, task: Task, anew: bool
+) -> str | None:
+    """The group whose workers get the job; None when it cannot be sent, and its run has ended.
+
+    `anew`: it was not sent before; what was goes where it went.
     """
     try:
-        group, fallback = placement(plan.flow, task)
+        group, fallback = _placement(step, plan, world, run_id, task)
         problem = ""
     except ValueError as error:
         group, fallback, problem = "", FAIL, str(error)
-    if group and world is not None and not world.has_workers(group):
-        if fallback == FAIL:
+    if group and anew and not world.has_workers(group):
+        if fallback in (FAIL, CANCEL):
             problem = f"Expected a worker of the group {group}, but none lives. Start one with"
             problem += f" `--worker-group {group}`."
         elif fallback == IGNORE:
@@ -108,12 +128,15 @@ def _placed(step: Step, plan: Plan, run_id: str, task: Task, world: World | None
         return group
     run = step.execution.task_runs[run_id]
     step.log("ERROR", problem, run_id)
-    _fail_unsent(step, run, run.ended_us or step.at_us, problem)
+    if fallback == CANCEL and not step.execution.is_closing:
+        request_exit(step, State.CANCELLED)
+    else:
+        _fail_unsent(step, run, run.ended_us or step.at_us, problem)
     return None
 
 
 def _send(
-    step: Step, plan: Plan, run_id: str, task: Task, text: str, world: World | None = None
+    step: Step, plan: Plan, world: World, run_id: str, task: Task, text: str, anew: bool = True
 ) -> None:
     """Send the newest attempt to a worker. `text`: its variables as JSON."""
     x = step.execution
@@ -128,7 +151,7 @@ def _send(
         step.log("ERROR", message, run_id)
         _fail_unsent(step, run, run.ended_us or step.at_us, message)
         return
-    group = _placed(step, plan, run_id, task, world)
+    group = _placed(step, plan, world, run_id, task, anew)
     if group is None:
         return
     session = run if isinstance(task, WorkingDirectory) else session_around(x, plan, run)

@@ -248,7 +248,7 @@ class Executor:
         if x is None or run is None:
             return True
         plan = self._world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
-        group = "" if plan is None else group_of(plan, run.task_id)
+        group = "" if plan is None else group_of(x, plan, self._world, run)
         return self._dispatcher.has_free_slot(group)
 
     def _ensure(self, topic: Topic) -> None:

@@ -69,6 +69,9 @@ def jobs(bench: Bench, group: str) -> list[tuple[str, int]]:
         ("workerSelector: {tags: [gpu]}", "", "gpu"),
         ("workerSelector: {tags: [linux, gpu]}", "", "gpu_linux"),
         ("", "workerGroup: {key: gpu}", "gpu"),
+        ("workerGroup: {key: '{{ flow.id }}-{{ task.id }}'}", "", "placed-one"),
+        ("workerSelector: {tags: ['{{ vars.kind }}', a]}", "variables: {kind: gpu}", "a_gpu"),
+        ("", "workerGroup: {key: '{{ flow.namespace }}'}", "tests"),
         ("workerGroup: {key: gpu}", "workerGroup: {key: other}", "gpu"),
         ("", "", ""),
     ],
@@ -92,7 +95,9 @@ def test_a_job_of_a_group_without_workers_waits_in_its_topic(bench: Bench) -> No
     [
         ("workerSelector: {tags: [gpu]}", "FAILED", 0),
         ("workerGroup: {key: gpu, fallback: FAIL}", "FAILED", 0),
-        ("workerGroup: {key: gpu, fallback: CANCEL}", "FAILED", 0),
+        ("workerGroup: {key: gpu, fallback: CANCEL}", "CANCELLED", 0),
+        ("workerGroup: {key: '{{ nothing.there }}'}", "FAILED", 0),
+        ("workerGroup: {key: \"{{ read('x.txt') }}\"}", "FAILED", 0),
         ("workerSelector: {tags: [gpu], fallback: IGNORE}", "RUNNING", 1),
         ("workerGroup: {key: 'no such name!'}", "FAILED", 0),
     ],
@@ -103,3 +108,24 @@ def test_a_group_without_workers_fails_the_task_or_is_ignored(
     assert run(bench, flow(where), "") == state
     assert len(jobs(bench, "")) == sent
     assert jobs(bench, "gpu") == []
+
+
+def test_a_cancelled_execution_starts_nothing_more(bench: Bench) -> None:
+    source = """id: placed
+namespace: tests
+tasks:
+  - id: both
+    type: io.kestra.plugin.core.flow.Parallel
+    tasks:
+      - {id: one, type: test.Work}
+      - {id: two, type: test.Work, workerGroup: {key: gpu, fallback: CANCEL}}
+      - {id: three, type: test.Work}
+  - {id: four, type: test.Work}
+errors:
+  - {id: told, type: test.Work}
+"""
+    assert run(bench, source, "") == "CANCELLED"
+    runs = bench.folded()[next(iter(bench.folded()))].runs_in_order()
+    assert {(r.task_id, r.state) for r in runs} <= {
+        (task_id, "CANCELLED") for task_id in ("both", "one", "two", "three")
+    }

@@ -170,12 +170,11 @@ class Indexer:
     def _poll(self, reader: Consumer) -> list[Record]:
         """The next batch: what is there, and what comes until the next transaction is due."""
         records = reader.poll(BATCH_RECORDS_MAX, POLL_TIMEOUT_S)
-        due_s = self._written_s + self._interval_s
-        while records and len(records) < BATCH_RECORDS_MAX and not self._stopped.is_set():
-            wait_s = due_s - time.monotonic()
-            if wait_s <= 0:
-                break
-            records += reader.poll(BATCH_RECORDS_MAX - len(records), wait_s)
+        wait_s = self._written_s + self._interval_s - time.monotonic()
+        if records and len(records) < BATCH_RECORDS_MAX and wait_s > 0:
+            # Not by the reader: it would wake for each append, and that costs more than the rows.
+            self._stopped.wait(wait_s)
+            records += reader.poll(BATCH_RECORDS_MAX - len(records), 0.0)
         return records
 
     def _await_recovery(self, error: TiercelError) -> None:

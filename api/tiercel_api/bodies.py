@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
-from tiercel_api.errors import BodyTooLarge, HttpError
+from tiercel_api.errors import BadRequest, BodyTooLarge, HttpError
 from tiercel_api.services import SERVICES
 
 #: How long a client may take for the next piece of its body: one text, or one block of a file.
@@ -29,6 +30,23 @@ async def in_time() -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise HttpError(408, "Request Timeout", "Expected more of the body.") from None
+
+
+#: What aiohttp raises while it reads a form.
+FORM_ERRORS = (ValueError, AssertionError, KeyError, RuntimeError, HttpProcessingError)
+
+
+@contextmanager
+def reading_form() -> Iterator[None]:
+    """Turn what aiohttp raises for a form that is none, or ends in its middle, into a refusal.
+
+    Raises:
+        BadRequest: the body is no whole form.
+    """
+    try:
+        yield
+    except FORM_ERRORS as error:
+        raise BadRequest(f"Expected a multipart form, but it does not read: {error}") from None
 
 
 async def read_body(request: web.Request, what: str, bytes_max: int) -> bytes:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import BodyPartReader, MultipartReader, web
 
-from tiercel_api.bodies import in_time, media_type, read_body
+from tiercel_api.bodies import in_time, media_type, read_body, reading_form
 from tiercel_api.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from tiercel_api.files import FILES
 from tiercel_api.services import SERVICES, ApiSettings
@@ -116,7 +116,7 @@ class _FormReader:
         self._file_bytes = 0
 
     async def read(self) -> None:
-        try:
+        with reading_form():
             reader = await self._request.multipart()
             parts = 0
             while (part := await _next(reader)) is not None:
@@ -125,8 +125,6 @@ class _FormReader:
                     raise BadRequest(f"Expected at most {self._settings.parts_max} parts.")
                 if isinstance(part, BodyPartReader):
                     await self._take(part)
-        except (ValueError, AssertionError, KeyError, RuntimeError) as error:
-            raise BadRequest(f"Expected a multipart form, but it does not read: {error}") from None
 
     async def _take(self, part: BodyPartReader) -> None:
         name, filename = part_names(part)

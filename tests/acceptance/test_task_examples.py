@@ -46,7 +46,8 @@ def test_an_example_runs(server: RunningServer, name: str) -> None:
         print("Node.js is not installed here: its task ends in a warning.")
     ended = run_example(server, name, url=(None, server.url))
     expected_states = ("SUCCESS", "WARNING") if name == "scripts" else ("SUCCESS",)
-    assert ended["state"]["current"] in expected_states, server.client.logs(ended["id"])
+    said = [entry["message"] for entry in server.client.logs(ended["id"])]
+    assert ended["state"]["current"] in expected_states, said
     assert EXPECTED[name].items() <= ended["outputs"].items()
 
 

@@ -14,10 +14,10 @@ import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from tiercel_api.answers import json_response
-from tiercel_api.bodies import in_time, read_json
+from tiercel_api.bodies import in_time, read_json, reading_form
 from tiercel_api.documents import flow_document
 from tiercel_api.errors import BadRequest, BodyTooLarge, HttpError
 from tiercel_api.flow_writes import load, newest_of, read_source, refusal, send, store_flow
@@ -222,7 +222,11 @@ async def _upload(request: web.Request) -> tuple[str, bytes]:
     if request.content_type != MULTIPART:
         raise BadRequest(f"Expected {MULTIPART}, but it is {request.content_type}.")
     bytes_max = request.app[SERVICES].settings.body_bytes_max * 16
-    reader = await request.multipart()
+    with reading_form():
+        return await _read_upload(await request.multipart(), bytes_max)
+
+
+async def _read_upload(reader: MultipartReader, bytes_max: int) -> tuple[str, bytes]:
     while True:
         async with in_time():
             part = await reader.next()

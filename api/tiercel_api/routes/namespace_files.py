@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, MultipartReader, web
 
 from tiercel_api.answers import json_response
-from tiercel_api.bodies import in_time
+from tiercel_api.bodies import in_time, reading_form
 from tiercel_api.errors import BadRequest, BodyTooLarge
 from tiercel_api.files import FILES
 from tiercel_api.flow_writes import store_flow
@@ -85,6 +85,16 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response()
 
 
+async def _file_part(reader: MultipartReader) -> BodyPartReader:
+    while True:
+        async with in_time():
+            part = await reader.next()
+        if part is None:
+            raise BadRequest("Required part [fileContent] not specified")
+        if isinstance(part, BodyPartReader) and part_names(part)[0] == "fileContent":
+            return part
+
+
 async def put_file(request: web.Request) -> web.Response:
     """POST …/files?path=/… with a part `fileContent`; an archive (.zip) is unpacked.
 
@@ -94,14 +104,8 @@ async def put_file(request: web.Request) -> web.Response:
     if request.content_type != MULTIPART:
         await _store_small(request, path, b"")
         return web.Response()
-    reader = await request.multipart()
-    while True:
-        async with in_time():
-            part = await reader.next()
-        if part is None:
-            raise BadRequest("Required part [fileContent] not specified")
-        if isinstance(part, BodyPartReader) and part_names(part)[0] == "fileContent":
-            break
+    with reading_form():
+        part = await _file_part(await request.multipart())
     filename = part_names(part)[1] or ""
     if filename.lower().endswith(".zip"):
         await _unpack(request, part, path)

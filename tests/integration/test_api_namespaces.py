@@ -116,6 +116,19 @@ def test_a_file_goes_up_and_comes_back(api: ApiServer) -> None:
     assert revisions == [{"revision": 1}]
 
 
+def test_earlier_contents_of_a_file_are_read_by_their_revision(api: ApiServer) -> None:
+    upload(api, "/note.txt", b"one")
+    upload(api, "/note.txt", b"two")
+    place = {"path": "/note.txt"}
+    found = api.call("GET", f"{ROOT}/revisions", params=place).json()
+    assert found == [{"revision": 1}, {"revision": 2}]
+    for revision, content in (("1", b"one"), ("2", b"two"), ("", b"two")):
+        answer = api.call("GET", ROOT, params={**place, "revision": revision})
+        assert answer.content == content
+    assert api.call("GET", ROOT, params={**place, "revision": "3"}).status_code == 404
+    assert api.call("DELETE", ROOT, params=place).status_code == 200
+
+
 def test_folders_are_made_moved_and_deleted(api: ApiServer) -> None:
     root = "/namespaces/acme.folders/files"
     assert api.call("GET", f"{root}/directory").json() == []

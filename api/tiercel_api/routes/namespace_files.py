@@ -18,7 +18,7 @@ from tiercel_api.errors import BadRequest, BodyTooLarge
 from tiercel_api.files import FILES
 from tiercel_api.flow_writes import store_flow
 from tiercel_api.forms import MULTIPART, part_names
-from tiercel_api.paging import FlowFilter
+from tiercel_api.paging import FlowFilter, optional_number
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, UserError
@@ -35,10 +35,14 @@ _NAMESPACE_LINE = re.compile(r"^namespace:.*$", re.MULTILINE)
 
 
 async def get_file(request: web.Request) -> web.StreamResponse:
-    """GET /namespaces/{namespace}/files?path=/…: its content."""
+    """GET /namespaces/{namespace}/files?path=/…&revision=…: its content, now or earlier."""
     files, path = _files(request), _path(request)
+    revision = optional_number(request.query, "revision")
     name = quote(path.rpartition("/")[2], safe="")
-    return await request.app[FILES].send(request, files.uri(path), name)
+    uri = files.uri(path)
+    if revision is not None:
+        uri = await request.app[FILES].call(files.revision_uri, path, revision)
+    return await request.app[FILES].send(request, uri, name)
 
 
 async def get_stats(request: web.Request) -> web.Response:
@@ -61,9 +65,9 @@ async def search_files(request: web.Request) -> web.Response:
 
 
 async def list_revisions(request: web.Request) -> web.Response:
-    """GET …/files/revisions?path=/…: only the newest is kept."""
-    await request.app[FILES].call(_files(request).entry, _path(request))
-    return json_response([{"revision": 1}])
+    """GET …/files/revisions?path=/…: the numbers of the contents that can be read."""
+    numbers = await request.app[FILES].call(_files(request).revisions, _path(request))
+    return json_response([{"revision": number} for number in numbers])
 
 
 async def make_folder(request: web.Request) -> web.Response:
@@ -185,11 +189,11 @@ def _bounded(source: BinaryIO, left: int) -> Iterator[bytes]:
 
 
 async def _stream(request: web.Request, path: str, part: BodyPartReader) -> None:
-    files = _files(request)
-    if await request.app[FILES].call(files.is_folder, path):
+    files, uploads = _files(request), request.app[FILES]
+    if await uploads.call(files.is_folder, path):
         raise Conflict(f"Expected a file at {path}, but there is a folder.")
-    bytes_max = request.app[SERVICES].settings.upload_bytes_max
-    await request.app[FILES].receive(part, files.uri(path), bytes_max)
+    await uploads.call(files.keep, path)
+    await uploads.receive(part, files.uri(path), request.app[SERVICES].settings.upload_bytes_max)
 
 
 async def _store_small(request: web.Request, path: str, data: bytes) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Any, NamedTuple
-from urllib.parse import unquote
 
 import msgspec
 
@@ -25,19 +24,16 @@ from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.ion import from_ion, ion_text
 from tiercel_engine.flow.duration import format_duration, parse_duration_s
 from tiercel_engine.storage.objects import Storage, StoredFile
-from tiercel_engine.storage.uri import SCHEME, file_name, kv_file, namespace_folder, parse
+from tiercel_engine.storage.rooms import namespaces_with
+from tiercel_engine.storage.uri import file_name, kv_file, namespace_folder
 
 #: One pair is no larger than this, as Ion text: larger values belong into files.
 PAIR_BYTES_MAX = 10 << 20
 KEY_CHARS_MAX = 200
-#: A namespace has no more parts, since it has no more characters.
-NAMESPACE_DEPTH_MAX = 75
 
 _KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 _DURATION = re.compile(r"P(?=[0-9T])(?:[0-9]+D)?(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?[0-9.]*S?)?")
 _SUFFIX = ".ion"
-#: Folders beside those of child namespaces, and in those of flows.
-_NO_NAMESPACES = frozenset({"_kv", "_files", "executions", "cache"})
 
 
 class KvType(StrEnum):
@@ -177,20 +173,8 @@ class KvStore:
                 yield name.removesuffix(_SUFFIX)
 
     def namespaces(self, root: str) -> Iterator[str]:
-        """The namespace `root` ("": all) and those below it that have pairs, expired ones too.
-
-        It looks at folders alone, and not into those of executions.
-        """
-        level = [namespace_folder(root, "_kv").removesuffix("_kv") if root else f"{SCHEME}/"]
-        for _ in range(NAMESPACE_DEPTH_MAX):
-            below: list[str] = []
-            for folder in level:
-                folders, _files = self._storage.list_folder(folder)
-                names = {file_name(uri): uri for uri in folders}
-                if "_kv" in names:
-                    yield ".".join(unquote(part) for part in parse(folder).split("/"))
-                below += [uri for name, uri in names.items() if name not in _NO_NAMESPACES]
-            level = below
+        """The namespace `root` ("": all) and those below it that have pairs, expired ones too."""
+        yield from namespaces_with(self._storage, "_kv", root)
 
     def _files(self, namespace: str) -> Iterator[StoredFile]:
         return self._storage.list(namespace_folder(namespace, "_kv"))

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from tiercel_engine.errors import Conflict, NotFound
 from tiercel_engine.storage.objects import Storage, StoredFile
+from tiercel_engine.storage.revisions import Revisions
+from tiercel_engine.storage.rooms import namespaces_with
 from tiercel_engine.storage.uri import namespace_file, namespace_folder
 
 #: Lies in folders that were made by name.
@@ -43,6 +45,7 @@ class NamespaceFiles:
         self._storage = storage
         self._namespace = namespace
         self._root = namespace_folder(namespace, "_files")
+        self._revisions = Revisions(storage, namespace)
 
     # ---- files
 
@@ -51,14 +54,40 @@ class NamespaceFiles:
         return namespace_file(self._namespace, path)
 
     def put(self, path: str, source: BinaryIO | Iterable[bytes]) -> int:
-        """Write a file over the one that is there; return its size in bytes.
+        """Write a file; return its size in bytes. What was there is kept as a revision.
 
         Raises:
             Conflict: there is a folder of that name.
         """
         if self.is_folder(path):
             raise Conflict(f"Expected a file at {_slashed(path)}, but there is a folder.")
+        self.keep(path)
         return self._storage.put_stream(self.uri(path), source)
+
+    def keep(self, path: str) -> None:
+        """Keep what a file holds as a revision, before something is written over it."""
+        self._revisions.keep(_slashed(path), self.uri(path))
+
+    def revisions(self, path: str) -> list[int]:
+        """The numbers of a file's contents that can be read, oldest first. Raises NotFound."""
+        self._storage.size(self.uri(path))
+        path = _slashed(path)
+        kept = [revision.number for revision in self._revisions.kept(path)]
+        return [*kept, self._revisions.current(path)]
+
+    def revision_uri(self, path: str, number: int) -> str:
+        """Where a content of a file lies. Raises NotFound: it is not kept."""
+        self._storage.size(self.uri(path))
+        if number == self._revisions.current(_slashed(path)):
+            return self.uri(path)
+        for revision in self._revisions.kept(_slashed(path)):
+            if revision.number == number:
+                return revision.uri
+        raise NotFound(f"Expected revision {number} of {_slashed(path)}, but it is not kept.")
+
+    def purge_revisions(self, path: str, before_us: int | None, kept_max: int) -> int:
+        """Delete earlier contents of a file; as `Revisions.purge`."""
+        return self._revisions.purge(_slashed(path), before_us, kept_max)
 
     def open(self, path: str) -> BinaryIO:
         """The file as a stream; close it. Raises NotFound."""
@@ -104,6 +133,10 @@ class NamespaceFiles:
         wanted = text.casefold()
         return sorted(e.path for e in self.all(lambda path: wanted in path.casefold()))
 
+    def namespaces(self, root: str) -> Iterator[str]:
+        """The namespace `root` ("": all) and those below it that have files."""
+        return namespaces_with(self._storage, "_files", root)
+
     def make_folder(self, path: str) -> None:
         """Make a folder; nothing happens when there is one.
 
@@ -131,14 +164,20 @@ class NamespaceFiles:
                 " there, and do not move a folder into itself."
             )
         if not entry.is_folder:
-            self._storage.move(self.uri(source), self.uri(target))
+            self._move(source, target)
         else:
             for path in [self._path(f) for f in self._storage.list(self.uri(source))]:
-                self._storage.move(self.uri(path), self.uri(target + path.removeprefix(source)))
+                self._move(path, target + path.removeprefix(source))
         self._drop_empty(source)
 
     def delete(self, path: str) -> bool:
-        """Delete a file, or a folder with all below it, and folders that become empty by it."""
+        """Delete a file, or a folder with all below it, and folders that become empty by it.
+
+        Earlier contents go, too.
+        """
+        for file in list(self._storage.list(self.uri(path))):
+            self._revisions.forget(self._path(file))
+        self._revisions.forget(_slashed(path))
         deleted = self._storage.delete(self.uri(path)) or (
             self._storage.delete_prefix(self.uri(path)) > 0
         )
@@ -146,6 +185,10 @@ class NamespaceFiles:
         return deleted
 
     # ----
+
+    def _move(self, source: str, target: str) -> None:
+        self._revisions.move(source, target)
+        self._storage.move(self.uri(source), self.uri(target))
 
     def _children(self, path: str) -> list[Entry]:
         folder = self._root if _slashed(path) == "/" else self.uri(path)

@@ -157,7 +157,20 @@ class Storage:
         files = [_stored(meta) for meta in found["objects"] if meta["path"] != key]
         return [f"{SCHEME}/{path}" for path in found["common_prefixes"]], files
 
+    def is_copy(self, uri: str, of: str) -> bool:
+        """Whether two objects have one tag, which what a store has copied has. Raises NotFound."""
+        with _explained(uri):
+            one = obstore.head(self._store, parse(uri))
+        with _explained(of):
+            other = obstore.head(self._store, parse(of))
+        return one["e_tag"] is not None and one["e_tag"] == other["e_tag"]
+
     # ---- moving and deleting
+
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object, over the one that is there. Raises NotFound."""
+        with _explained(source):
+            obstore.copy(self._store, parse(source), parse(target))
 
     def move(self, source: str, target: str) -> None:
         """Move an object, over the one that is there. Raises NotFound."""

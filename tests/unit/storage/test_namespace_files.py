@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tiercel_engine.errors import Conflict, NotFound, UserError
 from tiercel_engine.storage.globs import matcher
 from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
+from tiercel_engine.storage.revisions import REVISIONS_MAX
 
 
 @pytest.fixture
@@ -136,3 +138,81 @@ def test_what_is_excluded_does_not_match() -> None:
 def test_a_pattern_that_does_not_hold_is_refused(pattern: str) -> None:
     with pytest.raises(UserError):
         matcher([pattern])
+
+
+def read(storage: Storage, uri: str) -> str:
+    return storage.get(uri).decode()
+
+
+def write(files: NamespaceFiles, path: str, *contents: str) -> None:
+    for content in contents:
+        files.put(path, io.BytesIO(content.encode()))
+
+
+def test_earlier_contents_are_kept_and_no_number_is_given_twice(
+    files: NamespaceFiles, storage: Storage
+) -> None:
+    # given
+    write(files, "/q.sql", "one", "two", "three")
+    assert files.revisions("q.sql") == [1, 2, 3]
+    contents = [read(storage, files.revision_uri("/q.sql", n)) for n in (1, 2, 3)]
+    assert contents == ["one", "two", "three"]
+
+    # when
+    assert files.purge_revisions("/q.sql", before_us=None, kept_max=1) == 1
+    assert files.purge_revisions("/q.sql", before_us=None, kept_max=0) == 1
+    assert files.purge_revisions("/q.sql", before_us=None, kept_max=0) == 0
+
+    # then
+    assert files.revisions("/q.sql") == [3]
+    write(files, "/q.sql", "four")
+    assert files.revisions("/q.sql") == [3, 4]
+    assert read(storage, files.revision_uri("/q.sql", 3)) == "three"
+    with pytest.raises(NotFound, match="revision 1"):
+        files.revision_uri("/q.sql", 1)
+    assert [entry.path for entry in files.all()] == ["/q.sql"]
+    assert files.purge_revisions("/q.sql", before_us=0, kept_max=0) == 0
+
+
+def test_earlier_contents_go_and_move_with_their_file(
+    files: NamespaceFiles, storage: Storage
+) -> None:
+    write(files, "/a/x.txt", "one", "two")
+    files.move("/a", "/b")
+    assert files.revisions("/b/x.txt") == [1, 2]
+    assert read(storage, files.revision_uri("/b/x.txt", 1)) == "one"
+
+    files.delete("/b")
+    with pytest.raises(NotFound):
+        files.revisions("/b/x.txt")
+    write(files, "/b/x.txt", "new")
+    assert files.revisions("/b/x.txt") == [1]
+
+
+def test_of_many_contents_the_newest_are_kept(files: NamespaceFiles) -> None:
+    write(files, "/x", *(str(number) for number in range(1, REVISIONS_MAX + 6)))
+    newest = REVISIONS_MAX + 5
+    assert files.revisions("/x") == list(range(newest - REVISIONS_MAX, newest + 1))
+
+
+def test_namespaces_with_files_are_found(files: NamespaceFiles, storage: Storage) -> None:
+    write(files, "/x", "one", "two")
+    NamespaceFiles(storage, "acme.sales.north").put("/y", [b"y"])
+    storage.put("kestra:///acme/sales/_kv/k.ion", b"1")
+    assert sorted(files.namespaces("")) == ["acme.sales", "acme.sales.north"]
+    assert sorted(files.namespaces("acme.sales.north")) == ["acme.sales.north"]
+
+
+def test_a_write_that_fails_makes_no_revision(files: NamespaceFiles, storage: Storage) -> None:
+    def torn() -> Iterator[bytes]:
+        yield b"two"
+        raise OSError("the sender has gone")
+
+    write(files, "/x", "one")
+    for _ in range(3):
+        with pytest.raises(OSError, match="has gone"):
+            files.put("/x", torn())
+    write(files, "/x", "two")
+
+    contents = [read(storage, files.revision_uri("/x", n)) for n in files.revisions("/x")]
+    assert contents == ["one", "two"]

@@ -52,6 +52,7 @@ from tiercel_scheduler.service import Scheduler
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_schemas.ids import worker_id
 from tiercel_schemas.topics import Topics
+from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.service import Worker
 
 #: In the one process of the embedded log, threads hand work to each other within milliseconds; the
@@ -211,6 +212,7 @@ class _Parts:
             sealer=self.sealer,
             find_api=lambda: find_address(self._settings),
             member=self._instance,
+            local=LocalFiles(self._settings.local_folders),
         )
 
     def scheduler(self) -> Scheduler:

@@ -172,6 +172,11 @@ class Settings(BaseModel):
         description="Group whose tasks a worker runs, by workerGroup or workerSelector; none: "
         "those of no group.",
     )
+    local_paths: str | None = Field(
+        None,
+        description="Folders, separated by commas, whose files flows may read at `file:///` "
+        "addresses on workers; none: no file of the machine.",
+    )
     worker_drain_s: float = Field(
         default=20.0,
         ge=0,
@@ -258,6 +263,12 @@ class Settings(BaseModel):
     def database_url(self) -> str:
         """URL of the read model, the default filled in."""
         return self.database or f"sqlite:///{self.data_dir.absolute() / 'index.db'}"
+
+    @property
+    def local_folders(self) -> tuple[Path, ...]:
+        """The folders of `local_paths`."""
+        names = (self.local_paths or "").split(",")
+        return tuple(Path(name.strip()) for name in names if name.strip())
 
     @property
     def storage_url(self) -> str:

@@ -20,6 +20,7 @@ from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import (
+    LOCAL_SCHEME,
     NAMESPACE_SCHEME,
     execution_root,
     is_claimed,
@@ -28,6 +29,7 @@ from tiercel_engine.storage.uri import (
     task_file,
 )
 from tiercel_worker.attempt import Attempt, files_of, run_files_of
+from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.logs import Metrics, TaskLogger
 from tiercel_worker.server_api import FindApi, ServerApi
 
@@ -64,6 +66,7 @@ class AttemptContext:
         sealer: Sealer | None,
         build: Callable[[Mapping[str, Any]], RunnableTask],
         find_api: FindApi,
+        local: LocalFiles,
         folder: Path | None = None,
     ) -> None:
         job = attempt.job
@@ -82,6 +85,7 @@ class AttemptContext:
         self._storage = storage
         self._clock = clock
         self._sealer = sealer
+        self._local = local
         self._build = build
         self._server = ServerApi(self, find_api)
         self._metrics = Metrics(attempt, clock)
@@ -129,12 +133,18 @@ class AttemptContext:
         return uri
 
     def open_stored(self, uri: str) -> BinaryIO:
+        if uri.startswith(LOCAL_SCHEME):
+            return self._local.path(uri).open("rb")
         return self._storage.open(self._checked(uri))
 
     def fetch_stored(self, uri: str, path: Path) -> int:
+        if uri.startswith(LOCAL_SCHEME):
+            return self._local.fetch(uri, path)
         return self._storage.download(self._checked(uri), path)
 
     def stored_size(self, uri: str) -> int:
+        if uri.startswith(LOCAL_SCHEME):
+            return self._local.path(uri).stat().st_size
         return self._storage.size(self._checked(uri))
 
     def delete_stored(self, uri: str) -> bool:

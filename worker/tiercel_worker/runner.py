@@ -41,6 +41,7 @@ from tiercel_schemas.common import Payload
 from tiercel_schemas.state import State
 from tiercel_worker.attempt import Attempt, Cancel, files_of, run_files_of
 from tiercel_worker.context import AttemptContext
+from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
 from tiercel_worker.server_api import FindApi
@@ -71,7 +72,9 @@ class Runner:
         clock: Clock,
         sealer: Sealer | None = None,
         find_api: FindApi = lambda: None,
+        local: LocalFiles | None = None,
     ) -> None:
+        self._local = local or LocalFiles()
         self._find_api = find_api
         self._registry = registry
         self.storage = storage
@@ -152,6 +155,7 @@ class Runner:
             self._sealer,
             self._built,
             self._find_api,
+            self._local,
             folder,
         )
         try:

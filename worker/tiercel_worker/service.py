@@ -41,6 +41,7 @@ from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
 from tiercel_worker.attempt import Attempt, Cancel, topics_for
 from tiercel_worker.intake import Intake
+from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.offsets import Offsets
 from tiercel_worker.revocations import Revocations
 from tiercel_worker.runner import Runner, timeout_message
@@ -81,6 +82,7 @@ class Worker:
         heartbeat_s: how often it says that it lives.
         grace_s: how long running attempts may take to end once it is stopped.
         sealer: opens SECRET inputs; without it tasks see them sealed.
+        local: the files of this machine that tasks may read; None: none.
         find_api: the address of the server's HTTP API, for tasks that ask it; None: not known.
     """
 
@@ -99,6 +101,7 @@ class Worker:
         sealer: Sealer | None = None,
         find_api: FindApi = lambda: None,
         member: str | None = None,
+        local: LocalFiles | None = None,
     ) -> None:
         #: Set while it takes jobs.
         self.ready = threading.Event()
@@ -112,7 +115,7 @@ class Worker:
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._jobs_topic = topics.jobs_of(group)
-        self._runner = Runner(registry, storage, clock, sealer, find_api)
+        self._runner = Runner(registry, storage, clock, sealer, find_api, local)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
         self._revoked = Revocations(worker_id)

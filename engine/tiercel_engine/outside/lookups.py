@@ -13,6 +13,7 @@ from tiercel_engine.errors import TaskError, UserError
 from tiercel_engine.outside.http import http_value
 from tiercel_engine.outside.values import free_port, is_public_holiday, kv_value
 from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.secrets import environment_secret
 from tiercel_engine.storage.uri import belongs_to, is_storage_uri, namespace_file, parse
@@ -39,6 +40,8 @@ class WorldLookups:
 
     def read(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
         uri = self._file(path, variables, "read")
+        if revision is not None and not is_storage_uri(path):
+            uri = self.file_uri(path, revision, variables)
         size_bytes = self._storage.size(uri)
         if size_bytes > READ_BYTES_MAX:
             raise TaskError(
@@ -47,7 +50,9 @@ class WorldLookups:
         return self._storage.get(uri).decode("utf-8", "replace")
 
     def file_uri(self, path: str, revision: int | None, variables: Mapping[str, Any]) -> str:
-        return namespace_file(_namespace(variables), path)
+        if revision is None:
+            return namespace_file(_namespace(variables), path)
+        return NamespaceFiles(self._storage, _namespace(variables)).revision_uri(path, revision)
 
     def file_size(self, path: str, variables: Mapping[str, Any]) -> int:
         return self._storage.size(self._file(path, variables, "get the size from"))

@@ -17,6 +17,8 @@ from tiercel_engine.errors import UserError
 SCHEME = "kestra://"
 #: In front of the path of a file of the flow's own namespace.
 NAMESPACE_SCHEME = "nsfile:///"
+#: In front of the path of a file of the worker's machine.
+LOCAL_SCHEME = "file:///"
 #: An address is no longer than this.
 URI_CHARS_MAX = 4_096
 
@@ -110,8 +112,9 @@ def is_storage_uri(text: object) -> bool:
 
 
 def is_file_uri(text: object) -> bool:
-    """Whether a value is an address that tasks read files at: of storage, or of the namespace."""
-    return is_storage_uri(text) or (isinstance(text, str) and text.startswith(NAMESPACE_SCHEME))
+    """Whether tasks read files at an address: of storage, the namespace, the worker's machine."""
+    schemes = (NAMESPACE_SCHEME, LOCAL_SCHEME)
+    return is_storage_uri(text) or (isinstance(text, str) and text.startswith(schemes))
 
 
 def parse(uri: str) -> str:
@@ -131,7 +134,9 @@ def parse(uri: str) -> str:
 
 
 def file_name(uri: str) -> str:
-    """The last segment of an address (or of one of the namespace), decoded."""
+    """The last segment of an address (of storage, the namespace, the machine), decoded."""
+    if uri.startswith(LOCAL_SCHEME):
+        return unquote(uri.rsplit("/", 1)[-1])
     if uri.startswith(NAMESPACE_SCHEME):
         return uri.rsplit("/", 1)[-1]
     return unquote(parse(uri).rsplit("/", 1)[-1])

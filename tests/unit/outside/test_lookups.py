@@ -16,6 +16,7 @@ from tiercel_engine.expression.render import Renderer
 from tiercel_engine.outside.lookups import StoredLookups, WorldLookups
 from tiercel_engine.storage import uri
 from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
 
 VARIABLES: dict[str, Any] = {
@@ -46,6 +47,18 @@ def secrets() -> list[str]:
 @pytest.fixture
 def lookups(storage: Storage, secrets: list[str]) -> WorldLookups:
     return WorldLookups(storage, KvStore(storage, FakeClock()), secrets.append)
+
+
+def test_a_file_of_the_namespace_is_read_by_its_revision(
+    lookups: WorldLookups, storage: Storage
+) -> None:
+    NamespaceFiles(storage, "acme.test").put("dir/n.txt", [b"changed"])
+    assert lookups.read("dir/n.txt", 1, VARIABLES) == "namespace file"
+    for revision in (None, 2):
+        assert lookups.read("dir/n.txt", revision, VARIABLES) == "changed"
+        assert lookups.file_uri("dir/n.txt", revision, VARIABLES).endswith("/_files/dir/n.txt")
+    with pytest.raises(UserError, match="revision 3"):
+        lookups.read("dir/n.txt", 3, VARIABLES)
 
 
 @pytest.mark.parametrize("address", [MINE, PARENTS])

@@ -70,18 +70,22 @@ APPLIERS: dict[type[Any], Callable[[Rows, e.EventBatch, Any, int], None]] = {
     **dict.fromkeys(_UNSHOWN, _nothing),
 }
 
-_OF_AN_EXECUTION = (
-    e.ExecutionCreated,
-    e.ExecutionStateChanged,
-    e.ExecutionRestarted,
-    e.ExecutionOutputsSet,
-    e.LabelsSet,
-    e.VariablesSet,
-    e.ExitRequested,
-    e.AsksPostponed,
-    e.ExecutionDeleted,
-    *_UNSHOWN,
+#: Asked for each event: a look-up, since going through so many types by isinstance is dear.
+_OF_AN_EXECUTION: frozenset[type[Any]] = frozenset(
+    {
+        e.ExecutionCreated,
+        e.ExecutionStateChanged,
+        e.ExecutionRestarted,
+        e.ExecutionOutputsSet,
+        e.LabelsSet,
+        e.VariablesSet,
+        e.ExitRequested,
+        e.AsksPostponed,
+        e.ExecutionDeleted,
+        *_UNSHOWN,
+    }
 )
+_MAKES_A_RUN: frozenset[type[Any]] = frozenset({e.TaskRunCreated, e.TaskRunCopied})
 
 
 def fold(rows: Rows, batch: e.EventBatch) -> bool:
@@ -120,11 +124,14 @@ def missing_task_runs(rows: Rows, batches: Iterable[e.EventBatch]) -> list[RunKe
     for batch in batches:
         row = rows.executions.get(batch.execution_id)
         seen = row.seq if row is not None else 0
+        # Any: the look-ups tell which events have a task run.
+        event: Any
         for number, event in enumerate(batch.events, batch.first_seq):
-            if number <= seen or isinstance(event, _OF_AN_EXECUTION):
+            kind = type(event)
+            if number <= seen or kind in _OF_AN_EXECUTION:
                 continue
             key = (batch.execution_id, event.task_run_id)
-            if isinstance(event, e.TaskRunCreated | e.TaskRunCopied):
+            if kind in _MAKES_A_RUN:
                 made.add(key)
             elif key not in made and key not in rows.task_runs:
                 missing[key] = None

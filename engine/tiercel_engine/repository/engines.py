@@ -19,6 +19,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 #: How long a writer waits for another one on SQLite.
 BUSY_TIMEOUT_MS = 10_000
 
+#: Changed pages (of 4 KiB) in SQLite's log before they are written back.
+CHECKPOINT_PAGES = 8_000
+
 #: Connections kept per process, and how many more may be opened under load.
 POOL_SIZE = 8
 POOL_OVERFLOW_MAX = 8
@@ -65,6 +68,8 @@ def _sqlite(url: sa.URL) -> sa.Engine:
         # A lost last transaction is read from the log again, hence no flush per commit.
         cursor.execute("PRAGMA synchronous = NORMAL")
         cursor.execute("PRAGMA cache_size = -65536")
+        # The same pages change again and again: written back seldom, they are written once.
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         cursor.close()
 
     @sa.event.listens_for(engine, "begin")

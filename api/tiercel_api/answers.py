@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tiercel_engine.repository.base import JsonObject
+from tiercel_api.generations import as_asked
+from tiercel_engine.repository.base import JsonObject, Page
 
 #: Executions with more task runs than this take a millisecond and more to write.
 TASK_RUNS_INLINE_MAX = 200
@@ -30,16 +31,26 @@ def json_response(value: Any, status: int = 200) -> web.Response:
     return web.Response(body=encode_json(value), status=status, content_type="application/json")
 
 
-async def encode_execution(document: JsonObject) -> bytes:
+def _execution_text(request: web.Request, document: JsonObject) -> bytes:
+    return encode_json(as_asked(request, document))
+
+
+async def encode_execution(request: web.Request, document: JsonObject) -> bytes:
     """An execution as JSON text; a large one is written in a thread, off the event loop."""
     if len(document.get("taskRunList") or ()) > TASK_RUNS_INLINE_MAX:
-        return await asyncio.to_thread(encode_json, document)
-    return encode_json(document)
+        return await asyncio.to_thread(_execution_text, request, document)
+    return _execution_text(request, document)
 
 
-async def execution_response(document: JsonObject) -> web.Response:
+async def execution_response(request: web.Request, document: JsonObject) -> web.Response:
     """An execution as an answer."""
-    return web.Response(body=await encode_execution(document), content_type="application/json")
+    body = await encode_execution(request, document)
+    return web.Response(body=body, content_type="application/json")
+
+
+def executions_response(request: web.Request, found: Page) -> web.Response:
+    """A page of executions as an answer."""
+    return json_response(Page([as_asked(request, one) for one in found.results], found.total))
 
 
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:

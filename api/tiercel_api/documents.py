@@ -94,8 +94,12 @@ def _began_before(part: JsonObject, moment: datetime) -> bool:
 
 def _run_until(run: JsonObject, restarted: datetime) -> JsonObject:
     attempts = [a for a in run.get("attempts") or () if _began_before(a, restarted)]
-    past = {**run, "attempts": attempts} if attempts else run
-    return {**past, "state": _state_until(run["state"])}
+    state = _state_until(run["state"])
+    past = {**run, "state": state, **({"attempts": attempts} if attempts else {})}
+    if "submissions" in run and state is not run["state"]:
+        length = len(state["histories"])
+        past["submissions"] = [one for one in run["submissions"] if one[0] < length]
+    return past
 
 
 def _state_until(state: JsonObject) -> JsonObject:

@@ -47,7 +47,7 @@ def ids(page_results: list[dict[str, Any]]) -> list[str]:
 # ---- executions
 
 
-def test_an_execution_reads_as_the_peer_answers_it(journal: Journal) -> None:
+def test_an_execution_reads_as_the_peer_answers_it_but_for_submissions(journal: Journal) -> None:
     # given
     journal.happen(
         "one",
@@ -105,6 +105,7 @@ def test_an_execution_reads_as_the_peer_answers_it(journal: Journal) -> None:
                     "startDate": "2023-11-14T22:13:20Z",
                     "endDate": "2023-11-14T22:13:21.750Z",
                 },
+                "submissions": [[1, "2023-11-14T22:13:20Z"]],
             }
         ],
         "inputs": {"name": "world"},

@@ -226,6 +226,9 @@ def fold_run(run: JsonObject, trail: list[tuple[str, int]], event: e.Event, at_u
     elif isinstance(event, e.AttemptSubmitted):
         if trail[-1][0] == "RETRYING":
             trail.append(("CREATED", at_us))
+        known = run.get("submissions", [])
+        if trail[-1][0] == "CREATED" and len(trail) not in [after for after, _ in known]:
+            run["submissions"] = [*known, [len(trail), iso(max(at_us, trail[-1][1]))]]
     elif isinstance(event, e.AttemptStarted):
         start_attempt(run, event.started_us)
         if trail[-1][0] != "RUNNING":

@@ -35,7 +35,7 @@ async def pause_execution(request: web.Request) -> web.Response:
 
 async def pause_execution_action(request: web.Request) -> web.Response:
     """POST /executions/{executionId}/actions/pause: the paused execution."""
-    return await execution_response(await _pause(request))
+    return await execution_response(request, await _pause(request))
 
 
 async def _pause(request: web.Request) -> JsonObject:
@@ -56,7 +56,7 @@ async def resume_execution(request: web.Request) -> web.Response:
 
 async def resume_execution_action(request: web.Request) -> web.Response:
     """POST /executions/{executionId}/actions/resume: the execution as it goes on."""
-    return await execution_response(await _resume(request))
+    return await execution_response(request, await _resume(request))
 
 
 async def _resume(request: web.Request) -> JsonObject:

@@ -34,7 +34,7 @@ async def kill_execution(request: web.Request) -> web.Response:
 
 async def kill_execution_action(request: web.Request) -> web.Response:
     """DELETE /executions/{executionId}/actions/kill: the execution as it is being killed."""
-    return await execution_response(await _kill(request))
+    return await execution_response(request, await _kill(request))
 
 
 async def _kill(request: web.Request) -> JsonObject:
@@ -52,7 +52,7 @@ async def restart_execution(request: web.Request) -> web.Response:
         raise Conflict("Execution must be terminated to be restarted")
     revision = optional_number(request.query, "revision")
     running = await commands.restart(request, document["id"], revision)
-    return await execution_response(await commands.restarted_document(request, running))
+    return await execution_response(request, await commands.restarted_document(request, running))
 
 
 async def replay_execution(request: web.Request) -> web.Response:
@@ -89,7 +89,7 @@ async def _replay(
     revision = optional_number(request.query, "revision")
     copied = await commands.replay(request, document, task_run_id, revision, inputs, copy_id)
     copy = await commands.restarted_document(request, copied)
-    return await execution_response(as_created(copy) if task_run_id is None else copy)
+    return await execution_response(request, as_created(copy) if task_run_id is None else copy)
 
 
 async def change_status(request: web.Request) -> web.Response:
@@ -123,7 +123,7 @@ async def set_labels(request: web.Request) -> web.Response:
     if not is_terminated(document["state"]["current"]):
         return web.Response(status=400, text="The execution is not terminated")
     sequence = await commands.set_labels(request, document["id"], labels)
-    return await execution_response(await document_at(request, document["id"], sequence))
+    return await execution_response(request, await document_at(request, document["id"], sequence))
 
 
 async def force_run(request: web.Request) -> web.Response:
@@ -171,7 +171,7 @@ async def _changed(
     document = await execution_of(request)
     sequence = await act(document)
     changed = await document_at(request, document["id"], sequence) if sequence else document
-    return await execution_response(changed)
+    return await execution_response(request, changed)
 
 
 def state_parameter(request: web.Request, name: str, default: str | None = None) -> str:

@@ -7,7 +7,12 @@ import time
 
 from aiohttp import web
 
-from tiercel_api.answers import encode_execution, execution_response, json_response
+from tiercel_api.answers import (
+    encode_execution,
+    execution_response,
+    executions_response,
+    json_response,
+)
 from tiercel_api.checks import failed_checks, refuse_if_blocked
 from tiercel_api.documents import (
     CORRELATION_LABEL,
@@ -73,7 +78,7 @@ async def create_execution(request: web.Request) -> web.Response:
         known = await execution_at(request, given_id, 1, 0.0)
         if known is not None:
             known["url"] = execution_url(request, flow, given_id)
-            return await execution_response(known)
+            return await execution_response(request, known)
     execution_id = given_id or make_id(created_us, request.app[GATEWAY].random_bits())
     labels = _given_labels(request)
     scheduled_us = _scheduled_us(request)
@@ -111,7 +116,7 @@ async def create_execution(request: web.Request) -> web.Response:
             "Was it deleted? Then use another key."
         )
     document["url"] = execution_url(request, flow, execution_id)
-    return await execution_response(document)
+    return await execution_response(request, document)
 
 
 async def start(
@@ -249,7 +254,7 @@ def _definition(flow: Flow, input_id: str) -> JsonObject:
 
 async def get_execution(request: web.Request) -> web.Response:
     """GET /executions/{executionId}."""
-    return await execution_response(await execution_of(request))
+    return await execution_response(request, await execution_of(request))
 
 
 async def search_executions(request: web.Request) -> web.Response:
@@ -260,7 +265,7 @@ async def search_executions(request: web.Request) -> web.Response:
     found = await request.app[READS].call(
         services.models.search_executions, where, page, size, sort_of(request.query)
     )
-    return json_response(found)
+    return executions_response(request, found)
 
 
 async def list_executions(request: web.Request) -> web.Response:
@@ -274,7 +279,7 @@ async def list_executions(request: web.Request) -> web.Response:
     found = await request.app[READS].call(
         request.app[SERVICES].models.search_executions, where, page, size, ()
     )
-    return json_response(found)
+    return executions_response(request, found)
 
 
 async def get_flow_of_execution(request: web.Request) -> web.Response:
@@ -321,7 +326,7 @@ async def _follow(
     sent, idle_s = b"", 0
     while stream.is_open:
         started = time.monotonic()
-        data = await encode_execution(document)
+        data = await encode_execution(request, document)
         if is_terminated(document["state"]["current"]):
             await stream.send("end", data)
             return

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from multidict import MultiMapping
 
-from tiercel_api.answers import json_response
+from tiercel_api.answers import execution_response
 from tiercel_api.bodies import read_body
 from tiercel_api.door_rendering import door_renderer, door_variables, with_inputs
 from tiercel_api.errors import HttpError
@@ -90,7 +90,7 @@ async def call_webhook(request: web.Request) -> web.Response:
     )
     document = await start(request, command, flow, inputs, trigger, webhook.wait)
     document["url"] = execution_url(request, flow, execution_id)
-    return json_response(document)
+    return await execution_response(request, document)
 
 
 def _find(flow: Flow, key: str, renderer: Renderer, known: JsonObject) -> Webhook:

@@ -36,8 +36,18 @@ class Attempt(msgspec.Struct):
     log_file: str | UnsetType = msgspec.field(default=UNSET, name="logFile")
 
 
+class Submission(msgspec.Struct, array_like=True):
+    """When an attempt was handed to the workers: after how many entries of the run's history."""
+
+    after: int
+    date: str
+
+
 class TaskRunDocument(msgspec.Struct, rename="camel", kw_only=True):
-    """A task run. A flowable's has no attempts; outputs are always there."""
+    """A task run. A flowable's has no attempts; outputs are always there.
+
+    `submissions` is no part of what the API answers: some of its paths show them as states.
+    """
 
     id: str
     execution_id: str
@@ -50,6 +60,7 @@ class TaskRunDocument(msgspec.Struct, rename="camel", kw_only=True):
     outputs: Raw
     state: StateDocument
     iteration: int | UnsetType = UNSET
+    submissions: list[Submission] | UnsetType = UNSET
 
 
 class Metadata(msgspec.Struct, rename="camel"):

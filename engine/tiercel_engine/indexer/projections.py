@@ -21,6 +21,7 @@ from tiercel_engine.indexer.documents import (
     LoopRunDocument,
     Metadata,
     StateDocument,
+    Submission,
     TaskRunDocument,
     raw,
     trigger_execution_id,
@@ -245,9 +246,25 @@ def attempt_submitted(
 ) -> None:
     key = (batch.execution_id, event.task_run_id)
     row = rows.task_runs.get(key)
-    # Only a retry starts over; a first, restarted or reissued attempt changes no state.
-    if row is None or row.document.state.current == RETRYING:
-        enter(task_run_of(rows, batch, event.task_run_id), CREATED, batch.at_us, batch.at_us)
+    # A running one's worker was lost: nothing shows until another starts it.
+    if row is not None and row.document.state.current not in (CREATED, RESTARTED, RETRYING):
+        return
+    row = task_run_of(rows, batch, event.task_run_id)
+    # Only a retry starts over; a first or restarted attempt changes no state.
+    if row.document.state.current == RETRYING:
+        enter(row, CREATED, batch.at_us, batch.at_us)
+    _note_submission(row, batch.at_us)
+
+
+def _note_submission(row: TaskRunRow, at_us: int) -> None:
+    """Once between two states: a job that is sent again, unstarted, was submitted before."""
+    document = row.document
+    after = len(document.state.histories)
+    if document.submissions is UNSET:
+        document.submissions = []
+    elif document.submissions[-1].after == after:
+        return
+    document.submissions.append(Submission(after, iso(max(at_us, row.changed_us))))
 
 
 def attempt_started(rows: Rows, batch: e.EventBatch, event: e.AttemptStarted, number: int) -> None:

@@ -119,6 +119,31 @@ def test_a_lost_workers_attempt_starts_over_without_being_a_second_one(rows: Row
     assert len(attempts(run)) == 1
 
 
+def test_a_submission_is_noted_once_between_two_states(rows: Rows) -> None:
+    # when: sent again unstarted, started, sent again, retried
+    fold(rows, batch(5, e.AttemptSubmitted("run", 1, 2), at_ms=5))
+    fold(rows, batch(6, started("run", 10, epoch=2), e.AttemptSubmitted("run", 1, 3), at_ms=11))
+    failed = ended("run", 10, 20, "FAILED")
+    fold(rows, batch(8, failed, e.RetryScheduled("run", START_US + 50 * MS), at_ms=25))
+    fold(rows, batch(10, e.AttemptSubmitted("run", 2, 1), at_ms=50))
+
+    # then
+    run = rows.task_runs["one", "run"].document
+    assert states(run.state) == ["CREATED", "RUNNING", "FAILED", "RETRYING", "CREATED"]
+    assert isinstance(run.submissions, list)
+    noted = [(one.after, one.date[-7:]) for one in run.submissions]
+    assert noted == [(1, ":13:20Z"), (5, "20.050Z")]
+
+
+def test_a_submission_changes_no_row_of_a_running_task_run(rows: Rows) -> None:
+    fold(rows, batch(5, started("run", 10), at_ms=11))
+    rows.changed_task_runs.clear()
+
+    fold(rows, batch(6, e.AttemptSubmitted("run", 1, 2), at_ms=20_000))
+
+    assert list(rows.changed_task_runs) == []
+
+
 def test_an_attempt_that_ends_unstarted_is_an_attempt_all_the_same(rows: Rows) -> None:
     fold(rows, batch(5, ended("run", 10, 20, "KILLED"), at_ms=25))
 

@@ -1,0 +1,56 @@
+"""What an execution shows on the paths of one generation of the API alone.
+
+On `/api/v1/{tenant}/…`, Kestra's paths since 2.0, a task run that was handed to the workers is
+SUBMITTED until one of them starts it. On `/api/v1/…` there is no such state, as before 1.1.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aiohttp import web
+
+from tiercel_engine.repository.base import JsonObject
+from tiercel_schemas.state import State
+
+SUBMITTED = State.SUBMITTED.value
+
+
+def as_asked(request: web.Request, execution: JsonObject) -> JsonObject:
+    """The execution of the read model as the path of the request shows it. O(its task runs)."""
+    runs = execution.get("taskRunList")
+    if not runs:
+        return execution
+    shows_submitted = "tenant" in request.match_info
+    return {**execution, "taskRunList": [_task_run(run, shows_submitted) for run in runs]}
+
+
+def _task_run(run: JsonObject, shows_submitted: bool) -> JsonObject:
+    submissions = run.get("submissions")
+    if submissions is None:
+        return run
+    shown = {name: value for name, value in run.items() if name != "submissions"}
+    if shows_submitted:
+        shown["state"] = _with_submitted(run["state"], submissions)
+    return shown
+
+
+def _with_submitted(state: JsonObject, submissions: list[tuple[int, str]]) -> JsonObject:
+    """`submissions`: (entries of the history before it, when), oldest first."""
+    left: list[JsonObject] = state["histories"]
+    histories: list[JsonObject] = []
+    done = 0
+    for after, date in submissions:
+        histories += left[done:after]
+        # The clocks of two machines cannot make a history go back in time.
+        following = left[after : after + 1]
+        histories.append({"state": SUBMITTED, "date": _earlier(date, following)})
+        done = after
+    histories += left[done:]
+    current = SUBMITTED if histories[-1]["state"] == SUBMITTED else state["current"]
+    return {**state, "current": current, "histories": histories}
+
+
+def _earlier(date: str, following: list[JsonObject]) -> str:
+    dates: list[str] = [date, *(entry["date"] for entry in following)]
+    return min(dates, key=datetime.fromisoformat)

@@ -29,7 +29,8 @@ def _task_run(run: JsonObject, shows_submitted: bool) -> JsonObject:
     submissions = run.get("submissions")
     if submissions is None:
         return run
-    shown = {name: value for name, value in run.items() if name != "submissions"}
+    shown = run.copy()
+    del shown["submissions"]
     if shows_submitted:
         shown["state"] = _with_submitted(run["state"], submissions)
     return shown
@@ -43,14 +44,16 @@ def _with_submitted(state: JsonObject, submissions: list[tuple[int, str]]) -> Js
     for after, date in submissions:
         histories += left[done:after]
         # The clocks of two machines cannot make a history go back in time.
-        following = left[after : after + 1]
-        histories.append({"state": SUBMITTED, "date": _earlier(date, following)})
+        if after < len(left):
+            date = _earlier(date, left[after]["date"])
+        histories.append({"state": SUBMITTED, "date": date})
         done = after
     histories += left[done:]
     current = SUBMITTED if histories[-1]["state"] == SUBMITTED else state["current"]
     return {**state, "current": current, "histories": histories}
 
 
-def _earlier(date: str, following: list[JsonObject]) -> str:
-    dates: list[str] = [date, *(entry["date"] for entry in following)]
-    return min(dates, key=datetime.fromisoformat)
+def _earlier(one: str, other: str) -> str:
+    if len(one) == len(other):  # Of the same precision: they compare as text.
+        return min(one, other)
+    return min(one, other, key=datetime.fromisoformat)

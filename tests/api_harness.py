@@ -26,8 +26,10 @@ from tiercel_engine.eventlog.base import EventLog, NewRecord
 from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.memory import MemoryLog
 from tiercel_engine.executor.service import Executor
+from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.indexer.service import Indexer
 from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.plugin.flowables import Template
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.plugin.triggers import PLUGINS as TRIGGERS
 from tiercel_engine.repository.store import open_store
@@ -80,7 +82,7 @@ class ApiServer:
         self.log.create_topics(self.topics.all())
         self.storage = Storage(folder / "storage")
         self.registry = PluginRegistry()
-        for plugin in (Say, *TRIGGERS):
+        for plugin in (Say, *TRIGGERS, Template):
             self.registry.register(plugin)
         self.catalog = FlowCatalog(log, self.topics, self.registry, self.clock)
         self._executor_catalog = FlowCatalog(log, self.topics, self.registry, self.clock)
@@ -94,6 +96,7 @@ class ApiServer:
             clock=self.clock,
             rng=Random(1),
             instance="executor-0",
+            settings=ExecutorSettings(templates=settings.templates),
         )
         self.app = create_app(self._services(settings))
         self.appender = log.appender()

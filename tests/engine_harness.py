@@ -25,7 +25,7 @@ from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 from tiercel_schemas.common import ChildPositions, Payload, PositionRange
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.ids import FlowKey, template_key
 
 EXECUTION = "0" * 21 + "X"
 
@@ -58,6 +58,7 @@ class StillWorld:
         self.renderer = QuickRenderer()
         self.skips = NO_SKIPS
         self.rng = random.Random(1)
+        self.keeps_templates = False
         self.plans = {(FlowKey("main", f.namespace, f.id), f.revision): Plan(f) for f in flows}
         self.ids = 0
         self.groups = {"gpu"}
@@ -102,6 +103,11 @@ class Engine:
         self.clock = FakeClock()
         self.flow, *others = [load_flow(text, registry()) for text in source.split("\n---\n")]
         self.world = StillWorld(self.clock, [self.flow, *others])
+        for text, flow in zip(source.split("\n---\n")[1:], others, strict=True):
+            if text.startswith("# template"):
+                self.world.keeps_templates = True
+                key = template_key("main", flow.namespace, flow.id)
+                self.world.plans[key, flow.revision] = Plan(flow)
         self.execution = Execution(EXECUTION)
         self.events: list[e.Event] = []
         self.jobs: list[Any] = []

@@ -36,6 +36,7 @@ class ApiSettings:
         tenants: tenants that exist.
         hosts: host names (without port) that a request may name; none: any.
         dialect: of flows that neither their author nor their constructs give one.
+        templates: whether there are templates.
         flow_bytes_max: a flow's source.
         body_bytes_max: any other body that is read as a whole: webhooks, JSON.
         text_bytes_max: all text inputs of one request together.
@@ -55,6 +56,7 @@ class ApiSettings:
     tenants: frozenset[str] = frozenset({"main"})
     hosts: frozenset[str] | None = LOOPBACK_HOSTS
     dialect: str = DEFAULT
+    templates: bool = False
     flow_bytes_max: int = MIB
     body_bytes_max: int = 4 * MIB
     text_bytes_max: int = 16 * MIB

@@ -257,6 +257,7 @@ class _Parts:
                     timezone=self._settings.timezone,
                     hosts=_allowed_hosts(self._settings.host),
                     dialect=self._settings.dialect,
+                    templates=self._settings.templates,
                 ),
                 sealer=self.sealer,
                 session_secret=key.get_secret_value() if key is not None else None,
@@ -276,7 +277,9 @@ def _executor_settings(settings: Settings, is_public: bool) -> ExecutorSettings:
         if name.startswith(prefix)
     }
     skips = skips_of(settings.skip_executions, settings.skip_flows, settings.skip_namespaces)
-    return ExecutorSettings(**given, skips=skips, execution_events=is_public)
+    return ExecutorSettings(
+        **given, skips=skips, templates=settings.templates, execution_events=is_public
+    )
 
 
 def _supervise(settings: Settings, stops_with_stdin: bool) -> int:

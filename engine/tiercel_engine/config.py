@@ -201,6 +201,10 @@ class Settings(BaseModel):
         description="Version of the flow language, 0.13 to 2.x, that decides where versions differ "
         "and neither a flow's author nor its constructs say.",
     )
+    templates: bool = Field(
+        default=False,
+        description="Whether there are templates, tasks that the Template task runs (deprecated).",
+    )
     url: str | None = Field(
         None, description="Address at which users reach the server, for links; none: as called."
     )

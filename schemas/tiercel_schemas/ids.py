@@ -80,6 +80,11 @@ class FlowKey(NamedTuple):
         return f"{self.tenant}/{self.namespace}/{self.flow_id}"
 
 
+def template_key(tenant: str, namespace: str, template_id: str) -> FlowKey:
+    """What names a template: it is stored like a flow, of a tenant that no request can name."""
+    return FlowKey(f"templates:{tenant}", namespace, template_id)
+
+
 class TriggerKey(NamedTuple):
     """What names a trigger. Its flow's key comes first, so that both share a partition."""
 

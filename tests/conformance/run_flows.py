@@ -39,6 +39,7 @@ LOG_CHARS = 3_000
 #: Settings that the cases assume, by the name that ours have or would have.
 WANTED_SETTINGS: JsonObject = {
     "dialect": "0.21",
+    "templates": True,
     "encryption_key": base64.b64encode(b"conformance-encryption-key-32-by").decode(),
     "url": "https://mysuperhost.com/subpath",
     "variables_globals": {"string": "string", "int": 1, "bool": True, "nested": {"int": 2}},

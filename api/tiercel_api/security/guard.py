@@ -50,6 +50,7 @@ NARROWABLE = (
     "/logs/by-query",
     "/metrics/by-query",
     "/triggers/search",
+    "/templates/search",
 )
 _NAMESPACE_FILTERS = frozenset(
     f"FILTERS[NAMESPACE][{operator}]" for operator in ("EQUALS", "PREFIX", "STARTS_WITH", "IN")
@@ -212,7 +213,7 @@ async def _check_permission(request: web.Request, principal: Principal, path: st
     permission = access.permission_for(request.method, path)
     if access.may(principal.grants, permission, None):
         return
-    if request.method == "POST" and path == "/flows":
+    if request.method == "POST" and path in ("/flows", "/templates"):
         # The namespace stands in the body: the handler asks again, by `allow`.
         return
     namespaces = await _namespaces(request, path)

@@ -15,6 +15,7 @@ from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.session import end_inside, is_done, session_around
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import resubmit
+from tiercel_engine.execution.templates import with_opened
 from tiercel_engine.execution.timers import LeaseLost, RetryDue, StartOverdue
 from tiercel_engine.execution.world import World
 from tiercel_engine.plugin.base import NO_EFFECTS, Effects
@@ -268,6 +269,8 @@ def plan_of(step: Step, world: World) -> Plan | None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
     if plan is None:
         return None
-    plan = plan.of(x.loop)
+    plan = with_opened(plan.of(x.loop), x, world)
+    if plan is None:
+        return None
     step.known_plan = (x.flow_revision, plan)
     return plan

@@ -8,6 +8,7 @@ from tiercel_engine.execution.concurrency import start
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.sla import promise
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.templates import with_opened
 from tiercel_engine.execution.timers import BeginScheduled
 from tiercel_engine.execution.variables import decoded, flow_variables
 from tiercel_engine.execution.world import World
@@ -33,7 +34,8 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
         raise Rejected(_unknown(key, command.flow_revision), "NOT_FOUND")
     if plan.flow.disabled:
         raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
-    plan = plan.of(command.loop)
+    plan = with_opened(plan.of(command.loop), step.execution, world)
+    assert plan is not None, "Expected an execution that begins to have opened no template."
     step.known_plan = (plan.flow.revision, plan)
     # A copy, and a time through a Loop, has its source's labels, those of the flow among them.
     flow_labels = () if command.copied or command.loop else plan.flow.labels

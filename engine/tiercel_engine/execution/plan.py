@@ -11,7 +11,7 @@ from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.input_types import SecretInput
 from tiercel_engine.flow.model import Flow, Output
 from tiercel_engine.flow.task import RetryPolicy, Task
-from tiercel_engine.plugin.flowables import Loop, WorkingDirectory
+from tiercel_engine.plugin.flowables import Loop, Template, WorkingDirectory
 from tiercel_schemas.common import LoopRun
 
 #: The parent id of what belongs to the flow itself.
@@ -42,6 +42,13 @@ class Plan:
         self._in_folders: set[str] = set()
         self._json: dict[str, str] = {}
         self._loops: dict[str, Plan] = {}
+        #: Its tasks that take their tasks from a template.
+        self.templates = tuple(t for t in self._tasks.values() if isinstance(t, Template))
+        #: This plan, however many templates' tasks are in it; see `execution.templates`.
+        self.bare: Plan = self
+        self._grown: dict[tuple[str, ...], Plan] = {}
+        #: What an execution gives back.
+        self.outputs: Sequence[Output] = flow.outputs
         self._vars_json: str | None = None
         #: Paths of the inputs that executions keep sealed.
         self.secret_inputs = tuple(
@@ -70,11 +77,6 @@ class Plan:
     def tasks(self, parent_task_id: str, branch: str) -> tuple[Task, ...]:
         """The enabled tasks of one list; `parent_task_id` is `ROOT` for the flow's own."""
         return self._lists.get((parent_task_id, branch), ())
-
-    @property
-    def outputs(self) -> Sequence[Output]:
-        """What an execution gives back."""
-        return self.flow.outputs
 
     def of(self, loop: LoopRun | None) -> Plan:
         """The plan of one time through a Loop, when that is what an execution is."""
@@ -154,13 +156,10 @@ class LoopPlan(Plan):
         self._references = dict(whole._references)
         self._references.pop(ROOT, None)
         loop = whole.task(task_id)
-        self._outputs = loop.outputs if isinstance(loop, Loop) else []
+        self.bare, self._grown = self, {}
+        self.outputs = loop.outputs if isinstance(loop, Loop) else []
         inside = {
             branch: tasks for (parent, branch), tasks in whole._lists.items() if parent == task_id
         }
         self._lists = {key: tasks for key, tasks in whole._lists.items() if key[0] != ROOT}
         self._lists |= {(ROOT, branch): tasks for branch, tasks in inside.items()}
-
-    @property
-    def outputs(self) -> Sequence[Output]:
-        return self._outputs

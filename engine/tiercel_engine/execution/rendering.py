@@ -11,6 +11,7 @@ from tiercel_engine.errors import InvalidExpression
 from tiercel_engine.execution.model import Evaluated, answer_key
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
+from tiercel_engine.execution.templates import open_template
 from tiercel_engine.execution.variables import flow_variables, job_variables
 from tiercel_engine.execution.world import World
 from tiercel_engine.expression.analysis import NOTHING, References, analyse
@@ -20,6 +21,7 @@ from tiercel_engine.expression.quick import BlockingExpression, QuickRenderer
 from tiercel_engine.expression.text import json_text, output_text
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.dialects import expression_dialect
+from tiercel_engine.plugin.flowables import Template
 from tiercel_schemas.common import Payload
 
 #: Where a value lies in storage, in the JSON text of variables.
@@ -82,6 +84,10 @@ class TemplateRendering:
     def variables(self) -> dict[str, Any]:
         """What its templates see."""
         return self._all()
+
+    def open_template(self, task: Template) -> None:
+        """Put a template's tasks into the plan in hand. Raises TaskError: it cannot be."""
+        open_template(self._step, self._plan, self._world, task)
 
     def text(self, template: str) -> str:
         return output_text(self._rendered(template, typed=False))

@@ -19,7 +19,7 @@ from tiercel_engine.errors import Rejected
 from tiercel_engine.execution.attempts import plan_of
 from tiercel_engine.execution.labels import REPLAY, REPLAYED, mark, merged
 from tiercel_engine.execution.model import ITERATION_MARK, Execution, TaskRun
-from tiercel_engine.execution.plan import Plan
+from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.restart import HANDLER_BRANCHES, innermost_failed, is_handler
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts
@@ -150,6 +150,8 @@ def _chars(piece: _Piece) -> int:
 def _pieces(x: Execution, again: set[str], new_ids: dict[str, str]) -> Iterator[_Piece]:
     for name, text in sorted(x.variables.items()):
         yield e.VariablesSet({}, (name,)) if text is None else e.VariablesSet({name: text})
+    if ROOT in x.values:
+        yield e.ValuesResolved(ROOT, x.values[ROOT])
     around = {ancestor.id for run_id in again for ancestor in _ancestors(x, run_id)}
     # A flowable that runs again goes on from what is kept of it, else it starts over.
     parents = {x.task_runs[run_id].parent_id for run_id in new_ids}

@@ -14,6 +14,7 @@ from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.session import session_around
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts
+from tiercel_engine.execution.templates import with_opened
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.flowables import LoopUntil
@@ -39,7 +40,9 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
     plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
     if plan is None:
         raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
-    plan = plan.of(x.loop)
+    plan = with_opened(plan.of(x.loop), x, world)
+    if plan is None:
+        raise Rejected("A template that it has opened is gone.", "NOT_FOUND")
     innermost = innermost_failed(x, plan)
     if not innermost and command.reply_to is not None and x.state != State.FAILED:
         step.tell(command.reply_to)

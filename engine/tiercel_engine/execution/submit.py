@@ -83,7 +83,7 @@ def _variables(step: Step, plan: Plan, run_id: str, task: Task) -> JsonObject:
 
 def group_of(execution: Execution, plan: Plan, world: World, run: TaskRun) -> str:
     """The worker group of a task run; "" when it has none, or no name of one."""
-    task = plan.flow.task(run.task_id)
+    task = plan.task(run.task_id)
     try:
         return "" if task is None else _placement(Step(execution, 0), plan, world, run.id, task)[0]
     except ValueError:

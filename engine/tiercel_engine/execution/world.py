@@ -23,6 +23,8 @@ class World(Protocol):
     skips: Skips
     #: Encrypts a text into what an execution keeps of it; None without a key.
     seal: Callable[[str], Any] | None
+    #: Whether Template tasks find the templates that are stored.
+    keeps_templates: bool
 
     def now_us(self) -> int: ...
 

@@ -24,6 +24,7 @@ from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartit
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.submit import group_of
+from tiercel_engine.execution.templates import with_opened
 from tiercel_engine.execution.timers import StartOverdue
 from tiercel_engine.executor.announcer import Announcer
 from tiercel_engine.executor.checkpointer import Checkpointer
@@ -89,6 +90,7 @@ class Executor:
         seal = None if sealer is None else sealer.seal
         self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
         self._world.skips = self._settings.skips
+        self._world.keeps_templates = self._settings.templates
         self._partitions: dict[int, Partition] = {}
         self._made: set[str] = set()
         self._stopping = threading.Event()
@@ -248,6 +250,7 @@ class Executor:
         if x is None or run is None:
             return True
         plan = self._world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), x.flow_revision)
+        plan = None if plan is None else with_opened(plan, x, self._world)
         group = "" if plan is None else group_of(x, plan, self._world, run)
         return self._dispatcher.has_free_slot(group)
 

@@ -20,6 +20,7 @@ class ExecutorSettings:
     remembered_s: ... and for how long after the execution ended.
     recent_ids_max: other ended ids that stay known per partition.
     skips: executions that are left alone.
+    templates: whether Template tasks find the templates that are stored.
     execution_events: whether the public topic of executions' states is written.
     """
 
@@ -33,4 +34,5 @@ class ExecutorSettings:
     remembered_s: float = 3_600.0
     recent_ids_max: int = 10_000
     skips: Skips = NO_SKIPS
+    templates: bool = False
     execution_events: bool = False

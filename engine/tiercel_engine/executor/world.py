@@ -39,6 +39,7 @@ class ExecutorWorld:
         seal: Callable[[str], Any] | None = None,
     ) -> None:
         self.skips = NO_SKIPS
+        self.keeps_templates = False
         self.renderer = renderer
         #: Whether a worker of a group lives; whoever hears them sets it.
         self.has_workers: Callable[[str], bool] = lambda group: True

@@ -109,6 +109,8 @@ def test_the_executor_has_the_same_defaults_with_and_without_settings() -> None:
     del defaults["execution_events"]
     # What is skipped has three settings of its own.
     assert defaults.pop("skips") == skips_of(None, None, None)
+    # The API has the same setting.
+    assert defaults.pop("templates") is Settings().templates
 
     settings = Settings()
 

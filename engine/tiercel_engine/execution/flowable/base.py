@@ -143,6 +143,9 @@ class Rendering(Protocol):
 
     def truthy(self, template: Any) -> bool: ...
 
+    def open_template(self, task: Any) -> None:
+        """Make a template's tasks those of its Template task. Raises TaskError: it cannot be."""
+
 
 class Resolver(Protocol):
     """Decides how one kind of flowable goes on."""

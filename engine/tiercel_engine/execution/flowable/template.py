@@ -1,25 +1,18 @@
-"""Template: the tasks of a template, which Kestra keeps apart from flows (deprecated, gone in 2.0).
+"""Template: runs the tasks of a template, which is kept apart from flows (deprecated, gone in 2.0).
 
-There are no templates here, as on a server of Kestra where nobody has stored any: the task fails
-and says so. A Subflow does what it did.
+What it does is a Sequential's, once the template's tasks are its own. Follows Kestra's.
 """
 
 from __future__ import annotations
 
-from tiercel_engine.errors import TaskError
-from tiercel_engine.execution.flowable.base import Decision, End, Opening, Rendering, Scope
+from tiercel_engine.execution.flowable.base import Opening, Rendering
+from tiercel_engine.execution.flowable.sequential import Sequential
 from tiercel_engine.plugin import flowables
-from tiercel_schemas.state import State
 
 
-class Template:
-    """Fails with Kestra's message for a template that is not there."""
+class Template(Sequential):
+    """Pins the template's revision; its tasks see the arguments as their parent's outputs."""
 
     def open(self, task: flowables.Template, rendering: Rendering) -> Opening:
-        raise TaskError(
-            "This server keeps no templates: use a Subflow. "
-            f"Can't find flow template '{task.namespace}.{task.template_id}'"
-        )
-
-    def decide(self, scope: Scope) -> Decision:
-        return End(State.FAILED)
+        rendering.open_template(task)
+        return Opening({"args": {name: rendering.value(arg) for name, arg in task.args.items()}})

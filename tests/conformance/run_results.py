@@ -25,6 +25,8 @@ from tests.conformance.run_flows import server_under_test
 
 from tiercel_schemas.state import is_terminated
 
+#: A file that was sent, and how many lines it had.
+_FILE = re.compile(r"FILE(?: (\d+) lines)?.*")
 #: What differs between two runs of one flow, in the text of an output.
 _VARIES = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\b[0-9A-Za-z]{20,22}\b")
 
@@ -34,8 +36,8 @@ def case_of(number: int, row: JsonObject, flows: Path) -> Case:
     texts: dict[str, str] = {}
     uploads: dict[str, Upload] = {}
     for name, value in (row.get("inputs") or {}).items():
-        if isinstance(value, str) and value.startswith("FILE"):
-            uploads[name] = Upload(f"{name}.txt", f"{FILE_TEXT}\n")
+        if isinstance(value, str) and (file := _FILE.fullmatch(value)):
+            uploads[name] = Upload(f"{name}.txt", f"{FILE_TEXT}\n" * int(file[1] or 1))
         else:
             texts[name] = value if isinstance(value, str) else json.dumps(value)
     source = (flows / row["flow"]).read_text("utf-8")

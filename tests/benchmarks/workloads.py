@@ -23,7 +23,7 @@ CHAIN_FLOW = "id: chain\nnamespace: bench\ntasks:\n" + "".join(
     f"  - id: t{n}\n    type: io.kestra.plugin.core.log.Log\n    message: step {n}\n"
     for n in range(CHAIN_TASKS)
 )
-ITEM_FLOW = """id: item
+ITEM_FLOW = """id: item{count}
 namespace: bench
 inputs:
   - id: items
@@ -33,7 +33,7 @@ tasks:
     type: io.kestra.plugin.core.log.Log
     message: one item
 """
-ITEMS_FLOW = """id: items
+ITEMS_FLOW = """id: items{count}
 namespace: bench
 inputs:
   - id: rows
@@ -41,13 +41,13 @@ inputs:
 tasks:
   - id: each
     type: io.kestra.plugin.core.flow.ForEachItem
-    items: "{{ inputs.rows }}"
+    items: "{{{{ inputs.rows }}}}"
     batch:
       rows: 1
     namespace: bench
-    flowId: item
+    flowId: item{count}
     inputs:
-      items: "{{ taskrun.items }}"
+      items: "{{{{ taskrun.items }}}}"
     wait: true
 """
 
@@ -131,13 +131,13 @@ def p4(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -
 def p5(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -> None:
     """ForEachItem over a file of so many rows, wait, one Log task per child."""
     (count,) = sizes
-    server.add_flow(ITEM_FLOW)
-    server.add_flow(ITEMS_FLOW)
+    server.add_flow(ITEM_FLOW.format(count=count))
+    server.add_flow(ITEMS_FLOW.format(count=count))
     usage = Usage(server)
     rows = "".join(f"row {n}\n" for n in range(count)).encode()
     begin = time.perf_counter()
-    asyncio.run(_start_with_file(server.url, "items", "rows", rows))
-    asyncio.run(_until_ended(server.url, "items", 1))
+    asyncio.run(_start_with_file(server.url, f"items{count}", "rows", rows))
+    asyncio.run(_until_ended(server.url, f"items{count}", 1))
     seconds = time.perf_counter() - begin
     add("duration", seconds, "s", None)
     add("time_per_child", seconds / count * 1_000, "ms", None)

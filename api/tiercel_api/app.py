@@ -57,7 +57,7 @@ from tiercel_api.routes import (
 )
 from tiercel_api.routes.documentation import DOCUMENTATION, Documentation
 from tiercel_api.security.audit import record_changes
-from tiercel_api.security.guard import GUARD, Guard, check_access
+from tiercel_api.security.guard import GUARD, SAFE_METHODS, Guard, check_access
 from tiercel_api.security.limiter import Limiter
 from tiercel_api.security.secrets import SessionSigner
 from tiercel_api.security.topic import ACCOUNTS, AccountsTopic
@@ -75,8 +75,6 @@ RESERVED = (
 TENANT_PREFIX = f"{PREFIX}/{{tenant:(?!(?:{'|'.join(RESERVED)})/)[a-zA-Z0-9][a-zA-Z0-9_-]*}}"
 #: What no name has, and what would split a header that repeats one.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-#: Methods that change nothing, and may come from any page.
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 #: More specific paths stand first: the first that matches wins.
 ROUTES = (

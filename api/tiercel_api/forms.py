@@ -176,6 +176,19 @@ async def _next(reader: MultipartReader) -> BodyPartReader | MultipartReader | N
         return await reader.next()
 
 
+async def find_part(reader: MultipartReader, name: str) -> BodyPartReader:
+    """The first part of this name; those before it are passed over.
+
+    Raises:
+        BadRequest: the form has none.
+        HttpError: it did not come in time.
+    """
+    while (part := await _next(reader)) is not None:
+        if isinstance(part, BodyPartReader) and part_names(part)[0] == name:
+            return part
+    raise BadRequest(f"Required part [{name}] not specified")
+
+
 def part_names(part: BodyPartReader) -> tuple[str, str | None]:
     """The part's name, and its file name when it is a file.
 

@@ -7,15 +7,15 @@ import secrets as system_secrets
 import ssl
 
 from tiercel_api.security.access import ROLES
-from tiercel_api.security.accounts import Accounts
+from tiercel_api.security.accounts import Accounts, change_of
 from tiercel_api.security.secrets import check_credentials, hash_password
 from tiercel_engine.clock import Clock
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import InvalidInput, InvalidSettings
 from tiercel_engine.eventlog.base import EventLog, NewRecord
 from tiercel_engine.telemetry.logging import get_logger
-from tiercel_schemas.accounts import RoleGrant, TokenSaved, UserSaved
-from tiercel_schemas.codec import UnreadableRecord, decode, encode
+from tiercel_schemas.accounts import RoleGrant, UserSaved
+from tiercel_schemas.codec import UnreadableRecord, encode
 from tiercel_schemas.topics import Topics
 
 APPEND_TIMEOUT_S = 10.0
@@ -69,10 +69,10 @@ def _accounts(event_log: EventLog, topic: str) -> Accounts:
     accounts = Accounts()
     for record in event_log.read(topic, 0, 0):
         try:
-            change = decode(record.value)
+            change = change_of(record.value)
         except UnreadableRecord:
             continue
-        if isinstance(change, UserSaved | TokenSaved):
+        if change is not None:
             accounts.apply(change)
     return accounts
 

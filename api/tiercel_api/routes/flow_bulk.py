@@ -14,14 +14,14 @@ import zipfile
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import web
 
 from tiercel_api.answers import json_response
-from tiercel_api.bodies import in_time, read_json, reading_form
+from tiercel_api.bodies import read_json, reading_form
 from tiercel_api.documents import flow_document
 from tiercel_api.errors import BadRequest, BodyTooLarge, HttpError
 from tiercel_api.flow_writes import load, newest_of, read_source, refusal, send, store_flow
-from tiercel_api.forms import MULTIPART, part_names
+from tiercel_api.forms import MULTIPART, find_part, part_names
 from tiercel_api.lookup import FLOWS, tenant_of
 from tiercel_api.paging import flow_filter, is_set
 from tiercel_api.routes.flows import matching_flows
@@ -223,17 +223,7 @@ async def _upload(request: web.Request) -> tuple[str, bytes]:
         raise BadRequest(f"Expected {MULTIPART}, but it is {request.content_type}.")
     bytes_max = request.app[SERVICES].settings.body_bytes_max * 16
     with reading_form():
-        return await _read_upload(await request.multipart(), bytes_max)
-
-
-async def _read_upload(reader: MultipartReader, bytes_max: int) -> tuple[str, bytes]:
-    while True:
-        async with in_time():
-            part = await reader.next()
-        if part is None:
-            raise BadRequest("Required part [fileUpload] not specified")
-        if not isinstance(part, BodyPartReader) or part_names(part)[0] != "fileUpload":
-            continue
+        part = await find_part(await request.multipart(), "fileUpload")
         content = bytearray()
         while block := await part.read_chunk(65_536):
             content += block

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import in_time, reading_form
 from tiercel_api.errors import BadRequest, BodyTooLarge
 from tiercel_api.files import FILES
 from tiercel_api.flow_writes import store_flow
-from tiercel_api.forms import MULTIPART, part_names
+from tiercel_api.forms import MULTIPART, find_part, part_names
 from tiercel_api.paging import FlowFilter, optional_number
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.services import SERVICES
@@ -89,16 +89,6 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def _file_part(reader: MultipartReader) -> BodyPartReader:
-    while True:
-        async with in_time():
-            part = await reader.next()
-        if part is None:
-            raise BadRequest("Required part [fileContent] not specified")
-        if isinstance(part, BodyPartReader) and part_names(part)[0] == "fileContent":
-            return part
-
-
 async def put_file(request: web.Request) -> web.Response:
     """POST …/files?path=/… with a part `fileContent`; an archive (.zip) is unpacked.
 
@@ -109,7 +99,7 @@ async def put_file(request: web.Request) -> web.Response:
         await _store_small(request, path, b"")
         return web.Response()
     with reading_form():
-        part = await _file_part(await request.multipart())
+        part = await find_part(await request.multipart(), "fileContent")
     filename = part_names(part)[1] or ""
     if filename.lower().endswith(".zip"):
         await _unpack(request, part, path)

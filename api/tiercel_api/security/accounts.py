@@ -13,6 +13,7 @@ from collections import OrderedDict
 import msgspec
 
 from tiercel_schemas.accounts import RoleGrant, TokenSaved, UserSaved
+from tiercel_schemas.codec import decode
 
 #: Outcomes of wishes that stay known, for those who wait for theirs.
 OUTCOMES_MAX = 10_000
@@ -116,6 +117,16 @@ class Accounts:
             change.expires_us,
         )
         return None
+
+
+def change_of(value: bytes | None) -> UserSaved | TokenSaved | None:
+    """The change that a record of the accounts topic holds; None: it holds another record.
+
+    Raises:
+        UnreadableRecord: it holds none that can be read.
+    """
+    change = decode(value)
+    return change if isinstance(change, UserSaved | TokenSaved) else None
 
 
 def _is_admin(roles: tuple[RoleGrant, ...]) -> bool:

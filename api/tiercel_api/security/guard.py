@@ -30,6 +30,7 @@ from tiercel_schemas.accounts import RoleGrant
 
 COOKIE = "tiercel_session"
 CSRF_HEADER = "X-CSRF-TOKEN"
+#: Methods that change nothing, and may come from any page.
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Passwords that were right a moment ago, so that Basic does not cost a slow hash per request.
 VERIFIED_MAX = 1_000

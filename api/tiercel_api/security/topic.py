@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from aiohttp import web
 
 from tiercel_api.gateway import Gateway
-from tiercel_api.security.accounts import Accounts
+from tiercel_api.security.accounts import Accounts, change_of
 from tiercel_engine.errors import Conflict, LogError, LogUnavailable
 from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas.accounts import TokenSaved, UserSaved
-from tiercel_schemas.codec import UnreadableRecord, decode
+from tiercel_schemas.codec import UnreadableRecord
 
 log = get_logger(component="api")
 
@@ -69,11 +69,11 @@ class AccountsTopic:
             return
         self._next = record.offset + 1
         try:
-            change = decode(record.value)
+            change = change_of(record.value)
         except UnreadableRecord as error:
             log.error("account_unreadable", offset=record.offset, error=str(error))
             return
-        if isinstance(change, UserSaved | TokenSaved):
+        if change is not None:
             self.accounts.apply(change)
 
     async def wish(self, gateway: Gateway, change: UserSaved | TokenSaved) -> None:

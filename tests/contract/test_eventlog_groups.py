@@ -154,7 +154,10 @@ def test_a_member_that_lost_its_partition_cannot_commit(log: EventLog) -> None:
     transactions.close()
 
 
-def test_a_member_that_comes_again_takes_its_place_and_fences_the_old_one(log: EventLog) -> None:
+@pytest.mark.parametrize("has_consumed", [True, False])
+def test_a_member_that_comes_again_takes_its_place_and_fences_the_old_one(
+    log: EventLog, has_consumed: bool
+) -> None:
     # given
     topic, target = make_topic(log), make_topic(log)
     put(log, topic, ["a"])
@@ -162,7 +165,7 @@ def test_a_member_that_comes_again_takes_its_place_and_fences_the_old_one(log: E
     ghost = log.consumer(group, [topic], "same", None)
     transactions = log.transactions(unique("owner"))
     (record,) = take(ghost, 1)
-    consumed = {TopicPartition(topic, 0): record.offset + 1}
+    consumed = {TopicPartition(topic, 0): record.offset + 1} if has_consumed else {}
 
     # when
     newer = log.consumer(group, [topic], "same", None)
@@ -177,6 +180,30 @@ def test_a_member_that_comes_again_takes_its_place_and_fences_the_old_one(log: E
     assert list(log.read(target, 0, 0)) == []
     ghost.close()
     newer.close()
+    transactions.close()
+
+
+def test_a_commit_that_consumed_nothing_moves_no_offset(log: EventLog) -> None:
+    # given
+    topic, target = make_topic(log), make_topic(log)
+    put(log, topic, ["a", "b", "c"])
+    group = unique("group")
+    consumer = log.consumer(group, [topic], "m", None)
+    transactions = log.transactions(unique("owner"))
+    records = take(consumer, 3)
+
+    # when before and after the first consumed offset is stored
+    transactions.commit([NewRecord(target, "timer", b"")], {}, consumer)
+    at_b = {TopicPartition(topic, 0): records[0].offset + 1}
+    transactions.commit([NewRecord(target, "record", b"")], at_b, consumer)
+    transactions.commit([NewRecord(target, "timer again", b"")], {}, consumer)
+    consumer.close()
+
+    # then
+    again = log.consumer(group, [topic], "m", None)
+    assert keys(take(again, 2)) == ["b", "c"]
+    assert keys(log.read(target, 0, 0)) == ["timer", "record", "timer again"]
+    again.close()
     transactions.close()
 
 

@@ -11,8 +11,8 @@ What each adapter promises:
    that transaction has committed ("read committed"). An aborted transaction leaves nothing.
 3. `Transactions.commit` writes its records and the consumed offsets together or not at all.
 4. Opening `transactions(owner)` fences every earlier holder of that owner name: its next commit
-   raises `OwnerFenced` and leaves nothing. A commit for a partition that the consumer no longer
-   owns raises `PartitionsLost` and leaves nothing.
+   raises `OwnerFenced` and leaves nothing. A commit of a consumer that no longer owns what it
+   was assigned raises `PartitionsLost` and leaves nothing, even if it consumed nothing.
 5. A value above `RECORD_BYTES_MAX` is refused with `RecordTooLarge` before anything is written.
 
 Offsets may have gaps. A topic or partition that was never created is a `ProgrammingError`; a log
@@ -140,6 +140,9 @@ class Transactions(Protocol):
         consumer: Consumer,
     ) -> None:
         """Write `records` and the consumer's next offsets (`consumed`) as one atom.
+
+        `consumed` may be empty, as after a timer. Whatever it holds, nothing is written for a
+        consumer that the group has passed over.
 
         Raises:
             RecordTooLarge: one value is too large; nothing was written.

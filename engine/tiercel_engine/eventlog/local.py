@@ -236,8 +236,10 @@ class LocalLog:
     def _permit(self, write: Write) -> None:
         if write.owner and self._epochs[write.owner] != write.epoch:
             raise OwnerFenced(f"Expected to be the only {write.owner!r}, but a newer one exists")
-        for at in write.consumed:
-            if write.consumer is None or not write.consumer.owns(at):
+        if write.consumer is None:
+            return
+        for at in write.consumer.assignment() | write.consumed.keys():
+            if not write.consumer.owns(at):
                 raise PartitionsLost(f"Expected to own {at.topic}-{at.partition}, but lost it")
 
     def _stamp(self, records: Sequence[NewRecord]) -> dict[Lane, list[Record]]:

@@ -30,6 +30,7 @@ from tiercel_engine.eventlog.kafka.client import (
     POLL_SLICE_S,
     REJOIN_TIMEOUT_S,
     REJOINING,
+    REQUEST_TIMEOUT_S,
     STATISTICS,
     Cluster,
     cause_of,
@@ -121,6 +122,7 @@ class KafkaConsumer(KafkaReader):
             COMMON, STATISTICS, CONSUMER, MEMBER, identity, {"error_cb": self._on_error}
         )
         self._fenced = self._session_lost = False
+        self._stored: dict[TopicPartition, int] = {}
         super().__init__(self._join())
 
     def poll(self, max_records: int, timeout_s: float) -> list[Record]:
@@ -137,6 +139,7 @@ class KafkaConsumer(KafkaReader):
         while True:
             try:
                 self._client.commit(offsets=to_positions(offsets), asynchronous=False)
+                self.stored(offsets)
                 return
             except ck.KafkaException as error:
                 code = cause_of(error).code()
@@ -152,6 +155,29 @@ class KafkaConsumer(KafkaReader):
         lost = set(partitions) - self._assigned
         if lost:
             raise PartitionsLost(f"Expected to own {sorted(lost)}, but lost them")
+
+    def stored(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Told which offsets the group now has."""
+        self._stored.update(offsets)
+
+    def proof(self) -> Mapping[TopicPartition, int]:
+        """An offset that the group has already: to store it again is to prove the membership.
+
+        Empty when this member was assigned nothing.
+
+        Raises:
+            LogUnavailable: the group's coordinator did not tell the offset in time.
+        """
+        if not self._assigned:
+            return {}
+        at = min(self._assigned)
+        if at not in self._stored:
+            try:
+                (known,) = self._client.committed([ck.TopicPartition(*at)], REQUEST_TIMEOUT_S)
+            except ck.KafkaException as error:
+                raise LogUnavailable(f"Expected the offset of {at}, but {error}") from error
+            self._stored[at] = max(0, known.offset)
+        return {at: self._stored[at]}
 
     def metadata(self) -> object:
         """What a transaction shows the group as proof of membership."""
@@ -219,6 +245,8 @@ class KafkaConsumer(KafkaReader):
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         leaving = self._assigned.intersection(partitions)
         self._assigned -= leaving
+        for at in leaving:
+            self._stored.pop(at, None)
         self._batch = [
             message
             for message in self._batch

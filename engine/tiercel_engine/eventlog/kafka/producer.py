@@ -109,6 +109,7 @@ class KafkaTransactions:
     ) -> None:
         assert isinstance(consumer, KafkaConsumer), "a consumer of this log is needed"
         consumer.require(consumed)
+        offsets = consumed or consumer.proof()
         self._producer.poll(0)  # its errors and log lines, which wait to be served
         for record in records:
             self._cluster.place(record)
@@ -116,7 +117,8 @@ class KafkaTransactions:
         self._deadline_s = time.monotonic() + COMMIT_TIMEOUT_S
         while True:
             try:
-                self._write(records, consumed, consumer)
+                self._write(records, offsets, consumer)
+                consumer.stored(offsets)
                 return
             except ck.KafkaException as error:
                 self._abort(cause_of(error))
@@ -134,16 +136,16 @@ class KafkaTransactions:
     def _write(
         self,
         records: Sequence[NewRecord],
-        consumed: Mapping[TopicPartition, int],
+        offsets: Mapping[TopicPartition, int],
         consumer: KafkaConsumer,
     ) -> None:
         self._producer.begin_transaction()
         for record in records:
             _produce(self._producer, record, self._cluster)
-        if consumed:
+        if offsets:
             self._insist(
                 lambda left_s: self._producer.send_offsets_to_transaction(
-                    to_positions(consumed), consumer.metadata(), left_s
+                    to_positions(offsets), consumer.metadata(), left_s
                 )
             )
         self._insist(self._producer.commit_transaction)

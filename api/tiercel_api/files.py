@@ -42,7 +42,8 @@ BLOCK_TIMEOUT_S = 2 * PIECE_TIMEOUT_S
 DOWNLOAD_TIMEOUT_S = 60.0
 #: Values behind claim checks that one document is filled with; later ones stay claim checks.
 CLAIMED_BYTES_MAX = 8 * 1_048_576
-_CLAIM = "$claim"
+#: The one key of a value that lies in storage; below it stands the claim check.
+CLAIM = "$claim"
 _FOLDERS = re.compile(r"[/\\]")
 
 
@@ -193,6 +194,16 @@ class Files:
         uri = addresses.execution_value(flow.namespace, flow.id, execution_id, f"{name}.json")
         return await self.call(pack, value, self._storage, uri)
 
+    async def value(self, value: Any) -> Any:
+        """A value of the read model; one behind a claim check is taken from storage, of any size.
+
+        Raises:
+            NotFound: it is gone from there.
+        """
+        if not _is_claim(value):
+            return value
+        return await self.call(redeem, ClaimCheck(**value[CLAIM]), self._storage)
+
     async def redeemed(self, document: JsonObject) -> JsonObject:
         """An execution with the values behind its claim checks in place, as far as bounds allow."""
         if not any(_is_claim(holder[name]) for holder, name in _places(document)):
@@ -203,9 +214,9 @@ class Files:
         left = CLAIMED_BYTES_MAX
         for holder, name in _places(document):
             value = holder[name]
-            if _is_claim(value) and value[_CLAIM]["size_bytes"] <= left:
-                left -= value[_CLAIM]["size_bytes"]
-                holder[name] = redeem(ClaimCheck(**value[_CLAIM]), self._storage)
+            if _is_claim(value) and value[CLAIM]["size_bytes"] <= left:
+                left -= value[CLAIM]["size_bytes"]
+                holder[name] = redeem(ClaimCheck(**value[CLAIM]), self._storage)
         return document
 
 
@@ -243,7 +254,7 @@ class _Part:
 
 
 def _is_claim(value: Any) -> bool:
-    return isinstance(value, dict) and len(value) == 1 and _CLAIM in value
+    return isinstance(value, dict) and len(value) == 1 and CLAIM in value
 
 
 def _places(document: JsonObject) -> Iterator[tuple[JsonObject, str]]:

@@ -160,6 +160,20 @@ async def execution_of(request: web.Request) -> JsonObject:
     return document
 
 
+async def unredeemed_execution_of(request: web.Request) -> JsonObject:
+    """As `execution_of`, with claim checks where values lie in storage.
+
+    Raises:
+        NotFound: there is none.
+    """
+    timeout_s = request.app[SERVICES].settings.index_timeout_s if is_fresh(request) else 0.0
+    execution_id = request.match_info["executionId"]
+    document = await request.app[READS].execution_at(execution_id, 1, timeout_s)
+    if document is None:
+        raise NotFound("")
+    return document
+
+
 async def execution_at(
     request: web.Request, execution_id: str, sequence: int, timeout_s: float | None = None
 ) -> JsonObject | None:

@@ -39,3 +39,16 @@ def test_a_secret_reaches_tasks_and_nothing_else(tmp_path: Path) -> None:
         assert created["url"].startswith("https://flows.test/ui/")
     data = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"0815-4711" not in data
+
+
+def test_a_secret_output_is_answered_sealed(tmp_path: Path) -> None:
+    source = FLOW + "outputs: [{id: again, type: SECRET, value: '{{ inputs.pin }}'}]\n"
+    with running_server(tmp_path, "--encryption-key", KEY) as server:
+        server.save(source)
+
+        created = server.client.create_execution("house.door", "login", {"pin": "0815-4711"})
+        server.ended(created["id"])
+        given = server.get(f"/outputs/executions/{created['id']}").json()
+
+        assert given["again"]["type"] == "io.kestra.datatype:aes_encrypted"
+        assert "0815-4711" not in str(given)

@@ -10,6 +10,7 @@ import kestrapy.api.executions_api
 import kestrapy.api.flows_api
 import kestrapy.api.logs_api
 import kestrapy.api.metrics_api
+import kestrapy.api.outputs_api
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ APIS = {
     "FlowsApi": (kestrapy.api.flows_api, "test_kestrapy_flows.py"),
     "LogsApi": (kestrapy.api.logs_api, "test_kestrapy_logs.py"),
     "MetricsApi": (kestrapy.api.metrics_api, "test_kestrapy_logs.py"),
+    "OutputsApi": (kestrapy.api.outputs_api, "test_kestrapy_outputs.py"),
 }
 ENTERPRISE = "of the peer's enterprise edition"
 NOT_SERVED = {

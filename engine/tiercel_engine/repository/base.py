@@ -156,6 +156,9 @@ class ReadModels(Protocol):
         reaches to the last change of state, as in the peer, and is zero before the second state.
         """
 
+    def task_run(self, execution_id: str, task_run_id: str) -> JsonObject | None:
+        """One task run as `execution` has it; None: not there."""
+
     def execution_sequence(self, execution_id: str) -> int:
         """Number of the last event that the row of this execution holds; 0: not there."""
 

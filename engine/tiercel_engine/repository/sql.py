@@ -65,6 +65,13 @@ class SqlReadModels:
             run_texts = connection.execute(runs).scalars().all()
         return _with_task_runs(_decode(text), [_decode(run) for run in run_texts])
 
+    def task_run(self, execution_id: str, task_run_id: str) -> JsonObject | None:
+        t = task_runs.c
+        document = sa.select(t.document).where(t.execution_id == execution_id, t.id == task_run_id)
+        with self._reading() as connection:
+            text = connection.execute(document).scalar()
+        return None if text is None else _decode(text)
+
     def execution_sequence(self, execution_id: str) -> int:
         newest = sa.select(sa.func.max(execution_records.c.seq)).where(
             execution_records.c.execution_id == execution_id

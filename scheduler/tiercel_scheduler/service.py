@@ -3,14 +3,13 @@
 Theory of operation. Owning a partition of trigger-commands means owning the same partition of
 triggers: the states of all triggers of the flows hashed to it. Taking one over reads its states
 back from the log. Each turn takes a batch of records and of due triggers, and writes states, the
-commands that start executions and the consumed offsets in one transaction. When its outcome is
-not a plain yes, everything in memory is dropped and read back. Ids of executions derive from the
-trigger and the date, so that even a turn that two schedulers take starts nothing twice.
+commands that start executions and the consumed offsets in one transaction (`eventlog/owner.py`).
+Ids of executions derive from the trigger and the date, so that even a turn that two schedulers take
+starts nothing twice.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -19,9 +18,9 @@ import structlog
 
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
-from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
-from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.errors import LogError
+from tiercel_engine.eventlog.base import EventLog, Record, TopicPartition
+from tiercel_engine.eventlog.owner import PartitionOwner
 from tiercel_engine.eventlog.schema_registry import RegistryUnavailable, SchemaRegistry
 from tiercel_engine.flow.inputs import Encrypt
 from tiercel_engine.plugin.dates import US
@@ -48,7 +47,7 @@ log = structlog.get_logger(__name__)
 GROUP = "scheduler"
 
 
-class Scheduler:
+class Scheduler(PartitionOwner):
     """One scheduler process. `run` blocks in one thread; `stop` may be called from any."""
 
     def __init__(
@@ -64,12 +63,10 @@ class Scheduler:
         registry: SchemaRegistry | None = None,
         settings: SchedulerSettings | None = None,
     ) -> None:
-        self.ready = threading.Event()
-        self._log = log
-        self._topics = topics
+        reads = [topics.trigger_commands, topics.trigger_messages]
+        super().__init__(log, topics, GROUP, reads, instance)
         self._catalog = catalog
         self._clock = clock
-        self._instance = instance
         self._settings = settings or SchedulerSettings()
         starter = Starter(storage, clock, encrypt)
         self._handler = Handler(catalog, clock, starter, self._settings.timezone)
@@ -82,40 +79,11 @@ class Scheduler:
         self._shelves: dict[int, Shelf] = {}
         #: Flows whose newest revision the states of their triggers may not follow yet.
         self._unseen: deque[FlowKey] = deque()
-        self._poison: list[Any] = []
-        self._stopping = threading.Event()
-
-    def run(self) -> None:
-        """Own partitions and look after their triggers until `stop`.
-
-        Raises:
-            LogUnavailable: the log did not come back in time.
-        """
-        self.open()
-        try:
-            while not self._stopping.is_set():
-                self.turn()
-        finally:
-            self.close()
 
     def open(self) -> None:
         """Read the flows and join the group; fences whoever used this instance name before."""
         self._catalog.catch_up()
-        self._transactions = self._log.transactions(self._owner)
-        self._consumer = self._join()
-
-    def close(self) -> None:
-        """Leave the group, so that others take the partitions over at once."""
-        self.ready.clear()
-        self._consumer.close()
-        self._transactions.close()
-
-    def stop(self) -> None:
-        """Let `run` end after the transaction in hand."""
-        self._stopping.set()
-        consumer = getattr(self, "_consumer", None)
-        if consumer is not None:
-            consumer.wake()
+        super().open()
 
     def states(self) -> dict[str, TriggerState]:
         """What is in memory now, by trigger. For tests; the read model is for everyone else."""
@@ -126,14 +94,6 @@ class Scheduler:
             for state in shelf.of_flow(key).values()
             if state.trigger_id
         }
-
-    @property
-    def _owner(self) -> str:
-        return f"{self._topics.prefix}{GROUP}-{self._instance}"
-
-    def _join(self) -> Consumer:
-        topics = [self._topics.trigger_commands.name, self._topics.trigger_messages.name]
-        return self._log.consumer(self._topics.prefix + GROUP, topics, self._instance, self)
 
     # -- partitions -----------------------------------------------------------------------------
 
@@ -181,15 +141,10 @@ class Scheduler:
                     if newest < entry.revision:
                         self._unseen.append(key)
 
-    def _rebuild(self) -> None:
-        """The last transaction's outcome is in doubt: the log decides."""
-        self._transactions.close()
-        self._transactions = self._log.transactions(self._owner)
-        self._consumer.close()
+    def _forget(self) -> None:
         self._shelves.clear()
         self._unseen.clear()
         self._waiting.clear()
-        self._consumer = self._join()
 
     # -- one turn -------------------------------------------------------------------------------
 
@@ -197,8 +152,6 @@ class Scheduler:
         """Wait for records or a date, do what there is to do, commit it."""
         records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
         outbox = Outbox(self._topics)
-        outbox.records += self._poison
-        self._poison.clear()
         consumed: dict[TopicPartition, int] = {}
         for lane, held in self._waiting.due():
             self._take_all(held, outbox, consumed)
@@ -207,10 +160,9 @@ class Scheduler:
         self._take_all(records, outbox, consumed)
         self._reconcile(outbox)
         self._fire(outbox)
-        outbox.records += self._poison
-        self._poison.clear()
-        if outbox.records or consumed:
-            self._commit(outbox, consumed)
+        if outbox.records or consumed or self._poison:
+            with SCHEDULER_COMMIT_S.time():
+                self._commit(outbox.records, consumed)
 
     def _wait_s(self) -> float:
         if self._unseen:
@@ -307,18 +259,3 @@ class Scheduler:
                 SCHEDULER_STARTS.inc()
             if left <= 0:
                 break
-
-    def _commit(self, outbox: Outbox, consumed: dict[TopicPartition, int]) -> None:
-        try:
-            with SCHEDULER_COMMIT_S.time():
-                self._transactions.commit(outbox.records, consumed, self._consumer)
-        except (CommitUncertain, OwnerFenced, PartitionsLost) as error:
-            log.warning("transaction_in_doubt", error=str(error), kind=type(error).__name__)
-            self._rebuild()
-        except LogError:
-            log.exception("transaction_failed", records=len(outbox.records))
-            self._rebuild()
-
-    def _bury(self, record: Record, reason: str) -> None:
-        log.error("record_refused", topic=record.topic, offset=record.offset, reason=reason)
-        self._poison.append(dead_letter(record, reason, self._topics.dead_letters.name))

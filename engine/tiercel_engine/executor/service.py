@@ -1,27 +1,22 @@
 """The executor's loop: read a batch of commands, step each, commit once.
 
-Theory of operation. `poll` brings commands and, inside it, news of partitions won and lost. Every
-command is processed against the state in memory, whose changes are kept at once, since the next
-command of the batch may need them. Then one transaction writes all events, jobs and consumed
-offsets. When its outcome is not a plain yes, everything in memory is dropped and read back from
-the log: what the log says is what happened.
+Theory of operation. Every command is processed against the state in memory, whose changes are kept
+at once, since the next command of the batch may need them. Then one transaction writes all events,
+jobs and consumed offsets (`eventlog/owner.py`).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from random import Random
-from typing import Any
 
 import structlog
 
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock, to_datetime
-from tiercel_engine.errors import CommitUncertain, LogError, OwnerFenced, PartitionsLost
-from tiercel_engine.eventlog.base import Consumer, EventLog, Record, TopicPartition
-from tiercel_engine.eventlog.dead_letters import dead_letter
+from tiercel_engine.eventlog.base import EventLog, Record, TopicPartition
+from tiercel_engine.eventlog.owner import PartitionOwner
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.submit import group_of
 from tiercel_engine.execution.templates import with_opened
@@ -63,7 +58,7 @@ def _renderer(clock: Clock, rng: Random) -> QuickRenderer:
     )
 
 
-class Executor:
+class Executor(PartitionOwner):
     """One executor process. `run` blocks in one thread; `stop` may be called from any."""
 
     def __init__(
@@ -80,12 +75,9 @@ class Executor:
         server: ServerVariables | None = None,
         sealer: Sealer | None = None,
     ) -> None:
-        self.ready = threading.Event()
-        self._log = log
-        self._topics = topics
+        super().__init__(log, topics, GROUP, [topics.commands], instance)
         self._catalog = catalog
         self._clock = clock
-        self._instance = instance
         self._settings = settings or ExecutorSettings()
         seal = None if sealer is None else sealer.seal
         self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
@@ -93,13 +85,11 @@ class Executor:
         self._world.keeps_templates = self._settings.templates
         self._partitions: dict[int, Partition] = {}
         self._made: set[str] = set()
-        self._stopping = threading.Event()
         self._dispatcher = Dispatcher(
             topics.jobs.partitions, self._settings.worker_lost_s, time.monotonic(), rng.random
         )
         self._announcer = Announcer(topics, catalog, self._settings.execution_events)
         self._world.has_workers = self._dispatcher.has_workers
-        self._poison: list[Any] = []
         self._checkpoints = Checkpointer(
             log, topics.executions.name, storage, self._settings.checkpoint_every_s
         )
@@ -108,61 +98,31 @@ class Executor:
             topics.executions.name,
             self._settings,
             self._checkpoints.load,
-            lambda record, reason: self._poison.append(self._dead_letter(record, reason)),
+            self._bury,
         )
         self._tally = Tally()
         self._handler = Handler(self._world, self._recovery, self._tally)
         self._liveness_due_s = 0.0
 
-    def run(self) -> None:
-        """Own partitions and process their commands until `stop`.
-
-        Raises:
-            AssertionError: an invariant is broken; better stop than write what does not hold.
-            LogUnavailable: the log did not come back in time.
-        """
-        self.open()
-        try:
-            while not self._stopping.is_set():
-                self.turn()
-            self._checkpoints.take_all(self._partitions.values(), final=True)
-        finally:
-            self.close()
-
     def open(self) -> None:
         """Read the flows and join the group; fences whoever used this instance name before."""
         self._catalog.catch_up()
-        self._transactions = self._log.transactions(self._owner)
         self._workers = self._log.tail([self._topics.workers.name], from_beginning=True)
-        self._consumer = self._join()
+        super().open()
 
     def close(self) -> None:
         """Leave the group, so that others take the partitions over at once."""
-        self.ready.clear()
-        self._consumer.close()
+        super().close()
         self._workers.close()
-        self._transactions.close()
         self._checkpoints.close()
 
-    def _join(self) -> Consumer:
-        group = self._topics.prefix + GROUP
-        return self._log.consumer(group, [self._topics.commands.name], self._instance, self)
-
-    def stop(self) -> None:
-        """Let `run` end after the transaction in hand."""
-        self._stopping.set()
-        consumer = getattr(self, "_consumer", None)
-        if consumer is not None:
-            consumer.wake()
+    def _leaving(self) -> None:
+        self._checkpoints.take_all(self._partitions.values(), final=True)
 
     def live_executions(self) -> dict[str, Execution]:
         """What is in memory now, by id. For tests; the read model is for everyone else."""
         partitions = self._partitions.values()
         return {key: x for partition in partitions for key, x in partition.executions.items()}
-
-    @property
-    def _owner(self) -> str:
-        return f"{self._topics.prefix}{GROUP}-{self._instance}"
 
     # -- partitions -----------------------------------------------------------------------------
 
@@ -179,15 +139,10 @@ class Executor:
         for where in partitions:
             self._partitions.pop(where.partition, None)
 
-    def _rebuild(self) -> None:
-        """The last transaction's outcome is in doubt: the log decides."""
-        self._transactions.close()
-        self._transactions = self._log.transactions(self._owner)
+    def _forget(self) -> None:
         self._world.dropped()
         self._tally.dropped()
-        self._consumer.close()
         self._partitions.clear()
-        self._consumer = self._join()
 
     # -- one turn -------------------------------------------------------------------------------
 
@@ -197,8 +152,6 @@ class Executor:
         self._hear_workers()
         self._catalog.refresh()
         outbox = Outbox(self._topics, self._dispatcher, self._announcer, self._ensure)
-        outbox.records += self._poison
-        self._poison.clear()
         consumed: dict[TopicPartition, int] = {}
         for record in records:
             partition = self._partitions.get(record.partition)
@@ -209,8 +162,12 @@ class Executor:
         for partition in self._partitions.values():
             self._fire_timers(partition, outbox)
         self._lose_workers(outbox)
-        if outbox.records or consumed:
-            self._commit(outbox, consumed, len(records))
+        if outbox.records or consumed or self._poison:
+            begin_s = time.monotonic()
+            if self._commit(outbox.records, consumed):
+                self._world.committed()
+                took_s = time.monotonic() - begin_s
+                self._tally.committed(len(records), took_s, self._partitions.values())
         self._checkpoints.take_due(self._partitions.values(), self._settings)
 
     def _wait_s(self) -> float:
@@ -228,11 +185,11 @@ class Executor:
         try:
             command = decode(record.value)
         except UnreadableRecord as error:
-            outbox.records.append(self._dead_letter(record, str(error)))
+            self._bury(record, str(error))
             return
         reason = self._handler.handle(partition, command, outbox)
         if reason is not None:
-            outbox.records.append(self._dead_letter(record, reason))
+            self._bury(record, reason)
 
     def _fire_timers(self, partition: Partition, outbox: Outbox) -> None:
         now_us = self._clock.now_us()
@@ -281,28 +238,3 @@ class Executor:
                 log.warning("worker_lost", worker_id=worker_id, partition=partition.number)
                 for command in partition.lost_leases(worker_id):
                     self._handler.handle(partition, command, outbox)
-
-    def _commit(self, outbox: Outbox, consumed: dict[TopicPartition, int], commands: int) -> None:
-        begin_s = time.monotonic()
-        try:
-            self._transactions.commit(outbox.records, consumed, self._consumer)
-        except (CommitUncertain, OwnerFenced, PartitionsLost) as error:
-            log.warning("transaction_in_doubt", error=str(error), kind=type(error).__name__)
-            self._rebuild()
-        except LogError:
-            log.exception("transaction_failed", records=len(outbox.records))
-            self._rebuild()
-        else:
-            self._world.committed()
-            took_s = time.monotonic() - begin_s
-            self._tally.committed(commands, took_s, self._partitions.values())
-
-    def _dead_letter(self, record: Record, reason: str) -> Any:
-        log.error(
-            "record_refused",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=reason,
-        )
-        return dead_letter(record, reason, self._topics.dead_letters.name)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, ParamSpec, TypeVar, cast
 
-from aiohttp import BodyPartReader, web
+from aiohttp import BodyPartReader, StreamReader, web
 
 from tiercel_api.answers import cut, encode_json
 from tiercel_api.bodies import PIECE_TIMEOUT_S, in_time
@@ -65,13 +65,16 @@ class Files:
 
     def input_uri(self, flow: Flow, execution_id: str, input_id: str, name: str) -> str:
         """Where the file of an input lies; `name`: as its sender called it."""
-        last = _FOLDERS.split(name)[-1].replace("\0", "")
-        if last in ("", ".", ".."):
-            last = input_id
+        last = _last_name(name, input_id)
         return addresses.input_file(flow.namespace, flow.id, execution_id, input_id, last)
 
-    async def receive(self, part: BodyPartReader, uri: str, bytes_max: int) -> int:
-        """Store one part of a form; return its size in bytes.
+    def trigger_uri(self, flow: Flow, execution_id: str, trigger_id: str, *names: str) -> str:
+        """Where a file that came with a call lies; the last name is as its sender called it."""
+        place = "/".join((*names[:-1], _last_name(names[-1], "file")))
+        return addresses.trigger_file(flow.namespace, flow.id, execution_id, trigger_id, place)
+
+    async def receive(self, part: BodyPartReader | StreamReader, uri: str, bytes_max: int) -> int:
+        """Store one part of a form, or a whole body; return its size in bytes.
 
         Raises:
             BodyTooLarge: it has more than `bytes_max` bytes; nothing is stored.
@@ -86,7 +89,10 @@ class Files:
         return await self._receive(part, lambda pipe: _write(pipe, path), bytes_max)
 
     async def _receive(
-        self, part: BodyPartReader, store: Callable[[Iterable[bytes]], int], bytes_max: int
+        self,
+        part: BodyPartReader | StreamReader,
+        store: Callable[[Iterable[bytes]], int],
+        bytes_max: int,
     ) -> int:
         pipe = _Pipe()
         writing = asyncio.ensure_future(self.call(store, pipe))
@@ -267,11 +273,18 @@ def _places(document: JsonObject) -> Iterator[tuple[JsonObject, str]]:
             yield task_run, "outputs"
 
 
-async def _next_block(part: BodyPartReader) -> bytes:
+def _last_name(name: str, otherwise: str) -> str:
+    """A file's name without folders; `otherwise` when nothing of it can be a name."""
+    last = _FOLDERS.split(name)[-1].replace("\0", "")
+    return otherwise if last in ("", ".", "..") else last
+
+
+async def _next_block(part: BodyPartReader | StreamReader) -> bytes:
     """The next piece of the part's content, about `BLOCK_BYTES`; empty at its end."""
+    read = part.read_chunk if isinstance(part, BodyPartReader) else part.read
     block = bytearray()
     async with in_time():
-        while len(block) < BLOCK_BYTES and (chunk := await part.read_chunk(65_536)):
+        while len(block) < BLOCK_BYTES and (chunk := await read(65_536)):
             block += chunk
     return bytes(block)
 

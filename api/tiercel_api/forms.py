@@ -119,7 +119,7 @@ class _FormReader:
         with reading_form():
             reader = await self._request.multipart()
             parts = 0
-            while (part := await _next(reader)) is not None:
+            while (part := await next_part(reader)) is not None:
                 parts += 1
                 if parts > self._settings.parts_max:
                     raise BadRequest(f"Expected at most {self._settings.parts_max} parts.")
@@ -149,14 +149,9 @@ class _FormReader:
         return stem if stem in self._inputs else None
 
     async def _text(self, part: BodyPartReader) -> str:
-        data = bytearray()
-        async with in_time():
-            while chunk := await part.read_chunk():
-                self._text_bytes += len(chunk)
-                if self._text_bytes > self._settings.text_bytes_max:
-                    raise BodyTooLarge("text inputs", self._settings.text_bytes_max)
-                data += chunk
-        return part.decode(bytes(data)).decode(errors="replace")
+        text, size = await read_text(part, self._settings.text_bytes_max - self._text_bytes)
+        self._text_bytes += size
+        return text
 
     async def _store(self, part: BodyPartReader, input_id: str, filename: str) -> None:
         left = self._settings.upload_bytes_max - self._file_bytes
@@ -171,7 +166,24 @@ class _FormReader:
         self._form.values[input_id] = uri
 
 
-async def _next(reader: MultipartReader) -> BodyPartReader | MultipartReader | None:
+async def read_text(part: BodyPartReader, bytes_max: int) -> tuple[str, int]:
+    """A part's content as text, and its size in bytes.
+
+    Raises:
+        BodyTooLarge: it is larger than `bytes_max`.
+        HttpError: it did not come in time.
+    """
+    data = bytearray()
+    async with in_time():
+        while chunk := await part.read_chunk():
+            data += chunk
+            if len(data) > bytes_max:
+                raise BodyTooLarge("text", bytes_max)
+    return part.decode(bytes(data)).decode(errors="replace"), len(data)
+
+
+async def next_part(reader: MultipartReader) -> BodyPartReader | MultipartReader | None:
+    """The next part; None: there is no more. Raises HttpError: it did not come in time."""
     async with in_time():
         return await reader.next()
 
@@ -183,7 +195,7 @@ async def find_part(reader: MultipartReader, name: str) -> BodyPartReader:
         BadRequest: the form has none.
         HttpError: it did not come in time.
     """
-    while (part := await _next(reader)) is not None:
+    while (part := await next_part(reader)) is not None:
         if isinstance(part, BodyPartReader) and part_names(part)[0] == name:
             return part
     raise BadRequest(f"Required part [{name}] not specified")

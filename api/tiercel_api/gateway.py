@@ -37,6 +37,7 @@ from tiercel_schemas.events import (
 )
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, TriggerKey
+from tiercel_schemas.logs import LogEntry
 from tiercel_schemas.state import State, is_terminated
 from tiercel_schemas.topics import Topics
 from tiercel_schemas.triggers import TriggerState
@@ -182,6 +183,10 @@ class Gateway:
     def append_soon(self, topic: str, key: str, record: AvroRecord) -> None:
         """Append one record without waiting until it is durable. Raises LogBusy."""
         self._appender.append(NewRecord(topic, key, encode(record)))
+
+    def say(self, line: LogEntry) -> None:
+        """Append a line of a trigger's log without waiting for it. Raises LogBusy."""
+        self.append_soon(self._topics.logs.name, line.trigger_id or "", line)
 
     async def send(self, key: str, command: AvroRecord) -> None:
         """Append a command; return once it is durable. Raises as `append`."""

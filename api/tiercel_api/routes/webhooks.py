@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from aiohttp import web
 from multidict import MultiMapping
 
-from tiercel_api.answers import execution_response
-from tiercel_api.bodies import read_body
 from tiercel_api.door_rendering import door_renderer, door_variables, with_inputs
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
@@ -27,18 +24,21 @@ from tiercel_api.routes.executions import (
 )
 from tiercel_api.security.guard import GUARD, refuse_when_guessing
 from tiercel_api.services import SERVICES, encryption
+from tiercel_api.webhook_answers import answer_call
+from tiercel_api.webhook_calls import read_call
 from tiercel_engine.errors import NotFound, TaskError, UserError
+from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.render import Renderer
+from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.inputs import resolve
-from tiercel_engine.flow.model import Flow
-from tiercel_engine.plugin.conditions import condition_type
+from tiercel_engine.flow.model import Flow, read_labels
+from tiercel_engine.plugin.condition_rules import Subject, hold
 from tiercel_engine.plugin.triggers import Webhook
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.commands import CreateExecution
+from tiercel_schemas.common import Label
 from tiercel_schemas.ids import make_id
-
-#: Values of one webhook's query and headers together.
-VALUES_MAX = 1_000
+from tiercel_schemas.logs import LogEntry
 
 
 async def call_webhook(request: web.Request) -> web.Response:
@@ -56,41 +56,36 @@ async def call_webhook(request: web.Request) -> web.Response:
     except NotFound:
         guard.limiter.failed(address, time.monotonic())
         raise
-    variables = await _trigger_variables(request)
-    known["trigger"] = variables
-    if not await asyncio.to_thread(_is_wanted, webhook, renderer, known):
-        return web.Response(status=204)
     created_us = services.clock.now_us()
     execution_id = make_id(created_us, gateway.random_bits())
-    given = await asyncio.to_thread(_given, flow, webhook, renderer, known, request.query)
-    asked = [
-        definition
-        for definition in flow.inputs
-        if definition.id in given or definition.defaults is not None or not definition.required
-    ]
-    encrypt = encryption(services)
-    # Unlike other ways to start, a required input may be missing: the flow reads the trigger.
-    inputs = await with_inputs(
-        request, flow, asked, lambda render: resolve(asked, given, render=render, encrypt=encrypt)
-    )
-    trigger = {"id": webhook.id, "type": webhook.type, "variables": variables}
-    files = request.app[FILES]
-    command = CreateExecution(
-        command_id=gateway.command_id(),
-        execution_id=execution_id,
-        tenant=tenant_of(request),
-        namespace=flow.namespace,
-        flow_id=flow.id,
-        flow_revision=flow.revision,
-        inputs=await files.payload(flow, execution_id, "inputs", inputs or None),
-        labels=with_correlation((), execution_id),
-        trigger=await files.payload(flow, execution_id, "trigger", trigger),
-        created_us=created_us,
-        trace_parent=request.headers.get("traceparent"),
-    )
+    call = await read_call(request, flow, webhook, execution_id)
+    known["trigger"] = call.variables
+    try:
+        if not await _is_wanted(request, flow, webhook, renderer, known):
+            await call.discard(request)
+            return web.Response(status=204)
+        inputs, labels = await _given(request, flow, webhook, renderer, known)
+        trigger = {"id": webhook.id, "type": webhook.type, "variables": call.variables}
+        files = request.app[FILES]
+        command = CreateExecution(
+            command_id=gateway.command_id(),
+            execution_id=execution_id,
+            tenant=tenant_of(request),
+            namespace=flow.namespace,
+            flow_id=flow.id,
+            flow_revision=flow.revision,
+            inputs=await files.payload(flow, execution_id, "inputs", inputs or None),
+            labels=with_correlation(labels, execution_id),
+            trigger=await files.payload(flow, execution_id, "trigger", trigger),
+            created_us=created_us,
+            trace_parent=request.headers.get("traceparent"),
+        )
+    except BaseException:
+        await call.discard(request)
+        raise
     document = await start(request, command, flow, inputs, trigger, webhook.wait)
     document["url"] = execution_url(request, flow, execution_id)
-    return await execution_response(request, document)
+    return await answer_call(request, flow, webhook, document)
 
 
 def _find(flow: Flow, key: str, renderer: Renderer, known: JsonObject) -> Webhook:
@@ -118,56 +113,71 @@ def _rendered_key(webhook: Webhook, renderer: Renderer, known: JsonObject) -> st
         return ""
 
 
-async def _trigger_variables(request: web.Request) -> JsonObject:
-    """What `{{ trigger }}` gives: body, headers, parameters."""
-    body = await read_body(request, "webhook body", request.app[SERVICES].settings.body_bytes_max)
-    if len(request.query) + len(request.headers) > VALUES_MAX:
-        raise HttpError(
-            422, "Illegal argument", f"Expected at most {VALUES_MAX} headers and parameters."
-        )
-    variables: JsonObject = {}
-    if body:
-        variables["body"] = _body_value(body)
-    variables["headers"] = _lists(request.headers)
-    variables["parameters"] = _lists(request.query)
-    if request.match_info.get("path"):
-        variables["path"] = request.match_info["path"]
-    return variables
+async def _is_wanted(
+    request: web.Request, flow: Flow, webhook: Webhook, renderer: Renderer, known: JsonObject
+) -> bool:
+    """Whether the trigger's conditions let the call through.
 
+    What cannot be judged does not, and leaves a warning in the trigger's log.
+    """
 
-def _body_value(body: bytes) -> Any:
-    """A JSON object or list as its value, whatever the media type says; else text."""
+    def judged() -> bool:
+        is_met = webhook.when is None or renderer.truthy(webhook.when, known)
+        return is_met and hold(webhook.conditions or (), Subject(renderer, known))
+
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        value = None
-    return value if isinstance(value, dict | list) else body.decode(errors="replace")
+        return await asyncio.to_thread(judged)
+    except (UserError, TaskError, Fault, Rule) as error:
+        line = LogEntry(
+            namespace=flow.namespace,
+            flow_id=flow.id,
+            trigger_id=webhook.id,
+            attempt=1,
+            at_us=request.app[SERVICES].clock.now_us(),
+            level="WARN",
+            thread="api",
+            message=str(error),
+        )
+        request.app[GATEWAY].say(line)
+        return False
 
 
-def _lists(values: MultiMapping[str]) -> dict[str, list[str]]:
-    lists: dict[str, list[str]] = {}
-    for name, value in values.items():
-        lists.setdefault(name, []).append(value)
-    return lists
+async def _given(
+    request: web.Request, flow: Flow, webhook: Webhook, renderer: Renderer, known: JsonObject
+) -> tuple[JsonObject, tuple[Label, ...]]:
+    """Inputs of the trigger, then those of the query, with their types; the trigger's labels.
 
-
-def _given(
-    flow: Flow,
-    webhook: Webhook,
-    renderer: Renderer,
-    known: JsonObject,
-    query: MultiMapping[str],
-) -> JsonObject:
-    """Inputs of the trigger, then those of the query.
+    Unlike with other ways to start, a required input may be missing: the flow reads the trigger.
 
     Raises:
         InvalidExpression: one of the trigger does not render.
+        InvalidInput: one does not have its type.
+        UserError: what the trigger gives as labels is none.
     """
+
+    def rendered() -> tuple[JsonObject, tuple[tuple[str, str], ...]]:
+        given = renderer.value(webhook.inputs, known) if webhook.inputs and flow.inputs else {}
+        labels = renderer.value(webhook.labels, known) if webhook.labels else {}
+        try:
+            return given, read_labels(labels)
+        except Rule as error:
+            raise UserError(str(error)) from None
+
+    given, labels = await asyncio.to_thread(rendered)
+    own = tuple(Label(key, value) for key, value in labels)
     if not flow.inputs:
-        return {}
-    given: JsonObject = renderer.value(webhook.inputs, known) if webhook.inputs else {}
-    given.update(_query_inputs(flow, query))
-    return given
+        return {}, own
+    given.update(_query_inputs(flow, request.query))
+    asked = [
+        definition
+        for definition in flow.inputs
+        if definition.id in given or definition.defaults is not None or not definition.required
+    ]
+    encrypt = encryption(request.app[SERVICES])
+    inputs = await with_inputs(
+        request, flow, asked, lambda render: resolve(asked, given, render=render, encrypt=encrypt)
+    )
+    return inputs, own
 
 
 def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:
@@ -185,33 +195,6 @@ def _query_inputs(flow: Flow, query: MultiMapping[str]) -> JsonObject:
             given[name] = value
     given.update({name: value for name, value in query.items() if name in ids})
     return given
-
-
-def _is_wanted(webhook: Webhook, renderer: Renderer, known: JsonObject) -> bool:
-    """Whether the trigger's own conditions let the call through.
-
-    Raises:
-        InvalidExpression: one does not render.
-        HttpError: one is of a type that webhooks cannot have.
-    """
-    if webhook.when is not None and not renderer.truthy(webhook.when, known):
-        return False
-    return all(_holds(condition, renderer, known) for condition in webhook.conditions or ())
-
-
-def _holds(condition: Mapping[str, Any], renderer: Renderer, known: Mapping[str, Any]) -> bool:
-    """Whether one condition holds. A webhook has no date and no execution to look at."""
-    inner = condition.get("conditions") or ()
-    match (condition_type(str(condition.get("type"))) or "").rpartition(".")[2]:
-        case "Expression":
-            text = renderer.text(str(condition.get("expression", "")), known).strip()
-            return text not in ("", "false")
-        case "Not":
-            return not any(_holds(one, renderer, known) for one in inner)
-        case "Or":
-            return any(_holds(one, renderer, known) for one in inner)
-        case name:
-            raise HttpError(422, "Illegal argument", f"A webhook cannot have the condition {name}.")
 
 
 ROUTES = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -53,18 +53,31 @@ def condition_type(name: str) -> str | None:
     return name if name in CONDITION_TYPES else CONDITION_ALIASES.get(name)
 
 
-def _check(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Refuse unknown types, also in the conditions inside Not, Or and MultipleCondition."""
-    pending = list(conditions)
+def everywhere(conditions: Sequence[dict[str, Any]] | None) -> Iterator[dict[str, Any]]:
+    """The conditions, and those inside Not, Or and MultipleCondition."""
+    pending = list(conditions or ())
     while pending:
         condition = pending.pop()
+        yield condition
+        inner = condition.get("conditions")
+        values = inner.values() if isinstance(inner, dict) else inner or ()
+        pending.extend(value for value in values if isinstance(value, dict))
+
+
+def has_type(conditions: Sequence[dict[str, Any]] | None, name: str) -> bool:
+    """Whether one of them, at any depth, is of the type with this short name."""
+    return any(
+        condition_type(str(one.get("type"))) == _NEW + name for one in everywhere(conditions)
+    )
+
+
+def _check(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refuse unknown types."""
+    for condition in everywhere(conditions):
         name = condition.get("type")
         if not isinstance(name, str) or condition_type(name) is None:
             shown = "null" if name is None else str(name)
             raise PydanticCustomError("unknown_type", "Invalid type: {name}", {"name": shown})
-        inner = condition.get("conditions")
-        values = inner.values() if isinstance(inner, dict) else inner or ()
-        pending.extend(value for value in values if isinstance(value, dict))
     return conditions
 
 

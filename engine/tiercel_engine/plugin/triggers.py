@@ -5,6 +5,7 @@ Only what an author writes; evaluating them is the scheduler's, the API's and th
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -14,12 +15,25 @@ from tiercel_engine.flow.cron import BadCron, Cron, zone_named
 from tiercel_engine.flow.model import Labels
 from tiercel_engine.flow.task import DurationS, Task
 from tiercel_engine.flow.trigger import Trigger
-from tiercel_engine.plugin.conditions import Conditions
+from tiercel_engine.plugin.conditions import Conditions, has_type
 
 _NEW = "io.kestra.plugin.core.trigger."
 _OLD = "io.kestra.core.models.triggers.types."
 
 Recovery = Literal["ALL", "LAST", "NONE"]
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+")
+
+
+def status_of(code: int | str) -> int:
+    """The status that an answer is given.
+
+    Raises:
+        Rule: it is no status, or one that only the server itself gives.
+    """
+    text = str(code).strip()
+    if not re.fullmatch(r"[2-5]\d\d", text):
+        raise Rule(f"responseCode must be a status between 200 and 599, but it was '{text}'")
+    return int(text)
 
 
 class CoreTrigger(Trigger):
@@ -66,7 +80,11 @@ class ScheduleOnDates(CoreTrigger):
 
 
 class Webhook(CoreTrigger):
-    """Starts an execution per HTTP call that knows the key."""
+    """Starts an execution per HTTP call that knows the key.
+
+    `response_code` may be an expression over the execution that has ended. `fetch_type`: the body
+    is read, stored as a file, or left alone.
+    """
 
     TYPE: ClassVar[str] = _NEW + "Webhook"
     ALIASES: ClassVar[tuple[str, ...]] = (_OLD + "Webhook",)
@@ -82,6 +100,22 @@ class Webhook(CoreTrigger):
     def _key_is_given(self) -> Webhook:
         if not self.key.strip() or len(self.key) > 256:
             raise Rule("key must have between 1 and 256 characters")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Webhook:
+        if has_type(self.conditions, "MultipleCondition"):
+            raise Rule("a webhook cannot have a MultipleCondition")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Webhook:
+        kind = self.response_content_type
+        if kind is not None and not _MEDIA_TYPE.fullmatch(kind):
+            raise Rule(f"responseContentType must be a media type such as text/plain, not '{kind}'")
+        code = self.response_code
+        if code is not None and "{" not in str(code):
+            status_of(code)
         return self
 
 

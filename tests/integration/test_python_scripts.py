@@ -15,7 +15,7 @@ import pytest
 from tests.unit.worker.rig import Rig, rig_in
 
 from tiercel_schemas.jobs import TaskJob
-from tiercel_worker.task_runner.warm import WARM
+from tiercel_worker.task_runner.spawner import SPAWNER
 
 PYTHON = "io.kestra.plugin.scripts.python.Script"
 SHELL = "io.kestra.plugin.scripts.shell.Commands"
@@ -25,7 +25,7 @@ SHELL = "io.kestra.plugin.scripts.shell.Commands"
 def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with rig_in(tmp_path_factory.mktemp("python")) as rig:
         yield rig
-    WARM.close()
+    SPAWNER.close()
 
 
 def script(rig: Rig, text: str, **properties: Any) -> Any:
@@ -127,7 +127,7 @@ def test_many_scripts_run_at_once(rig: Rig) -> None:
 
 
 def test_a_lost_interpreter_is_started_again(rig: Rig) -> None:
-    end = script(rig, "import os; print(os.getppid())")
+    end = script(rig, "import os; print(open(f'/proc/{os.getppid()}/stat').read().split()[3])")
     assert end.state == "SUCCESS"
     os.kill(int(rig.lines()[0][1]), signal.SIGKILL)
     assert script(rig, "print('again')").state == "SUCCESS"
@@ -148,13 +148,32 @@ def _killed(rig: Rig, task: dict[str, Any], run: str) -> list[int]:
     return known
 
 
+#: Starts one descendant of each kind, all deaf to SIGTERM, and says their ids.
 GRANDCHILDREN = """\
 import os, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-child = subprocess.Popen([sys.executable, "-c", code])
-own_session = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
-print("pids", os.getpid(), child.pid, own_session.pid)
+
+def forked(own_session, twice):
+    told, tell = os.pipe()
+    if os.fork() == 0:
+        if own_session:
+            os.setsid()
+        if twice and os.fork():
+            os._exit(0)
+        os.write(tell, b"%d" % os.getpid())
+        time.sleep(600)
+    pid = int(os.read(told, 20))
+    return pid
+
+pids = [
+    os.getpid(),
+    subprocess.Popen([sys.executable, "-c", code]).pid,
+    subprocess.Popen([sys.executable, "-c", code], start_new_session=True).pid,
+    subprocess.Popen([sys.executable, "-c", code], start_new_session=True, env={}).pid,
+    *(forked(own_session, twice) for own_session in (False, True) for twice in (False, True)),
+]
+print("pids", *pids, flush=True)
 time.sleep(600)
 """
 
@@ -198,24 +217,57 @@ def test_the_peers_python_package_gives_outputs_metrics_logs_and_context(rig: Ri
     assert lines == [("INFO", "fine"), ("WARN", "careful")]
 
 
+def test_a_script_whose_supervisor_is_lost_ends(rig: Rig) -> None:
+    text = "import os, time\nprint('pids', os.getpid(), os.getppid())\ntime.sleep(600)"
+    rig.bench.submit({"type": PYTHON, "script": text}, "unsupervised")
+    rig.bench.until(lambda: rig.bench.lines("unsupervised"))
+    pid, supervisor = (int(word) for word in rig.bench.lines("unsupervised")[0][1].split()[1:])
+
+    os.kill(supervisor, signal.SIGKILL)
+
+    end = rig.bench.end("unsupervised")
+    assert end.error == "Command failed with exit code 137"
+    rig.bench.until(lambda: not alive(pid))
+
+
 OWNER = """\
 import sys, time
 from pathlib import Path
-from tiercel_worker.task_runner.warm import WarmPython
+from tiercel_worker.task_runner.spawner import Spawner
 folder = Path(sys.argv[1])
 script = folder / "script.py"
-script.write_text("import time; time.sleep(600)")
-process = WarmPython().start(script, folder, {})
-print(process.pid, flush=True)
+if sys.argv[2] == "warm":
+    process = Spawner().start_script(script, folder, {})
+else:
+    process = Spawner().start_command([sys.executable, str(script)], folder, {})
+print(process.stdout.readline().decode(), flush=True)
 time.sleep(600)
 """
 
 
-def test_scripts_end_with_the_worker_that_started_them(rig: Rig, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", OWNER, str(tmp_path)]
+@pytest.mark.parametrize("kind", ["warm", "cold"])
+def test_scripts_end_with_the_worker_that_started_them(rig: Rig, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "script.py").write_text(GRANDCHILDREN)
+    command = [sys.executable, "-c", OWNER, str(tmp_path), kind]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as owner:
         assert owner.stdout is not None
-        pid = int(owner.stdout.readline())
-        assert alive(pid)
+        pids = [int(word) for word in owner.stdout.readline().split()[1:]]
+        assert len(pids) == 8
+        assert all(alive(pid) for pid in pids)
         owner.kill()
-    rig.bench.until(lambda: not alive(pid))
+    rig.bench.until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_what_left_its_session_stays_when_the_script_ends_by_itself(rig: Rig) -> None:
+    text = """\
+    import subprocess
+    quiet = subprocess.DEVNULL
+    stays = subprocess.Popen(["sleep", "600"], start_new_session=True, stdout=quiet, stderr=quiet)
+    goes = subprocess.Popen(["sleep", "600"], stdout=quiet, stderr=quiet)
+    print(stays.pid, goes.pid)
+    """
+    assert script(rig, text).state == "SUCCESS"
+    stays, goes = (int(word) for word in rig.lines()[0][1].split())
+    assert alive(stays)
+    os.kill(stays, signal.SIGKILL)
+    assert not alive(goes)

@@ -1,18 +1,28 @@
-"""A Python interpreter that has started, and forks itself for each script.
+"""A Python interpreter that has started, and forks a supervisor for each command or script.
 
-It is a program of its own, run by `warm.py`; it imports nothing of Tiercel, so that scripts see
-the interpreter that they would see alone. Theory of operation: each message on its socket brings
-four descriptors (control, stdout, stderr, request). The fork that is made for it reads the request
-and becomes the script. The first process keeps the control sockets: it says the script's process
-id, then how it ended, and reaps the ended process only once its control socket is closed, so that
-nobody can signal another process by mistake. When a control socket closes early, or the main one
-does since the worker is gone, it kills what still runs.
+It is a program of its own, run by `spawner.py`; it imports nothing of Tiercel, so that scripts see
+the interpreter that they would see alone.
+
+Theory of operation. Each message on its socket brings four descriptors (control, stdout, stderr,
+request). The fork that is made for it reads the request and is the supervisor of one script: its
+child reaper (Linux), so that whatever the script starts stays below it in the tree of processes,
+also what forks twice, leaves its session, or has another environment. It says on its control
+socket the script's process id, then how it ended, and takes orders of one byte:
+
+    T   ask all that belongs to the script to stop
+    K   kill all of it, then go
+    G   kill what is left of the script's process group, then go
+
+A control socket that closes without an order means that the worker is gone, as K does. The script
+itself dies with its supervisor.
 """
 
 import atexit  # noqa: F401 - what scripts import anyway is ready in every fork
 import builtins
 import collections  # noqa: F401
+import contextlib
 import csv  # noqa: F401
+import ctypes
 import datetime  # noqa: F401
 import json
 import linecache
@@ -24,86 +34,241 @@ import re  # noqa: F401
 import selectors
 import signal
 import socket
-import subprocess  # noqa: F401
+import subprocess
 import sys
 import time
 import types
-from typing import Any
+from typing import Any, NamedTuple
 
 DESCRIPTORS = 4
+#: How long a supervisor goes on killing; what sleeps in the kernel dies when it wakes.
+KILL_S = 10.0
+ROUND_S_MAX = 0.05
+#: Of prctl(2), Linux.
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-class _Fork:
-    """One script that runs, seen from the first process."""
+class _Process(NamedTuple):
+    """What /proc says of a process."""
+
+    pid: int
+    state: bytes
+    parent: int
+    group: int
+
+
+def _look(pid: int) -> _Process | None:
+    """None once it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # The name in parentheses may hold anything.
+            state, parent, group, *_ = file.read().rpartition(b")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return _Process(pid, state, int(parent), int(group))
+
+
+def _descendants() -> list[_Process]:
+    """Every process below this one that has not ended."""
+    children: dict[int, list[_Process]] = {}
+    for name in os.listdir("/proc"):
+        process = _look(int(name)) if name.isdigit() else None
+        if process is not None and process.state not in (b"Z", b"X"):
+            children.setdefault(process.parent, []).append(process)
+    found: list[_Process] = []
+    parents = [os.getpid()]
+    while parents:
+        below = children.pop(parents.pop(), [])
+        found.extend(below)
+        parents.extend(process.pid for process in below)
+    return found
+
+
+def _signal(process: _Process, number: signal.Signals) -> None:
+    """Signal a process that was seen, and no other one that has its id meanwhile."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        handle = os.pidfd_open(process.pid)
+        try:
+            now = _look(process.pid)
+            if now is not None and now.parent in (process.parent, os.getpid()):
+                signal.pidfd_send_signal(handle, number)
+        finally:
+            os.close(handle)
+
+
+class _Script:
+    """The script of a supervisor, and all that it has started."""
 
     def __init__(self, pid: int, control: socket.socket) -> None:
-        self.pid = pid
-        self.control = control
-        self.has_ended = False
+        self._pid = pid
+        self._control = control
+        self._code: int | None = None
 
-    def look(self) -> None:
-        """Tell its end, once."""
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        info = None if self.has_ended else os.waitid(os.P_PID, self.pid, flags)
-        if info is not None:
-            self.has_ended = True
-            code = info.si_status if info.si_code == os.CLD_EXITED else -info.si_status
-            _tell(self.control, {"code": code})
+    def supervise(self, woken: int) -> None:
+        """Until an order, or the loss of the worker, ends it."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            self._reap()
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj == woken:
+                        os.read(woken, 4_096)
+                        self._reap()
+                    elif self._obey(_received(self._control)):
+                        return
 
-    def release(self) -> None:
-        """Kill what is left, give the process id back."""
-        _kill_group(self.pid)
-        self.control.close()
-        if not self.has_ended:
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+    def _obey(self, order: bytes) -> bool:
+        """Whether that was the last order."""
+        if order == b"T":
+            self._signal_all(signal.SIGTERM, None)
+            return False
+        self._kill(self._pid if order == b"G" else None)
+        if self._code is None:
+            self._code = -signal.SIGKILL
+            _tell(self._control, {"code": self._code})
+        return True
+
+    def _kill(self, group: int | None) -> None:
+        """Kill all of it, or what is in one process group."""
+        until_s = time.monotonic() + KILL_S
+        pause_s = 0.001
+        while self._reap() and time.monotonic() < until_s:
+            if not self._signal_all(signal.SIGKILL, group):
+                return
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, ROUND_S_MAX)
+
+    def _signal_all(self, number: signal.Signals, group: int | None) -> int:
+        """How many there were to be signaled."""
+        if not os.path.isdir("/proc/self"):
+            return self._signal_group(number)
+        found = [p for p in _descendants() if group is None or p.group == group]
+        for process in found:
+            _signal(process, number)
+        return len(found)
+
+    def _signal_group(self, number: signal.Signals) -> int:
+        """Where the system shows no processes."""
+        if self._code is None:
+            os.killpg(self._pid, number)
+        return int(self._code is None)
+
+    def _reap(self) -> bool:
+        """Take leave of who has ended; whether anything is left."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._pid:
+                self._code = os.waitstatus_to_exitcode(status)
+                _tell(self._control, {"code": self._code})
 
 
 def serve(main: socket.socket) -> dict[str, Any] | None:
-    """Fork for each message. Returns the request in a fork, None when the worker is gone."""
+    """Fork for each message. Returns the request in a script, None when the worker is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    woken, waker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Supervisors need no reaping.
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(main, 1, DESCRIPTORS)
+        if not data:
+            return None
+        # One that cannot be forked is noticed by its closed control socket.
+        with contextlib.suppress(OSError):
+            if os.fork() == 0:
+                os.close(main.detach())
+                return _supervisor(descriptors)
+        for number in descriptors:
+            os.close(number)
+
+
+def _supervisor(descriptors: list[int]) -> dict[str, Any]:
+    """In the fork: start the script and look after it. Returns in the script alone."""
+    control = socket.socket(fileno=descriptors[0])
+    stdout, stderr, request_file = descriptors[1:]
+    with open(request_file, "rb") as file:
+        request: dict[str, Any] = json.load(file)
+    os.setsid()
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    woken, waker = os.pipe()
+    os.set_blocking(waker, False)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)  # A handler: what it starts has the default one.
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    forks: dict[int, _Fork] = {}
-    with selectors.DefaultSelector() as selector:
-        selector.register(main, selectors.EVENT_READ, None)
-        selector.register(woken, selectors.EVENT_READ, woken)
-        while True:
-            for key, _ in selector.select():
-                if key.data == woken:
-                    os.read(woken, 4_096)
-                    for fork in forks.values():
-                        fork.look()
-                elif isinstance(key.data, _Fork):
-                    selector.unregister(key.fileobj)
-                    forks.pop(key.data.pid).release()
-                else:
-                    data, descriptors, _, _ = socket.recv_fds(main, 1, DESCRIPTORS)
-                    if not data:
-                        for fork in forks.values():
-                            fork.release()
-                        return None
-                    pid = os.fork()
-                    if pid == 0:
-                        for fork in forks.values():
-                            fork.control.close()
-                        for number in (woken, waker, main.detach()):
-                            os.close(number)
-                        return _become(descriptors)
-                    control = _keep(descriptors)
-                    _tell(control, {"pid": pid})
-                    forks[pid] = _Fork(pid, control)
-                    selector.register(control, selectors.EVENT_READ, forks[pid])
-                    forks[pid].look()
+    try:
+        pid = _start(request, stdout, stderr)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        _tell(control, {"error": str(error)})
+        os._exit(1)
+    if pid == 0:
+        for descriptor in (control.detach(), woken, waker, stdout, stderr):
+            os.close(descriptor)
+        return request
+    os.close(stdout)
+    os.close(stderr)
+    _tell(control, {"pid": pid})
+    _Script(pid, control).supervise(woken)
+    os._exit(0)
 
 
-def _keep(descriptors: list[int]) -> socket.socket:
-    control, *others = descriptors
-    for number in others:
-        os.close(number)
-    return socket.socket(fileno=control)
+def _start(request: dict[str, Any], stdout: int, stderr: int) -> int:
+    """The id of the process; 0 in the process itself, when it is a script of this interpreter."""
+    if "command" in request:
+        process = subprocess.Popen(
+            request["command"],
+            cwd=request["folder"],
+            env=request["environment"],
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,
+        )
+        process.returncode = 0  # It is reaped with all others.
+        return process.pid
+    pid = os.fork()
+    if pid == 0:
+        _become(request, stdout, stderr)
+    return pid
+
+
+def _become(request: dict[str, Any], stdout: int, stderr: int) -> None:
+    """Take the pipes, folder and environment of the request."""
+    os.setsid()
+    _die_with_parent()
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    os.chdir(request["folder"])
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    time.tzset()
+    sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+
+
+def _die_with_parent() -> None:
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBC is not None:
+        _LIBC.prctl(option, value, 0, 0, 0)
+
+
+def _received(control: socket.socket) -> bytes:
+    try:
+        return control.recv(1)
+    except OSError:
+        return b""
 
 
 def _tell(control: socket.socket, fact: dict[str, Any]) -> None:
@@ -111,35 +276,6 @@ def _tell(control: socket.socket, fact: dict[str, Any]) -> None:
         control.sendall(json.dumps(fact).encode() + b"\n")
     except OSError:
         return  # The worker has closed it already; its end of file comes next.
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _become(descriptors: list[int]) -> dict[str, Any]:
-    """In the fork: take the pipes, folder and environment of the request."""
-    control, stdout, stderr, request_file = descriptors
-    os.setsid()
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with open(request_file, "rb") as file:
-        request: dict[str, Any] = json.load(file)
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
-    for number in (control, stdout, stderr):
-        os.close(number)
-    os.chdir(request["folder"])
-    os.environ.clear()
-    os.environ.update(request["environment"])
-    time.tzset()
-    sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
-    return request
 
 
 def run(path: str) -> None:

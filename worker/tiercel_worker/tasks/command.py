@@ -6,7 +6,6 @@ Commands run as processes of the worker, with its rights: only trusted flows bel
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,16 +18,15 @@ from tiercel_engine.plugin.base import RunnableTask, TaskResult
 from tiercel_engine.plugin.context import RunContext
 from tiercel_schemas.state import State
 from tiercel_worker.task_runner import files
-from tiercel_worker.task_runner.process import Child, follow, start_process
+from tiercel_worker.task_runner.process import follow
 from tiercel_worker.task_runner.protocol import Printed
+from tiercel_worker.task_runner.spawner import SPAWNER, Child
 
 PROCESS = "io.kestra.plugin.core.runner.Process"
 #: A command of more bytes than one argument can hold is run from a file.
 ARGUMENT_BYTES_MAX = 100_000
 #: Variables of the worker that commands do not see: its settings and its secrets.
 PRIVATE_PREFIXES = ("TIERCEL_", "SECRET_")
-#: What the processes of one attempt are known by.
-MARK_VARIABLE = "_TIERCEL_ATTEMPT"
 
 
 class ScriptOutput(BaseModel):
@@ -93,11 +91,8 @@ class CommandTask(RunnableTask):
         (folder / files.CONTEXT_FILE).write_bytes(msgspec.json.encode(plain(context.variables)))
         text = self._text(context, folder)
         printed = Printed(context)
-        # No other process has this text in its environment.
-        mark = f"{context.task_run_id}-{secrets.token_hex(8)}"
-        environment = {**self._environment(context, folder), MARK_VARIABLE: mark}
-        child = self._start(context, text, folder, environment)
-        code = follow(child, printed.take, context, mark)
+        child = self._start(context, text, folder, self._environment(context, folder))
+        code = follow(child, printed.take, context)
         if context.is_cancelled():
             raise TaskError("The command was stopped.")
         if code != 0:
@@ -123,7 +118,7 @@ class CommandTask(RunnableTask):
         self, context: RunContext, text: str, folder: Path, environment: Mapping[str, str]
     ) -> Child:
         """Start the commands. `text`: all of them, with what runs before."""
-        return start_process(self._command(context, text, folder), folder, environment)
+        return SPAWNER.start_command(self._command(context, text, folder), folder, environment)
 
     def _text(self, context: RunContext, folder: Path) -> str:
         before = [render(context, line, folder) for line in as_list(context, self.before_commands)]

@@ -12,8 +12,7 @@ from pydantic import AliasChoices, Field
 
 from tiercel_engine.plugin.context import RunContext
 from tiercel_worker.task_runner import files
-from tiercel_worker.task_runner.process import Child
-from tiercel_worker.task_runner.warm import WARM
+from tiercel_worker.task_runner.spawner import SPAWNER, Child
 from tiercel_worker.tasks.command import CommandTask, as_list, render
 
 #: Variables that an interpreter reads when it starts, and one that has started does not.
@@ -114,7 +113,7 @@ class PythonScript(PythonTask):
         self, context: RunContext, text: str, folder: Path, environment: Mapping[str, str]
     ) -> Child:
         if self._is_warm():
-            return WARM.start(folder / SCRIPT, folder, environment)
+            return SPAWNER.start_script(folder / SCRIPT, folder, environment)
         return super()._start(context, text, folder, environment)
 
     def _is_warm(self) -> bool:

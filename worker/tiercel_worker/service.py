@@ -13,7 +13,6 @@ handed back.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections import OrderedDict, deque
@@ -22,24 +21,19 @@ from pathlib import Path
 
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import LogError, LogUnavailable, PartitionsLost
-from tiercel_engine.eventlog.base import (
-    EventLog,
-    NewRecord,
-    Record,
-    TopicPartition,
-)
+from tiercel_engine.eventlog.base import EventLog, NewRecord, Record, TopicPartition
 from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import get_logger
-from tiercel_engine.telemetry.metrics import WORKER_SLOTS, WORKER_SLOTS_BUSY
 from tiercel_schemas.codec import UnreadableRecord, decode_as, encode
 from tiercel_schemas.commands import ReturnJob
-from tiercel_schemas.jobs import Revocation, SessionClose, TaskJob, WorkerHeartbeat
+from tiercel_schemas.jobs import Revocation, SessionClose, TaskJob
 from tiercel_schemas.state import State
 from tiercel_schemas.topics import Topics
 from tiercel_worker.attempt import Attempt, Cancel, topics_for
+from tiercel_worker.heart import Heart
 from tiercel_worker.intake import Intake
 from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.offsets import Offsets
@@ -112,12 +106,21 @@ class Worker:
         self._member = member or worker_id
         self._slots_count = slots
         self._group = group
-        self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._jobs_topic = topics.jobs_of(group)
         self._runner = Runner(registry, storage, clock, sealer, find_api, local)
         self._slots = Slots(slots)
         self._sender = Sender(log.appender())
+        self._heart = Heart(
+            topics.workers.name,
+            self._sender,
+            worker_id,
+            self._member,
+            group,
+            slots,
+            clock,
+            heartbeat_s,
+        )
         self._revoked = Revocations(worker_id)
         self._offsets = Offsets()
         self._running: dict[AttemptKey, Attempt] = {}
@@ -125,13 +128,10 @@ class Worker:
         self._recent: OrderedDict[AttemptKey, None] = OrderedDict()
         self._sessions: dict[SessionKey, Session] = {}
         self._guests: set[AttemptKey] = set()  # In the threads of sessions, without slots.
-        self._state = State.RUNNING.value
-        self._started_us = clock.now_us()
         self._stopping = threading.Event()
         self._broken: LogError | None = None
         self._intake: Intake | None = None
-        self._assigned: tuple[int, ...] = ()
-        self._heartbeat_due_s = self._commit_due_s = self._tick_due_s = 0.0
+        self._commit_due_s = self._tick_due_s = 0.0
 
     # ---- the face
 
@@ -141,7 +141,6 @@ class Worker:
         Raises:
             LogError: the log is away, or another worker took this one's name.
         """
-        WORKER_SLOTS.set(self._slots_count)
         told = Told(self._log, self._topics, self._worker_id)
         try:
             self._hear(told.so_far())
@@ -163,14 +162,11 @@ class Worker:
     # ---- RebalanceListener
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
-        self._assigned = tuple(sorted({*self._assigned, *(at.partition for at in partitions)}))
-        self._heartbeat_due_s = 0.0
+        self._heart.won(partitions)
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        gone = {at.partition for at in partitions}
-        self._assigned = tuple(p for p in self._assigned if p not in gone)
+        self._heart.lost(partitions)
         self._offsets.forget(partitions)
-        self._heartbeat_due_s = 0.0
 
     # ---- the loop
 
@@ -265,7 +261,7 @@ class Worker:
             for attempt in list(self._running.values()):
                 attempt.flush()
                 self._watch(attempt, now_s)
-        if now_s >= self._heartbeat_due_s:
+        if self._heart.is_due(now_s):
             self._beat()
         if now_s >= self._commit_due_s and self._intake is not None:
             self._commit_due_s = now_s + COMMIT_EVERY_S
@@ -349,14 +345,13 @@ class Worker:
             log.warning("offsets_not_committed", reason=str(error))
 
     def _drain(self, told: Told) -> None:
-        self._state = "DRAINING"
-        self._assigned = ()
+        self._heart.state = "DRAINING"
         self._beat()
         deadline_s = time.monotonic() + self._grace_s
         while self._running and time.monotonic() < deadline_s:
             self._wait(told)
         self._hand_back(told)
-        self._state = "STOPPED"
+        self._heart.state = "STOPPED"
         self._beat()
         self._sender.flush(FLUSH_TIMEOUT_S)
 
@@ -387,21 +382,8 @@ class Worker:
         return max(0, self._slots_count - len(self._running) + len(self._guests))
 
     def _beat(self) -> None:
-        self._heartbeat_due_s = time.monotonic() + self._heartbeat_s
-        WORKER_SLOTS_BUSY.set(self._slots_count - self._free_slots())
-        beat = WorkerHeartbeat(
-            self._worker_id,
-            self._slots_count,
-            0 if self._stopping.is_set() else self._free_slots(),
-            self._state,
-            self._started_us,
-            self._clock.now_us(),
-            self._group,
-            self._assigned,
-            socket.gethostname(),
-        )
-        record = NewRecord(self._topics.workers.name, self._member, encode(beat))
-        self._sender.send([Outgoing(record)])
+        free = self._free_slots()
+        self._heart.beat(self._slots_count - free, 0 if self._stopping.is_set() else free)
 
     def _bury(self, record: Record, reason: str, durable: Callable[[], None]) -> None:
         log.error(

@@ -26,6 +26,7 @@ from tiercel_api.evaluator import (
 from tiercel_api.files import FILES, Files
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
+from tiercel_api.generations import check_page
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
@@ -168,6 +169,7 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     tenant = request.match_info.get("tenant")
     if tenant is not None and tenant not in settings.tenants:
         raise NotFound("")
+    check_page(request)
     return await handler(request)
 
 

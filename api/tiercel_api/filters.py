@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from multidict import MultiMapping
 
 from tiercel_api.errors import HttpError
 from tiercel_engine.flow.duration import parse_duration_s
+from tiercel_engine.repository import patterns
+from tiercel_engine.repository.query import LEVELS
 from tiercel_engine.repository.terms import (
-    INSTANT_OPERATORS,
+    ORDER_OPERATORS,
     TEXT_OPERATORS,
     Condition,
     Group,
@@ -34,6 +36,8 @@ _SEGMENT = re.compile(r"\[([^\[\]]*)\]")
 _FILTER = re.compile(r"filters(?:\[[^\[\]]*\])+")
 _MANY = frozenset({"EQUALS", "NOT_EQUALS", "IN", "NOT_IN", "PREFIX"})
 _EQUALITIES = frozenset({"EQUALS", "NOT_EQUALS", "IN", "NOT_IN"})
+_NULLS = frozenset({"IS_NULL", "IS_NOT_NULL"})
+NUMBER_CHARS_MAX = 15
 
 #: What a field makes of its operator and texts.
 Reader = Callable[["Written", int], Condition]
@@ -64,13 +68,18 @@ class _Node:
 
 
 def conditions(
-    query: Query, flat: Mapping[str, str], readers: Mapping[str, Reader], now_us: int
+    query: Query,
+    flat: Mapping[str, str],
+    readers: Mapping[str, Reader],
+    now_us: int,
+    besides: frozenset[str] = frozenset(),
 ) -> list[Condition]:
     """What the query asks for: all of these.
 
     Args:
-        flat: flat parameter -> operator that it stands for; parameters not named here are others'.
+        flat: flat parameter -> operator that it stands for.
         readers: field -> what it makes of a condition.
+        besides: flat parameters that the caller reads itself.
 
     Raises:
         HttpError: a field, an operator or a value is not understood.
@@ -83,6 +92,9 @@ def conditions(
             _place(root, name, value)
         elif name in flat and value != "":
             root.leaves.append(Written(name, flat[name], value))
+        elif name in _FILTERS and name not in besides and value != "":
+            # Another search knows it: whoever sends it here expects it to narrow this one.
+            raise _illegal(f"Unsupported filter: {name}.")
     return _read(root, readers, now_us)
 
 
@@ -135,7 +147,15 @@ def _check(leaf: Written, operators: frozenset[str]) -> None:
 def text(leaf: Written, now_us: int) -> Condition:
     """A field of text."""
     _check(leaf, TEXT_OPERATORS)
-    return Term(leaf.field, leaf.operator, leaf.values)
+    return _text_term(leaf, leaf.field)
+
+
+def _text_term(leaf: Written, named: str, key: str = "") -> Term:
+    if leaf.operator in _NULLS:
+        return Term(named, leaf.operator, (), key)
+    if leaf.operator == "REGEX":
+        patterns.compiled(leaf.text)
+    return Term(named, leaf.operator, leaf.values, key)
 
 
 def equal(leaf: Written, now_us: int) -> Condition:
@@ -153,28 +173,103 @@ def state(leaf: Written, now_us: int) -> Condition:
     return equal(leaf, now_us)
 
 
+def number(leaf: Written, now_us: int) -> Condition:
+    """A whole number."""
+    _check(leaf, ORDER_OPERATORS)
+    if leaf.operator in _NULLS:
+        return Term(leaf.field, leaf.operator)
+    for value in leaf.values:
+        if not value.isdecimal() or len(value) > NUMBER_CHARS_MAX:
+            raise _illegal(f"Expected a whole number for {leaf.field}, but it was {value!r}.")
+    return Term(leaf.field, leaf.operator, tuple(int(value) for value in leaf.values))
+
+
 def instant(leaf: Written, now_us: int) -> Condition:
     """A date with a zone."""
-    _check(leaf, INSTANT_OPERATORS)
-    values = () if leaf.operator.startswith("IS_") else (instant_us(leaf.text),)
-    return Term(leaf.field, leaf.operator, values)
+    _check(leaf, ORDER_OPERATORS)
+    if leaf.operator in _NULLS:
+        return Term(leaf.field, leaf.operator)
+    return Term(leaf.field, leaf.operator, tuple(map(instant_us, leaf.values)))
 
 
-def since(leaf: Written, now_us: int) -> Condition:
-    """`timeRange`: not longer ago than this duration."""
-    _check(leaf, frozenset({"EQUALS"}))
-    try:
-        start_us = now_us - round(parse_duration_s(leaf.text) * 1_000_000)
-    except ValueError as error:
-        raise _illegal(str(error)) from None
-    return Term("startDate", "GREATER_THAN_OR_EQUAL_TO", (start_us,))
+def kind(leaf: Written, now_us: int) -> Condition:
+    """What an execution is for. None is NORMAL's other name."""
+    _check(leaf, _EQUALITIES | _NULLS)
+    if leaf.operator in _NULLS:
+        operator = "EQUALS" if leaf.operator == "IS_NULL" else "NOT_EQUALS"
+        return Term(leaf.field, operator, ("NORMAL",))
+    return Term(leaf.field, leaf.operator, leaf.values)
+
+
+def level(leaf: Written, now_us: int) -> Condition:
+    """A level of lines. As in Kestra, EQUALS means it and those above, NOT_EQUALS those below."""
+    _check(leaf, ORDER_OPERATORS - _NULLS)
+    for name in leaf.values:
+        if name.upper() not in LEVELS:
+            raise HttpError(
+                400, "Bad Request", f"Expected one of {', '.join(LEVELS)}, but was {name!r}."
+            )
+    ranks = tuple(LEVELS.index(name.upper()) for name in leaf.values)
+    whole = {"EQUALS": "GREATER_THAN_OR_EQUAL_TO", "NOT_EQUALS": "LESS_THAN"}
+    return Term("level", whole.get(leaf.operator, leaf.operator), ranks)
+
+
+def since(field: str) -> Reader:
+    """A reader of `timeRange`: `field` lies not longer ago than this duration."""
+
+    def read(leaf: Written, now_us: int) -> Condition:
+        _check(leaf, frozenset({"EQUALS"}))
+        try:
+            start_us = now_us - round(parse_duration_s(leaf.text) * 1_000_000)
+        except ValueError as error:
+            raise _illegal(str(error)) from None
+        return Term(field, "GREATER_THAN_OR_EQUAL_TO", (start_us,))
+
+    return read
+
+
+def renamed(field: str, reader: Reader) -> Reader:
+    """A reader of another name of a field."""
+
+    def read(leaf: Written, now_us: int) -> Condition:
+        return reader(replace(leaf, field=field), now_us)
+
+    return read
+
+
+def bound(field: str, operator: str) -> Reader:
+    """A reader of `startDate` or `endDate`, which bound another field when they only equal."""
+
+    def read(leaf: Written, now_us: int) -> Condition:
+        given = operator if leaf.operator == "EQUALS" else leaf.operator
+        return instant(replace(leaf, field=field, operator=given), now_us)
+
+    return read
+
+
+def switched(field: str, on: str, off: str) -> Reader:
+    """A reader of a field that has two names in the API and is 0 or 1 in the tables."""
+
+    def read(leaf: Written, now_us: int) -> Condition:
+        _check(leaf, _EQUALITIES)
+        names = {on: 1, off: 0}
+        for name in leaf.values:
+            if name.upper() not in names:
+                raise _illegal(f"Expected {on} or {off}, but it was {name!r}.")
+        return Term(field, leaf.operator, tuple(names[name.upper()] for name in leaf.values))
+
+    return read
 
 
 def label(leaf: Written, now_us: int) -> Condition:
     """`key:value`, or the key in the name and the value alone."""
-    _check(leaf, TEXT_OPERATORS - {"PREFIX"})
+    _check(leaf, TEXT_OPERATORS)
     if leaf.key:
-        return Term("labels", leaf.operator, leaf.values, leaf.key)
+        return _text_term(leaf, "labels", leaf.key)
+    if leaf.operator in _NULLS:
+        return Term("labels", leaf.operator, (), leaf.text)
+    if leaf.operator == "REGEX":
+        raise _illegal("Expected filters[labels][REGEX][key]: a pattern is of one label's values.")
     pairs = [label_of(value) for value in leaf.values]
     members = [Term("labels", leaf.operator, (value,), key) for key, value in pairs]
     return members[0] if len(members) == 1 else Group(members, is_any=leaf.operator == "IN")
@@ -229,28 +324,66 @@ def instant_us(written: str) -> int:
 
 def of_executions(query: Query, now_us: int) -> Sequence[Condition]:
     """What a search of executions asks for, in both spellings."""
-    if "timeRange" in query and "startDate" in query:
-        raise _illegal("Parameters 'startDate' and 'timeRange' exclude each other")
-    start, end = query.get("startDate"), query.get("endDate")
-    if start and end and instant_us(start) > instant_us(end):
-        raise _illegal("Start date must be before End Date")
+    _check_window(query)
     states = query.getall("state", [])
-    found = conditions(query, _FLAT, _EXECUTION_READERS, now_us)
+    found = conditions(query, _FLAT, _EXECUTION_READERS, now_us, frozenset({"state", "endDate"}))
     if states:
         named = Written("state", "IN", ",".join(states))
         found.append(state(named, now_us))
-    if end:
+    if query.get("endDate"):
         # A flat end date bounds the start, as before 2.0.
-        found.append(Term("startDate", "LESS_THAN_OR_EQUAL_TO", (instant_us(end),)))
+        end_us = instant_us(query["endDate"])
+        found.append(Term("startDate", "LESS_THAN_OR_EQUAL_TO", (end_us,)))
     return found
 
 
 def of_flows(query: Query) -> Sequence[Condition]:
     """What a search of flows asks for, in both spellings."""
-    return conditions(query, _FLOW_FLAT, _FLOW_READERS, 0)
+    flat = {name: _FLAT[name] for name in ("q", "scope", "namespace", "flowId", "labels")}
+    return conditions(query, flat, _FLOW_READERS, 0)
 
 
-#: Flat parameters of a search; `state` may repeat and `endDate` is another's, see there.
+def of_logs(query: Query, now_us: int) -> Sequence[Condition]:
+    """What a search of log lines asks for, in both spellings."""
+    _check_window(query)
+    return conditions(query, _LINE_FLAT, _LOG_READERS, now_us)
+
+
+def of_metrics(query: Query, now_us: int) -> Sequence[Condition]:
+    """What is asked of an execution's metrics, in both spellings."""
+    return conditions(query, _LINE_FLAT, _METRIC_READERS, now_us)
+
+
+def of_triggers(query: Query, now_us: int) -> Sequence[Condition]:
+    """What a search of triggers asks for, in both spellings.
+
+    `dateFilter` names the date that startDate, endDate and timeRange bound.
+    """
+    name = query.get("dateFilter") or "UPDATED"
+    if name not in _TRIGGER_DATES:
+        raise _illegal(f"Expected dateFilter of {', '.join(_TRIGGER_DATES)}, but was {name!r}.")
+    readers = {**_TRIGGER_READERS, **_window(_TRIGGER_DATES[name])}
+    return conditions(query, _TRIGGER_FLAT, readers, now_us)
+
+
+def _check_window(query: Query) -> None:
+    if "timeRange" in query and "startDate" in query:
+        raise _illegal("Parameters 'startDate' and 'timeRange' exclude each other")
+    start, end = query.get("startDate"), query.get("endDate")
+    if start and end and instant_us(start) > instant_us(end):
+        raise _illegal("Start date must be before End Date")
+
+
+def _window(field: str) -> dict[str, Reader]:
+    """The readers that bound one date."""
+    return {
+        "startDate": bound(field, "GREATER_THAN_OR_EQUAL_TO"),
+        "endDate": bound(field, "LESS_THAN_OR_EQUAL_TO"),
+        "timeRange": since(field),
+    }
+
+
+#: Flat parameters of a search of executions; `state` may repeat and `endDate` is another's.
 _FLAT = {
     "q": "EQUALS",
     "scope": "IN",
@@ -263,29 +396,97 @@ _FLAT = {
     "childFilter": "EQUALS",
     "kind": "IN",
 }
+_WHERE: dict[str, Reader] = {"q": search, "scope": scope, "namespace": text, "flowId": text}
 _EXECUTION_READERS: dict[str, Reader] = {
-    "q": search,
-    "scope": scope,
-    "namespace": text,
-    "flowId": text,
+    **_WHERE,
     "id": text,
     "executionId": text,
+    "flowRevision": number,
     "parentId": text,
     "triggerExecutionId": text,
-    "kind": equal,
+    "triggerId": text,
+    "kind": kind,
     "state": state,
     "startDate": instant,
     "endDate": instant,
-    "timeRange": since,
+    "timeRange": since("startDate"),
     "labels": label,
     "childFilter": child,
 }
-_FLOW_FLAT = {name: _FLAT[name] for name in ("q", "scope", "namespace", "flowId", "labels")}
 _FLOW_READERS: dict[str, Reader] = {
-    "q": search,
-    "scope": scope,
-    "namespace": text,
-    "flowId": text,
+    **_WHERE,
     "id": text,
+    "flowRevision": number,
+    "revision": renamed("flowRevision", number),
     "labels": label,
+}
+_LINE_FLAT = {
+    "q": "EQUALS",
+    "scope": "IN",
+    "namespace": "PREFIX",
+    "flowId": "EQUALS",
+    "executionId": "EQUALS",
+    "taskId": "EQUALS",
+    "taskRunId": "EQUALS",
+    "triggerId": "EQUALS",
+    "attempt": "EQUALS",
+    "minLevel": "EQUALS",
+    "level": "EQUALS",
+    "startDate": "EQUALS",
+    "endDate": "EQUALS",
+    "timeRange": "EQUALS",
+}
+_LINE_READERS: dict[str, Reader] = {
+    **_WHERE,
+    **_window("timestamp"),
+    "timestamp": instant,
+    "executionId": text,
+    "taskId": text,
+    "taskRunId": text,
+}
+_LOG_READERS: dict[str, Reader] = {
+    **_LINE_READERS,
+    "triggerId": text,
+    "attempt": number,
+    "attemptNumber": renamed("attempt", number),
+    "minLevel": level,
+    "level": level,
+    "kind": kind,
+    "executionKind": renamed("kind", kind),
+}
+_METRIC_READERS: dict[str, Reader] = {
+    **_LINE_READERS,
+    "name": text,
+    "type": text,
+    "value": number,
+}
+#: Kestra's names of the dates of a trigger, and ours.
+_TRIGGER_DATES = {
+    "UPDATED": "updatedAt",
+    "LAST_TRIGGERED_DATE": "lastTriggeredDate",
+    "NEXT_EXECUTION_DATE": "nextEvaluationDate",
+}
+_TRIGGER_FLAT = {
+    "q": "EQUALS",
+    "scope": "IN",
+    "namespace": "PREFIX",
+    "flowId": "EQUALS",
+    "triggerId": "EQUALS",
+    "workerId": "EQUALS",
+}
+#: Every flat parameter that some search narrows by.
+_FILTERS = _FLAT.keys() | _LINE_FLAT.keys() | _TRIGGER_FLAT.keys() | {"state"}
+_TRIGGER_READERS: dict[str, Reader] = {
+    **_WHERE,
+    "triggerId": text,
+    "id": renamed("triggerId", text),
+    "workerId": text,
+    "executionId": text,
+    "kind": text,
+    "triggerState": switched("disabled", "DISABLED", "ENABLED"),
+    "locked": switched("locked", "TRUE", "FALSE"),
+    "lastTriggeredDate": instant,
+    "nextEvaluationDate": instant,
+    "nextExecutionDate": renamed("nextEvaluationDate", instant),
+    "updatedAt": instant,
 }

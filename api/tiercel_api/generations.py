@@ -1,4 +1,4 @@
-"""What an execution shows on the paths of one generation of the API alone.
+"""What differs between the two generations of the API, by the path of a request.
 
 On `/api/v1/{tenant}/…`, Kestra's paths since 2.0, a task run that was handed to the workers is
 SUBMITTED until one of them starts it. On `/api/v1/…` there is no such state, as before 1.1.
@@ -10,10 +10,21 @@ from datetime import datetime
 
 from aiohttp import web
 
+from tiercel_engine.errors import InvalidInput, Violation
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.state import State
 
+#: The largest page on Kestra's paths since 2.0; older clients ask for more.
+PAGE_SIZE_MAX = 1_000
 SUBMITTED = State.SUBMITTED.value
+
+
+def check_page(request: web.Request) -> None:
+    """Raises InvalidInput: a page is larger than this generation allows."""
+    size = request.query.get("size", "") if request.query_string else ""
+    if "tenant" in request.match_info and size.isdecimal() and int(size[:10]) > PAGE_SIZE_MAX:
+        message = f"must be less than or equal to {PAGE_SIZE_MAX}"
+        raise InvalidInput((Violation("size", message),))
 
 
 def as_asked(request: web.Request, execution: JsonObject) -> JsonObject:

@@ -8,17 +8,56 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from aiohttp import web
 
+from tiercel_api import filters
 from tiercel_api.errors import HttpError
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.paging import LEVELS, log_filter
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
-from tiercel_engine.repository.base import LogFilter, MeasureFilter
+from tiercel_engine.repository.base import MeasureFilter
+from tiercel_engine.repository.query import LEVELS
+from tiercel_engine.repository.terms import Term
 from tiercel_schemas.logs import LogsDeleted, MetricsDeleted
 from tiercel_schemas.topics import Topic, partition_for
+
+#: Terms that a deletion can say, by field and operator -> name of its part.
+_SAYABLE = {
+    ("namespace", "PREFIX"): "namespace",
+    ("namespace", "EQUALS"): "exact_namespace",
+    ("flowId", "EQUALS"): "flow_id",
+    ("executionId", "EQUALS"): "execution_id",
+    ("taskId", "EQUALS"): "task_id",
+    ("taskRunId", "EQUALS"): "task_run_id",
+    ("triggerId", "EQUALS"): "trigger_id",
+    ("attempt", "EQUALS"): "attempt",
+    ("level", "GREATER_THAN_OR_EQUAL_TO"): "min_level",
+    ("timestamp", "GREATER_THAN_OR_EQUAL_TO"): "start_us",
+    ("timestamp", "LESS_THAN_OR_EQUAL_TO"): "end_us",
+}
+
+
+def deletion_of(request: web.Request) -> dict[str, Any]:
+    """What a deletion asks for, as parts of a `LogFilter`; the log keeps nothing but these.
+
+    Raises:
+        HttpError: it asks for something that a deletion does not narrow by.
+    """
+    parts: dict[str, Any] = {}
+    for term in filters.of_logs(request.query, request.app[SERVICES].clock.now_us()):
+        name = _SAYABLE.get((term.field, term.operator)) if isinstance(term, Term) else None
+        if name is None or name in parts or not isinstance(term, Term) or len(term.values) != 1:
+            raise HttpError(
+                422,
+                "Illegal argument",
+                "Expected a deletion by one namespace, flowId, taskId, taskRunId, triggerId, "
+                "attempt, minLevel, startDate and endDate alone.",
+            )
+        value = term.values[0]
+        parts[name] = LEVELS[int(value)] if name == "min_level" else value
+    return parts
 
 
 def purge_of(request: web.Request) -> MeasureFilter:
@@ -29,29 +68,18 @@ def purge_of(request: web.Request) -> MeasureFilter:
     Raises:
         HttpError: there is no `endDate`, or something that a purge does not narrow by.
     """
-    where = log_filter(request.query, request.app[SERVICES].clock.now_us())
-    if where.end_us is None:
+    parts = deletion_of(request)
+    if "end_us" not in parts:
         raise HttpError(422, "Illegal argument", "Expected an endDate: older lines are purged.")
-    known = LogFilter(
-        namespace=where.namespace,
-        flow_id=where.flow_id,
-        start_us=where.start_us,
-        end_us=where.end_us,
-    )
-    if where != known:
+    if not parts.keys() <= {"namespace", "exact_namespace", "flow_id", "start_us", "end_us"}:
         raise HttpError(
             422,
             "Illegal argument",
             "Expected a purge by namespace, flowId, startDate and endDate alone.",
         )
-    is_of_flow = where.flow_id is not None
-    return MeasureFilter(
-        namespace=None if is_of_flow else where.namespace,
-        exact_namespace=where.namespace if is_of_flow else None,
-        flow_id=where.flow_id,
-        start_us=where.start_us,
-        end_us=where.end_us,
-    )
+    if "flow_id" in parts and "namespace" in parts:
+        parts["exact_namespace"] = parts.pop("namespace")
+    return MeasureFilter(**parts)
 
 
 def levels_of(texts: Iterable[str]) -> tuple[str, ...]:

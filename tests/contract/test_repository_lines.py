@@ -10,6 +10,7 @@ from tests.read_model_harness import START_US, Journal, line, metric
 from tiercel_engine.eventlog.base import NewRecord
 from tiercel_engine.repository.base import LogFilter, MeasureFilter, Store
 from tiercel_engine.repository.store import open_store
+from tiercel_engine.repository.terms import Term
 from tiercel_schemas.codec import encode
 from tiercel_schemas.logs import LogsDeleted, MetricsDeleted
 
@@ -102,7 +103,7 @@ def test_lines_are_paged_and_limited(journal: Journal) -> None:
         journal.append("one", line(str(number), number))
     journal.index()
 
-    page = journal.store.search_logs(LogFilter(), 2, 2, ascending=True)
+    page = journal.store.search_logs(LogFilter(), 2, 2, sort=[("timestamp", True)])
 
     assert [entry["message"] for entry in page.results] == ["2", "3"]
     assert page.total == 5
@@ -133,8 +134,13 @@ def test_metrics_read_as_the_peer_answers_them(journal: Journal) -> None:
     }
     assert [m["name"] for m in by_value.results] == ["rows"]
     assert by_value.total == 2
-    assert journal.store.metrics("one", 1, 10, task_id="other").total == 1
-    assert journal.store.metrics("one", 1, 10, task_run_id="nope").total == 0
+    assert (
+        journal.store.metrics("one", 1, 10, terms=[Term("taskId", "EQUALS", ("other",))]).total == 1
+    )
+    assert (
+        journal.store.metrics("one", 1, 10, terms=[Term("taskRunId", "EQUALS", ("nope",))]).total
+        == 0
+    )
 
 
 @pytest.mark.parametrize(

@@ -270,12 +270,20 @@ def test_executions_are_found_in_both_spellings(api: ApiServer) -> None:
         ("sort=secret:asc", 422),
         ("state=ODD", 400),
         ("page=0", 422),
+        ("taskId=greet", 422),
+        ("filters[flowId][REGEX]=(", 422),
     ],
 )
 def test_a_search_that_is_not_understood_is_refused(
     api: ApiServer, query: str, status: int
 ) -> None:
     assert api.get(f"/executions/search?{query}").status_code == status
+
+
+def test_a_page_is_as_large_as_its_generation_allows(api: ApiServer) -> None:
+    assert api.get("/executions/search?size=1001").status_code == 200
+    assert api.get("/main/executions/search?size=1000").status_code == 200
+    assert api.get("/main/executions/search?size=1001").status_code == 422
 
 
 def test_an_execution_can_wait_for_its_date(api: ApiServer) -> None:

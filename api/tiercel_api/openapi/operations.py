@@ -68,7 +68,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "source": (FLAG, "Give the YAML source, too."),
     "state": (TEXT, "The state to take."),
     "status": (TEXT, "The state to take."),
-    "taskId": (TEXT, "Id of the task."),
+    "dateFilter": (TEXT, "The date of a trigger that startDate, endDate and timeRange bound."),
     "taskRunId": (TEXT, "The task run to begin at; from the start when none is named."),
     "to": (TEXT, "Where it is to be."),
     "wait": (FLAG, "Answer when the execution has ended."),

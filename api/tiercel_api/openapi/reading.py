@@ -22,10 +22,18 @@ from tiercel_api.errors import Handler
 READERS: dict[str, tuple[str, ...]] = {
     "page_of": ("page", "size"),
     "sort_of": ("sort",),
+    "trigger_filter": ("dateFilter",),
     "what_goes": ("deleteLogs", "deleteMetrics", "deleteStorage"),
 }
 #: Functions that read filters.
-FILTER_READERS = ("execution_filter", "flow_filter", "log_filter", "trigger_filter")
+FILTER_READERS = (
+    "execution_filter",
+    "flow_filter",
+    "log_filter",
+    "metric_filter",
+    "trigger_filter",
+    "deletion_of",
+)
 #: Functions of one handler that are looked into.
 FUNCTIONS_MAX = 300
 

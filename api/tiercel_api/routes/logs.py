@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from aiohttp import web
 
+from tiercel_api import filters
 from tiercel_api.answers import encode_json, json_response
 from tiercel_api.documents import log_text
+from tiercel_api.errors import HttpError
 from tiercel_api.follow import FOLLOWERS, LogLines
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.line_deletions import all_indexed, levels_of, purge_of, say_deleted
-from tiercel_api.paging import LEVELS, is_set, log_filter, page_of, sort_of
+from tiercel_api.line_deletions import (
+    all_indexed,
+    deletion_of,
+    levels_of,
+    purge_of,
+    say_deleted,
+)
+from tiercel_api.paging import is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_engine.repository.query import LEVELS
+from tiercel_engine.repository.terms import Facts, Term, holds
 from tiercel_schemas.logs import LogsDeleted
 from tiercel_schemas.topics import partition_for
 
@@ -30,11 +39,12 @@ async def search_logs(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     where = log_filter(request.query, services.clock.now_us())
     page, size = page_of(request.query)
-    if is_set(request.query, "indexed") and where.execution_id is not None:
-        await _await_indexed(request, where.execution_id)
+    if is_set(request.query, "indexed"):
+        for term in where.terms:
+            if isinstance(term, Term) and (term.field, term.operator) == ("executionId", "EQUALS"):
+                await _await_indexed(request, str(term.values[0]))
     sort = sort_of(request.query)
-    ascending = bool(sort) and sort[0][1]
-    found = await request.app[READS].call(services.models.search_logs, where, page, size, ascending)
+    found = await request.app[READS].call(services.models.search_logs, where, page, size, sort)
     return json_response(found)
 
 
@@ -87,16 +97,15 @@ async def _await_indexed(request: web.Request, execution_id: str) -> None:
 
 async def delete_logs(request: web.Request) -> web.Response:
     """DELETE /logs/{executionId}?minLevel&taskRunId&taskId&attempt: the lines that match go."""
-    where = _filter(request)
-    deletion = LogsDeleted(
-        execution_id=where.execution_id,
-        task_run_id=where.task_run_id,
-        task_id=where.task_id,
-        attempt=where.attempt,
-        min_level=where.min_level,
-        at_us=request.app[SERVICES].clock.now_us(),
-    )
-    await say_deleted(request, request.app[SERVICES].topics.logs, deletion, where.execution_id)
+    parts = deletion_of(request)
+    if not parts.keys() <= {"task_run_id", "task_id", "attempt", "min_level"}:
+        raise HttpError(
+            422, "Illegal argument", "Expected minLevel, taskRunId, taskId and attempt alone."
+        )
+    execution_id = request.match_info["executionId"]
+    at_us = request.app[SERVICES].clock.now_us()
+    deletion = LogsDeleted(execution_id=execution_id, at_us=at_us, **parts)
+    await say_deleted(request, request.app[SERVICES].topics.logs, deletion, execution_id)
     return web.Response()
 
 
@@ -152,19 +161,17 @@ async def _stored(request: web.Request, where: LogFilter) -> list[JsonObject]:
 
 
 def _is_wanted(line: JsonObject, where: LogFilter) -> bool:
-    """Whether a live line matches what the request asked for."""
-    if where.min_level is not None and _rank(line["level"]) < _rank(where.min_level):
-        return False
-    wanted: tuple[tuple[str, Any], ...] = (
-        ("taskId", where.task_id),
-        ("taskRunId", where.task_run_id),
-        ("attemptNumber", where.attempt),
-    )
-    return all(value is None or line.get(name) == value for name, value in wanted)
-
-
-def _rank(level: str) -> int:
-    return LEVELS.index(level) if level in LEVELS else len(LEVELS)
+    """Whether a live line matches what the request asked for. Raises SearchTooSlow."""
+    if not where.terms:
+        return True
+    fields = {
+        **line,
+        "attempt": line.get("attemptNumber"),
+        "level": LEVELS.index(line["level"]) if line["level"] in LEVELS else len(LEVELS),
+        "timestamp": filters.instant_us(line["timestamp"]),
+    }
+    facts = Facts(fields, (line["message"],))
+    return all(holds(term, facts) for term in where.terms)
 
 
 def _safe(name: str) -> str:

@@ -12,7 +12,7 @@ from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
 from tiercel_api.filters import instant_us
 from tiercel_api.line_deletions import all_indexed, purge_of, say_deleted
-from tiercel_api.paging import page_of, sort_of
+from tiercel_api.paging import metric_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import MetricFilter
@@ -32,13 +32,13 @@ async def get_metrics(request: web.Request) -> web.Response:
     """GET /metrics/{executionId}."""
     query = request.query
     page, size = page_of(query)
+    services = request.app[SERVICES]
     found = await request.app[READS].call(
-        request.app[SERVICES].models.metrics,
+        services.models.metrics,
         request.match_info["executionId"],
         page,
         size,
-        query.get("taskRunId"),
-        query.get("taskId"),
+        metric_filter(query, services.clock.now_us()),
         sort_of(query),
     )
     return json_response(found)

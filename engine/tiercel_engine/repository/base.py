@@ -83,6 +83,7 @@ class LogFilter(msgspec.Struct, frozen=True):
         levels: any of them.
         q: part of the message, in any case of letters.
         start_us, end_us: written then or later, then or earlier.
+        terms: all of these conditions; a deletion has none.
     """
 
     execution_id: str | None = None
@@ -98,6 +99,7 @@ class LogFilter(msgspec.Struct, frozen=True):
     q: str | None = None
     start_us: int | None = None
     end_us: int | None = None
+    terms: Sequence[Condition] = ()
 
 
 class MeasureFilter(msgspec.Struct, frozen=True):
@@ -124,6 +126,7 @@ class TriggerFilter(msgspec.Struct, frozen=True):
         flow_id, trigger_id: exactly these.
         disabled: whether somebody disabled it.
         locked: whether an execution locks it.
+        terms: all of these conditions.
     """
 
     q: str | None = None
@@ -133,6 +136,7 @@ class TriggerFilter(msgspec.Struct, frozen=True):
     trigger_id: str | None = None
     disabled: bool | None = None
     locked: bool | None = None
+    terms: Sequence[Condition] = ()
 
 
 class MetricFilter(msgspec.Struct, frozen=True):
@@ -147,7 +151,10 @@ class MetricFilter(msgspec.Struct, frozen=True):
 
 
 class ReadModels(Protocol):
-    """What the API reads. Thread-safe; every call is one short transaction."""
+    """What the API reads. Thread-safe; every call is one short transaction.
+
+    A call with a filter raises `SearchTooSlow` when its regular expressions take too long.
+    """
 
     def execution(self, execution_id: str) -> JsonObject | None:
         """The execution as the API answers it, task runs in creation order; None: not there.
@@ -203,19 +210,23 @@ class ReadModels(Protocol):
         """Log lines in the order of their time."""
 
     def search_logs(
-        self, where: LogFilter, page: int, size: int, ascending: bool = False
-    ) -> Page: ...
+        self, where: LogFilter, page: int, size: int, sort: Sequence[tuple[str, bool]] = ()
+    ) -> Page:
+        """Log lines, newest first unless sorted by a name of `query.LOG_SORTS`.
+
+        Raises:
+            SortUnknown: no such column.
+        """
 
     def metrics(
         self,
         execution_id: str,
         page: int,
         size: int,
-        task_run_id: str | None = None,
-        task_id: str | None = None,
+        terms: Sequence[Condition] = (),
         sort: Sequence[tuple[str, bool]] = (),
     ) -> Page:
-        """Metrics of an execution, oldest first unless sorted by name, type, value, timestamp.
+        """Metrics of an execution that match, oldest first unless sorted by `query.METRIC_SORTS`.
 
         Raises:
             SortUnknown: no such column.

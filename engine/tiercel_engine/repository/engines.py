@@ -5,6 +5,8 @@ What differs between SQLite and PostgreSQL stands here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -13,6 +15,7 @@ from alembic.config import Config
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tiercel_engine.errors import InvalidSettings
+from tiercel_engine.repository.patterns import SEARCH_S_MAX, Patterns, SearchTooSlow, too_slow
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -25,6 +28,10 @@ CHECKPOINT_PAGES = 8_000
 #: Connections kept per process, and how many more may be opened under load.
 POOL_SIZE = 8
 POOL_OVERFLOW_MAX = 8
+
+#: What PostgreSQL says of a statement that took too long, and of a pattern it does not read.
+PG_CANCELED = "57014"
+PG_NO_PATTERN = "2201B"
 
 #: Key of the advisory lock that lets one process migrate at a time on PostgreSQL.
 MIGRATION_LOCK = 0x7469_6572_6365_6C
@@ -59,7 +66,12 @@ def _sqlite(url: sa.URL) -> sa.Engine:
     )
 
     @sa.event.listens_for(engine, "connect")
-    def configure(connection: sa.engine.interfaces.DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    def configure(
+        connection: sa.engine.interfaces.DBAPIConnection, entry: ConnectionPoolEntry
+    ) -> None:
+        patterns = entry.info["patterns"] = Patterns()
+        # In the place of SQLAlchemy's own, which nothing bounds.
+        connection.create_function("regexp", 2, patterns.matches, deterministic=True)
         # The driver begins transactions late and only before writes; `begin` below does it.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -89,6 +101,30 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         # A lost read model transaction is read from the log again.
         connect_args={"options": "-c synchronous_commit=off", "connect_timeout": 10},
     )
+
+
+@contextmanager
+def bounding_patterns(connection: sa.Connection) -> Iterator[None]:
+    """Bound the time of what is read here with regular expressions.
+
+    Raises:
+        SearchTooSlow: it took too long, or the database does not read the pattern.
+    """
+    patterns: Patterns | None = connection.info.get("patterns")
+    if patterns is not None:
+        patterns.restart(SEARCH_S_MAX)
+    else:
+        timeout_ms = round(SEARCH_S_MAX * 1_000)
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout_ms}")
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.DataError) as error:
+        state = getattr(error.orig, "sqlstate", None)
+        if state == PG_NO_PATTERN:
+            raise SearchTooSlow(f"Expected a regular expression, but {error.orig}.") from None
+        if state == PG_CANCELED or (patterns is not None and patterns.is_exhausted):
+            raise too_slow(SEARCH_S_MAX) from None
+        raise
 
 
 def migrate(engine: sa.Engine) -> None:

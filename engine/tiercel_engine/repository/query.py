@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from tiercel_engine.repository import terms
 from tiercel_engine.repository.base import (
@@ -34,6 +37,17 @@ EXECUTION_SORTS: Columns = {
     "state.startDate": executions.c.start_us,
     "state.endDate": executions.c.end_us,
     "state.duration": executions.c.changed_us - executions.c.start_us,
+}
+
+LOG_SORTS: Columns = {
+    "timestamp": logs.c.at_us,
+    "level": logs.c.level,
+    "namespace": logs.c.namespace,
+    "flowId": logs.c.flow_id,
+    "executionId": logs.c.execution_id,
+    "taskId": logs.c.task_id,
+    "taskRunId": logs.c.task_run_id,
+    "triggerId": logs.c.trigger_id,
 }
 
 METRIC_SORTS: Columns = {
@@ -85,42 +99,135 @@ def execution_conditions(where: ExecutionFilter) -> list[Condition]:
     elif where.child_filter == "MAIN":
         conditions.append(x.trigger_execution_id.is_(None))
     conditions.extend(_has_label(key, value) for key, value in where.labels)
-    conditions.extend(_holds(term) for term in where.terms)
+    conditions.extend(holds(term, EXECUTIONS) for term in where.terms)
     return conditions
 
 
-#: Field of the API -> column that it compares.
-EXECUTION_FIELDS: Columns = {
-    "id": executions.c.id,
-    "executionId": executions.c.id,
-    "namespace": executions.c.namespace,
-    "flowId": executions.c.flow_id,
-    "state": executions.c.state,
-    "kind": executions.c.kind,
-    "parentId": executions.c.parent_id,
-    "triggerExecutionId": executions.c.trigger_execution_id,
-    "startDate": executions.c.start_us,
-    "endDate": executions.c.end_us,
-}
+class _Inside(FunctionElement[str]):
+    """A text inside the JSON text of a column, by its path of plain names."""
+
+    inherit_cache = True
+    name = "inside"
+    type = sa.Text()
 
 
-def _holds(term: terms.Condition) -> Condition:
+@compiles(_Inside, "sqlite")
+def _inside_sqlite(element: _Inside, compiler: SQLCompiler, **options: Any) -> str:
+    column, path = element.clauses
+    return f"json_extract({compiler.process(column, **options)}, '$.{path.name}')"
+
+
+@compiles(_Inside, "postgresql")
+def _inside_postgresql(element: _Inside, compiler: SQLCompiler, **options: Any) -> str:
+    column, path = element.clauses
+    names = path.name.replace(".", ",")
+    return f"((({compiler.process(column, **options)})::json) #>> '{{{names}}}')"
+
+
+def _inside(column: sa.ColumnElement[str], path: str) -> sa.ColumnElement[Any]:
+    return _Inside(column, sa.literal_column(path))
+
+
+class Searched(NamedTuple):
+    """What terms can ask of the rows of a table.
+
+    Attributes:
+        fields: field of the API -> what it compares.
+        texts: what `q` looks into.
+    """
+
+    fields: Columns
+    texts: tuple[sa.ColumnElement[str], ...]
+
+
+EXECUTIONS = Searched(
+    {
+        "id": executions.c.id,
+        "executionId": executions.c.id,
+        "namespace": executions.c.namespace,
+        "flowId": executions.c.flow_id,
+        "flowRevision": sa.cast(_inside(executions.c.document, "flowRevision"), sa.BigInteger()),
+        "state": executions.c.state,
+        "kind": executions.c.kind,
+        "parentId": executions.c.parent_id,
+        "triggerExecutionId": executions.c.trigger_execution_id,
+        "triggerId": _inside(executions.c.document, "trigger.id"),
+        "startDate": executions.c.start_us,
+        "endDate": executions.c.end_us,
+    },
+    (executions.c.id, executions.c.namespace, executions.c.flow_id),
+)
+LOGS = Searched(
+    {
+        "namespace": logs.c.namespace,
+        "flowId": logs.c.flow_id,
+        "executionId": logs.c.execution_id,
+        "taskId": logs.c.task_id,
+        "taskRunId": logs.c.task_run_id,
+        "triggerId": logs.c.trigger_id,
+        "attempt": logs.c.attempt,
+        "level": logs.c.level,
+        "timestamp": logs.c.at_us,
+        "kind": (
+            sa.select(executions.c.kind)
+            .where(executions.c.id == logs.c.execution_id)
+            .scalar_subquery()
+        ),
+    },
+    (logs.c.message,),
+)
+METRICS = Searched(
+    {
+        "namespace": metrics.c.namespace,
+        "flowId": metrics.c.flow_id,
+        "executionId": metrics.c.execution_id,
+        "taskId": metrics.c.task_id,
+        "taskRunId": metrics.c.task_run_id,
+        "name": metrics.c.name,
+        "type": metrics.c.type,
+        "value": metrics.c.value,
+        "timestamp": metrics.c.at_us,
+    },
+    (metrics.c.name,),
+)
+TRIGGERS = Searched(
+    {
+        "namespace": triggers.c.namespace,
+        "flowId": triggers.c.flow_id,
+        "triggerId": triggers.c.trigger_id,
+        "workerId": _inside(triggers.c.document, "workerId"),
+        "executionId": _inside(triggers.c.document, "executionId"),
+        "kind": _inside(triggers.c.document, "kind"),
+        "disabled": triggers.c.disabled,
+        "locked": triggers.c.locked,
+        "lastTriggeredDate": triggers.c.date_us,
+        "nextEvaluationDate": triggers.c.next_us,
+        "updatedAt": triggers.c.updated_us,
+    },
+    (triggers.c.trigger_id, triggers.c.namespace, triggers.c.flow_id),
+)
+
+
+def holds(term: terms.Condition, searched: Searched) -> Condition:
+    """A condition on the rows of a table. Labels are those of executions."""
     if isinstance(term, terms.Group):
-        members = [_holds(member) for member in term.members]
+        members = [holds(member, searched) for member in term.members]
         return sa.or_(sa.false(), *members) if term.is_any else sa.and_(sa.true(), *members)
     if term.field == "q":
-        columns = (executions.c.id, executions.c.namespace, executions.c.flow_id)
-        found = sa.or_(*(_contains(column, str(term.values[0])) for column in columns))
+        found = sa.or_(*(_contains(column, str(term.values[0])) for column in searched.texts))
         return sa.not_(found) if term.operator.startswith("NOT") else found
     if term.field == "labels":
         return _label_holds(term)
-    return compared(EXECUTION_FIELDS[term.field], term)
+    return compared(searched.fields[term.field], term)
 
 
 def _label_holds(term: terms.Term) -> Condition:
     if term.operator in ("NOT_EQUALS", "NOT_IN"):
         return sa.not_(sa.or_(*(_has_label(term.key, str(v)) for v in term.values)))
     label = labels.c
+    if term.operator in ("IS_NULL", "IS_NOT_NULL"):
+        has = sa.exists().where(label.key == term.key, label.execution_id == executions.c.id)
+        return has if term.operator == "IS_NOT_NULL" else sa.not_(has)
     positive = term.operator.removeprefix("NOT_")
     value = compared(label.value, terms.Term("labels", positive, term.values))
     has = sa.exists().where(label.key == term.key, value, label.execution_id == executions.c.id)
@@ -145,6 +252,8 @@ def compared(column: sa.ColumnElement[Any], term: terms.Term) -> Condition:
             return sa.or_(column.is_(None), sa.not_(_contains(column, str(first))))
         case "PREFIX":
             return sa.or_(*(_is_below(column, str(value)) for value in term.values))
+        case "REGEX":
+            return column.regexp_match(str(first))
         case "GREATER_THAN":
             return column > first
         case "GREATER_THAN_OR_EQUAL_TO":
@@ -181,6 +290,7 @@ def log_conditions(where: LogFilter) -> list[Condition]:
         conditions.append(line.level.in_([LEVELS.index(level) for level in where.levels]))
     if where.q:
         conditions.append(_contains(line.message, where.q))
+    conditions.extend(holds(term, LOGS) for term in where.terms)
     return conditions + _within(line.at_us, where.start_us, where.end_us)
 
 
@@ -214,6 +324,7 @@ def trigger_conditions(where: TriggerFilter) -> list[Condition]:
         (t.locked, None if where.locked is None else int(where.locked)),
     )
     conditions.extend(column == value for column, value in equal if value is not None)
+    conditions.extend(holds(term, TRIGGERS) for term in where.terms)
     return conditions
 
 
@@ -230,7 +341,9 @@ def order_by(sort: Sequence[tuple[str, bool]], columns: Columns) -> list[sa.Unar
             raise SortUnknown(
                 f"Expected a sort by one of {', '.join(columns)}, but it is {name!r}."
             )
-        order.append((column.asc() if ascending else column.desc()).nulls_last())
+        by = column.asc() if ascending else column.desc()
+        # What has a value always is sorted by its index.
+        order.append(by.nulls_last() if getattr(column, "nullable", True) else by)
     return order
 
 

@@ -24,6 +24,7 @@ from tiercel_engine.repository.base import (
     SortUnknown,
     TriggerFilter,
 )
+from tiercel_engine.repository.engines import bounding_patterns
 from tiercel_engine.repository.tables import (
     execution_records,
     executions,
@@ -34,6 +35,7 @@ from tiercel_engine.repository.tables import (
     task_runs,
     triggers,
 )
+from tiercel_engine.repository.terms import Condition, leaves
 
 #: Parameters of one statement; both databases have a limit on them.
 IDS_PER_QUERY_MAX = 500
@@ -102,7 +104,7 @@ class SqlReadModels:
         newest = executions.c.start_us.desc(), executions.c.id.desc()
         conditions = query.execution_conditions(where)
         found = sa.select(executions.c.id).where(*conditions).order_by(*newest).limit(limit)
-        with self._reading() as connection:
+        with self._searching(where.terms) as connection:
             return list(connection.execute(found).scalars())
 
     def latest_executions(self, flows: Sequence[tuple[str, str]]) -> list[JsonObject]:
@@ -114,7 +116,7 @@ class SqlReadModels:
         return found
 
     def execution_documents(self, where: ExecutionFilter, limit: int) -> list[JsonObject]:
-        with self._reading() as connection:
+        with self._searching(where.terms) as connection:
             return [_decode(text) for text in connection.execute(_newest(where, limit)).scalars()]
 
     def distinct_values(self, field: str, where: ExecutionFilter, limit: int) -> list[str]:
@@ -123,13 +125,13 @@ class SqlReadModels:
             value: sa.ColumnElement[Any] = labels.c.key + ":" + labels.c.value
             found = sa.select(value).join(executions, executions.c.id == labels.c.execution_id)
         else:
-            column = query.EXECUTION_FIELDS.get(field)
+            column = query.EXECUTIONS.fields.get(field)
             if column is None:
-                known = ", ".join((*query.EXECUTION_FIELDS, "labels"))
+                known = ", ".join((*query.EXECUTIONS.fields, "labels"))
                 raise SortUnknown(f"Expected one of {known}, but it is {field!r}.")
             value, found = column, sa.select(column).where(column.is_not(None))
         some = found.where(*conditions).distinct().order_by(value).limit(limit)
-        with self._reading() as connection:
+        with self._searching(where.terms) as connection:
             return [str(one) for one in connection.execute(some).scalars()]
 
     def average_duration_us(self, namespace: str, flow_id: str) -> int | None:
@@ -152,7 +154,7 @@ class SqlReadModels:
             .order_by(*order, executions.c.id.desc())
         )
         total = sa.select(sa.func.count()).select_from(executions).where(*conditions)
-        with self._reading() as connection:
+        with self._searching(where.terms) as connection:
             rows = connection.execute(_paged(found, page, size)).all()
             count = connection.execute(total).scalar_one()
             runs = _first_task_runs(connection, [row.id for row in rows])
@@ -160,15 +162,18 @@ class SqlReadModels:
         return Page(results, count)
 
     def logs(self, where: LogFilter, limit: int = 10_000) -> list[JsonObject]:
-        with self._reading() as connection:
-            rows = connection.execute(_lines(where, ascending=True).limit(limit)).mappings()
+        with self._searching(where.terms) as connection:
+            oldest_first = (("timestamp", True),)
+            rows = connection.execute(_lines(where, oldest_first).limit(limit)).mappings()
             return [log_document(row) for row in rows]
 
-    def search_logs(self, where: LogFilter, page: int, size: int, ascending: bool = False) -> Page:
+    def search_logs(
+        self, where: LogFilter, page: int, size: int, sort: Sequence[tuple[str, bool]] = ()
+    ) -> Page:
         conditions = query.log_conditions(where)
         total = sa.select(sa.func.count()).select_from(logs).where(*conditions)
-        with self._reading() as connection:
-            rows = connection.execute(_paged(_lines(where, ascending), page, size)).mappings()
+        with self._searching(where.terms) as connection:
+            rows = connection.execute(_paged(_lines(where, sort), page, size)).mappings()
             results = [log_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
 
@@ -177,20 +182,16 @@ class SqlReadModels:
         execution_id: str,
         page: int,
         size: int,
-        task_run_id: str | None = None,
-        task_id: str | None = None,
+        terms: Sequence[Condition] = (),
         sort: Sequence[tuple[str, bool]] = (),
     ) -> Page:
         m = metrics.c
         conditions = [m.execution_id == execution_id]
-        if task_run_id is not None:
-            conditions.append(m.task_run_id == task_run_id)
-        if task_id is not None:
-            conditions.append(m.task_id == task_id)
+        conditions += [query.holds(term, query.METRICS) for term in terms]
         order = query.order_by(sort or [("timestamp", True)], query.METRIC_SORTS)
         found = sa.select(metrics).where(*conditions).order_by(*order, m.partition, m.offset)
         total = sa.select(sa.func.count()).select_from(metrics).where(*conditions)
-        with self._reading() as connection:
+        with self._searching(terms) as connection:
             rows = connection.execute(_paged(found, page, size)).mappings()
             results = [metric_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
@@ -213,7 +214,7 @@ class SqlReadModels:
             .order_by(*order, t.namespace, t.flow_id, t.trigger_id)
         )
         total = sa.select(sa.func.count()).select_from(triggers).where(*conditions)
-        with self._reading() as connection:
+        with self._searching(where.terms) as connection:
             texts = connection.execute(_paged(found, page, size)).scalars().all()
             return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
 
@@ -268,6 +269,16 @@ class SqlReadModels:
         """One short transaction, so that all its queries see the same state."""
         with available(), self._readers.connect() as connection, connection.begin():
             yield connection
+
+    @contextmanager
+    def _searching(self, terms: Sequence[Condition]) -> Iterator[sa.Connection]:
+        """As `_reading`; what regular expressions may take is bounded."""
+        with self._reading() as connection:
+            if any(term.operator == "REGEX" for term in leaves(terms)):
+                with bounding_patterns(connection):
+                    yield connection
+            else:
+                yield connection
 
 
 @contextmanager
@@ -327,10 +338,15 @@ def _paged(found: sa.Select[Any], page: int, size: int) -> sa.Select[Any]:
     return found.limit(size).offset((page - 1) * size)
 
 
-def _lines(where: LogFilter, ascending: bool) -> sa.Select[Any]:
-    places = (logs.c.at_us, logs.c.partition, logs.c.offset)
-    order = [place.asc() if ascending else place.desc() for place in places]
-    return sa.select(logs).where(*query.log_conditions(where)).order_by(*order)
+def _lines(where: LogFilter, sort: Sequence[tuple[str, bool]]) -> sa.Select[Any]:
+    by = tuple(sort) or (("timestamp", False),)
+    if "timestamp" not in dict(by):
+        by += (("timestamp", by[-1][1]),)
+    # Lines of one instant keep the order in which they came, or its opposite.
+    places = (logs.c.partition, logs.c.offset)
+    order = [place.asc() if by[-1][1] else place.desc() for place in places]
+    sorts = query.order_by(by, query.LOG_SORTS)
+    return sa.select(logs).where(*query.log_conditions(where)).order_by(*sorts, *order)
 
 
 def _first_task_runs(

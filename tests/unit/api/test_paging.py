@@ -83,7 +83,11 @@ def test_parts_of_executions_are_listed_to_who_asks_for_them(
 @pytest.mark.parametrize(
     "pairs",
     [
-        [("filters[namespace][REGEX]", "a")],
+        [("filters[namespace][REGEX]", "(a")],
+        [("filters[namespace][REGEX]", "a" * 201)],
+        [("filters[namespace][LIKE]", "a")],
+        [("filters[flowRevision][GREATER_THAN]", "one")],
+        [("taskId", "t")],
         [("filters[secret][EQUALS]", "a")],
         [("childFilter", "BOTH")],
         [("state", "DREAMING")],
@@ -103,20 +107,79 @@ def test_a_filter_that_is_not_understood_is_refused(pairs: list[tuple[str, str]]
         paging.execution_filter(query(*pairs), NOW_US)
 
 
-def test_a_log_filter_is_read() -> None:
-    asked = query(("minLevel", "warn"), ("taskId", "t"), ("attempt", "0"), ("namespace", "a"))
+@pytest.mark.parametrize(
+    ("pair", "term"),
+    [
+        (("minLevel", "warn"), Term("level", SINCE, (3,))),
+        (("filters[level][EQUALS]", "WARN"), Term("level", SINCE, (3,))),
+        (("filters[level][IN]", "INFO,ERROR"), Term("level", "IN", (2, 4))),
+        (("taskId", "t"), Term("taskId", "EQUALS", ("t",))),
+        (("filters[taskId][REGEX]", "^t+$"), Term("taskId", "REGEX", ("^t+$",))),
+        (("attempt", "0"), Term("attempt", "EQUALS", (0,))),
+        (("filters[attemptNumber][IN]", "0,1"), Term("attempt", "IN", (0, 1))),
+        (("namespace", "a"), Term("namespace", "PREFIX", ("a",))),
+        (("filters[namespace][EQUALS]", "a"), Term("namespace", "EQUALS", ("a",))),
+        (("q", "x"), Term("q", "EQUALS", ("x",))),
+        (("timeRange", "PT1H"), Term("timestamp", SINCE, (NOW_US - HOUR_US,))),
+        (("startDate", "2023-11-14T22:13:20Z"), Term("timestamp", SINCE, (NOW_US,))),
+        (
+            ("filters[endDate][LESS_THAN]", "2023-11-14T22:13:20Z"),
+            Term("timestamp", "LESS_THAN", (NOW_US,)),
+        ),
+        (("filters[executionKind][IS_NULL]", "true"), Term("kind", "EQUALS", ("NORMAL",))),
+    ],
+)
+def test_a_log_filter_is_read(pair: tuple[str, str], term: Term) -> None:
+    where = paging.log_filter(query(pair), NOW_US, execution_id="e")
 
-    where = paging.log_filter(asked, NOW_US, execution_id="e")
-
-    assert where == LogFilter(
-        execution_id="e", min_level="WARN", task_id="t", attempt=0, namespace="a"
-    )
+    assert where == LogFilter(execution_id="e", terms=[term])
 
 
-@pytest.mark.parametrize("pair", [("minLevel", "LOUD"), ("attempt", "x"), ("state", "FAILED")])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("minLevel", "LOUD"),
+        ("attempt", "x"),
+        ("state", "FAILED"),
+        ("labels", "a:b"),
+        ("filters[level][IS_NULL]", "true"),
+        ("filters[state][EQUALS]", "FAILED"),
+    ],
+)
 def test_a_log_filter_that_is_not_understood_is_refused(pair: tuple[str, str]) -> None:
     with pytest.raises(UserError):
         paging.log_filter(query(pair), NOW_US)
+
+
+@pytest.mark.parametrize(
+    ("pair", "term"),
+    [
+        (("q", "x"), Term("q", "EQUALS", ("x",))),
+        (("workerId", "w"), Term("workerId", "EQUALS", ("w",))),
+        (("filters[triggerState][EQUALS]", "DISABLED"), Term("disabled", "EQUALS", (1,))),
+        (("filters[locked][EQUALS]", "false"), Term("locked", "EQUALS", (0,))),
+        (("filters[timeRange][EQUALS]", "PT1H"), Term("updatedAt", SINCE, (NOW_US - HOUR_US,))),
+        (
+            ("filters[nextExecutionDate][IS_NULL]", "true"),
+            Term("nextEvaluationDate", "IS_NULL"),
+        ),
+    ],
+)
+def test_a_trigger_filter_is_read(pair: tuple[str, str], term: Term) -> None:
+    assert paging.trigger_filter(query(pair), NOW_US).terms == [term]
+
+
+def test_the_date_of_a_trigger_that_a_window_bounds_is_named() -> None:
+    asked = query(
+        ("dateFilter", "NEXT_EXECUTION_DATE"),
+        ("filters[startDate][EQUALS]", "2023-11-14T22:13:20Z"),
+    )
+
+    assert paging.trigger_filter(asked, NOW_US).terms == [
+        Term("nextEvaluationDate", SINCE, (NOW_US,))
+    ]
+    with pytest.raises(UserError):
+        paging.trigger_filter(query(("dateFilter", "BIRTHDAY")), NOW_US)
 
 
 def test_a_page_has_defaults_and_bounds() -> None:

@@ -84,6 +84,25 @@ def test_of_two_writers_at_once_one_is_refused(store: Store) -> None:
     assert sorted(results) == ["refused", "refused", "refused", "written"]
 
 
+def test_task_runs_are_loaded_by_execution_and_id(store: Store) -> None:
+    # given: more rows than one statement takes keys, and ids that two executions share
+    def row(execution_id: str, position: int) -> dict[str, object]:
+        at = {"start_us": 1, "changed_us": 2, "document": f"{execution_id} {position}"}
+        return {"execution_id": execution_id, "position": position, "id": f"'{position}\"", **at}
+
+    rows = [row(execution_id, n) for execution_id in ("one", "two") for n in range(600)]
+    store.open_lanes([("executions", 0)])
+    store.write(Changes(offsets={("executions", 0): (0, 1)}, task_runs=rows))
+
+    # when
+    wanted = [row("two", n) for n in range(600)] + [row("one", 7)]
+    keys = [(str(one["execution_id"]), str(one["id"])) for one in wanted]
+    found = store.load_task_runs([*keys, ("one", "unknown"), ("unknown", "'7\"")])
+
+    # then
+    assert found == dict(zip(keys, wanted, strict=True))
+
+
 def test_readers_see_whole_batches_while_one_is_written(journal: Journal) -> None:
     # given
     names = [f"execution-{n}" for n in range(20)]

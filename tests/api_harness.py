@@ -88,16 +88,9 @@ class ApiServer:
         self._executor_catalog = FlowCatalog(log, self.topics, self.registry, self.clock)
         self.store = open_store(f"sqlite:///{folder / 'index.db'}")
         self.indexer = Indexer(log, self.topics, self.store, self.clock)
-        self.executor = Executor(
-            log=log,
-            topics=self.topics,
-            catalog=self._executor_catalog,
-            storage=self.storage,
-            clock=self.clock,
-            rng=Random(1),
-            instance="executor-0",
-            settings=ExecutorSettings(templates=settings.templates),
-        )
+        self._settings = settings
+        self._executors: list[Executor] = []
+        self.executor = self.new_executor()
         self.app = create_app(self._services(settings))
         self.appender = log.appender()
         self.jobs = log.tail([self.topics.jobs.name], from_beginning=True)
@@ -123,6 +116,36 @@ class ApiServer:
             indexed=self.indexer.on_indexed,
         )
 
+    def new_executor(self) -> Executor:
+        """An executor, to be run in a thread of its own; it stops with the server."""
+        executor = Executor(
+            log=self.log,
+            topics=self.topics,
+            catalog=self._executor_catalog,
+            storage=self.storage,
+            clock=self.clock,
+            rng=Random(1),
+            instance=f"executor-{len(self._executors)}",
+            settings=ExecutorSettings(templates=self._settings.templates),
+        )
+        self._executors.append(executor)
+        return executor
+
+    def stop_executor(self) -> None:
+        """Stop it, and wait until it decides nothing more."""
+        self.executor.stop()
+        pause = threading.Event()
+        deadline = time.monotonic() + DEADLINE_S
+        while self.executor.ready.is_set():
+            assert time.monotonic() < deadline
+            pause.wait(0.01)
+
+    def stop_indexer(self) -> None:
+        """Stop it, and wait until it writes nothing more."""
+        self.indexer.stop()
+        self._threads[1].join(DEADLINE_S)
+        assert not self._threads[1].is_alive()
+
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
@@ -139,7 +162,8 @@ class ApiServer:
         self.session.close()
         asyncio.run_coroutine_threadsafe(self._runner.cleanup(), self._loop).result(DEADLINE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self.executor.stop()
+        for executor in self._executors:
+            executor.stop()
         self.indexer.stop()
         for thread in self._threads:
             thread.join(DEADLINE_S)

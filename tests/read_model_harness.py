@@ -11,7 +11,7 @@ from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.base import EventLog, NewRecord, Record
 from tiercel_engine.eventlog.memory import MemoryLog
 from tiercel_engine.indexer.projector import Projector
-from tiercel_engine.indexer.service import Indexer, indexed
+from tiercel_engine.indexer.service import Indexer
 from tiercel_engine.repository.base import Store
 from tiercel_schemas import events as e
 from tiercel_schemas.codec import AvroRecord, encode
@@ -44,7 +44,7 @@ class Journal:
         self.store = store
         self.appender = self.log.appender()
         self.sequences: Counter[str] = Counter()
-        kinds = indexed(self.topics)
+        kinds = self.topics.indexed()
         self.lanes = [(t.name, p) for t in kinds for p in range(t.partitions)]
 
     def happen(self, execution_id: str, *events: e.Event, after_ms: int = 0) -> e.EventBatch:

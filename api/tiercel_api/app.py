@@ -27,6 +27,7 @@ from tiercel_api.files import FILES, Files
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
 from tiercel_api.generations import check_page
+from tiercel_api.lags import LAGS, Lags, mind_lag
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
@@ -112,7 +113,7 @@ def create_app(services: Services) -> web.Application:
     """The application, ready to be run by aiohttp. It closes nothing of `services`."""
     # Bodies are bounded where they are read: each kind has its own limit.
     largest = services.settings.upload_bytes_max + services.settings.text_bytes_max
-    middlewares = [record_changes, answer_errors, check_request, check_access]
+    middlewares = [record_changes, answer_errors, check_request, check_access, mind_lag]
     app = web.Application(middlewares=middlewares, client_max_size=largest)
     app[SERVICES] = services
     app[INCIDENTS] = lambda: uuid.uuid4().hex[:12]
@@ -198,6 +199,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     app[READS] = Reads(services.models, settings.read_threads, services.indexed)
     app[FILES] = Files(services.storage, settings.file_threads)
     app[FOLLOWERS] = Followers(settings.followers_max)
+    app[LAGS] = Lags(services)
     app[FLOWS] = Flows(services.catalog)
     app[EVALUATOR] = Evaluator()
     app[ACCOUNTS] = AccountsTopic(services.log, services.topics.accounts.name)
@@ -209,6 +211,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     following = {
         asyncio.create_task(app[FLOWS].refresh_forever()),
         asyncio.create_task(app[ACCOUNTS].follow_forever()),
+        asyncio.create_task(app[LAGS].watch_forever()),
     }
     yield
     for task in following:

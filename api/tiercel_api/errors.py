@@ -43,12 +43,19 @@ RETRY_AFTER_S = 1
 
 
 class HttpError(UserError):
-    """A request that HTTP itself refuses: `reason` is what the status means."""
+    """A request that HTTP itself refuses: `reason` is what the status means.
 
-    def __init__(self, status: int, reason: str, message: str = "") -> None:
+    Attributes:
+        retry_after_s: when the client may try again, in whole seconds.
+    """
+
+    def __init__(
+        self, status: int, reason: str, message: str = "", retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 class BadRequest(HttpError):
@@ -126,7 +133,10 @@ def error_body(message: str, href: str, violations: Sequence[Violation] = ()) ->
 def error_response(request: web.Request, error: Exception) -> web.Response | None:
     """The answer to an error that the table knows; None for any other."""
     if isinstance(error, HttpError):
-        return _answer(request, error.status, error.reason, str(error))
+        response = _answer(request, error.status, error.reason, str(error))
+        if error.retry_after_s is not None:
+            response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
     if isinstance(error, web.HTTPException):
         return _answer_http(request, error)
     for kind, status, reason in TABLE:

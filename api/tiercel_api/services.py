@@ -48,6 +48,8 @@ class ApiSettings:
         fresh_s: how old an id may be that the read model need not know yet.
         read_threads: threads that query the read model.
         file_threads: threads that move files; as many uploads and downloads make progress at once.
+        lag_commands_max: commands that executors may be behind before nothing new is started.
+        lag_max_s: how old the oldest of them may be.
         followers_max: server-sent event streams at a time.
     """
 
@@ -68,6 +70,8 @@ class ApiSettings:
     fresh_s: float = 30.0
     read_threads: int = 8
     file_threads: int = 8
+    lag_commands_max: int = 100_000
+    lag_max_s: float = 60.0
     followers_max: int = 1_000
 
 

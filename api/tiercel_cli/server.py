@@ -258,6 +258,8 @@ class _Parts:
                     hosts=_allowed_hosts(self._settings.host),
                     dialect=self._settings.dialect,
                     templates=self._settings.templates,
+                    lag_commands_max=self._settings.lag_commands_max,
+                    lag_max_s=self._settings.lag_max_s,
                 ),
                 sealer=self.sealer,
                 session_secret=key.get_secret_value() if key is not None else None,

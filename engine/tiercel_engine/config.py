@@ -153,6 +153,17 @@ class Settings(BaseModel):
         ge=0,
         description="Other ended executions per partition whose id stays known.",
     )
+    lag_commands_max: int = Field(
+        default=100_000,
+        ge=1,
+        description="Commands that executors may be behind before the API starts nothing new "
+        "(503).",
+    )
+    lag_max_s: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds that the oldest of them may be old before that.",
+    )
     metrics_port: int | None = Field(
         default=None,
         ge=0,

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 DAY_MS = 86_400_000
 FOREVER_MS = -1
+#: The group that reads commands, without the prefix.
+EXECUTORS = "executor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Topics:
 
         #: In front of every name that a broker keeps: topics, groups, transactional ids.
         self.prefix = prefix
+        #: The group that reads commands.
+        self.executors = prefix + EXECUTORS
         #: key: execution id, or flow key for `SaveFlow`. Values: any of commands.avsc.
         self.commands = topic("commands", days=7)
         #: key: execution id. Values: EventBatch, CommandRejected. Same partitions as commands.
@@ -78,6 +82,10 @@ class Topics:
         self.audit = topic("audit", days=365, count=1)
         #: key, value: as received; reason and origin in the headers.
         self.dead_letters = topic("dead-letters", days=30, count=1)
+
+    def indexed(self) -> tuple[Topic, ...]:
+        """The topics that the read model follows."""
+        return (self.executions, self.logs, self.metrics, self.triggers)
 
     def jobs_of(self, group: str) -> Topic:
         """The jobs of a worker group; "" for those of none. Made when first named."""

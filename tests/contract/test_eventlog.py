@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 
 import pytest
 from tests.contract.eventlog_cases import PATIENCE_S, keys, make_topic, put, take, unique
@@ -114,6 +115,42 @@ def test_the_end_offset_is_where_the_next_record_goes_at_the_earliest(log: Event
 
     # then
     assert keys(log.read(topic, 0, end)) == ["c"]
+
+
+def test_the_ends_of_several_topics_are_those_of_each_partition(log: EventLog) -> None:
+    # given
+    first, second = make_topic(log, partitions=2), make_topic(log)
+    put(log, first, ["a", "b"], 1)
+
+    # when
+    ends = log.ends([first, second])
+
+    # then
+    assert ends == {
+        TopicPartition(topic, partition): log.end_offset(topic, partition)
+        for topic, partition in ((first, 0), (first, 1), (second, 0))
+    }
+    assert ends[TopicPartition(first, 1)] > 0
+
+
+def test_where_a_group_stands_shows_with_and_without_members(log: EventLog) -> None:
+    # given
+    topic = make_topic(log, partitions=2)
+    put(log, topic, ["a", "b", "c"], 1)
+    at = TopicPartition(topic, 1)
+    group = f"{topic}-readers"
+    before = log.group_offsets(group, topic)
+
+    # when
+    with closing(log.consumer(group, [topic], "one", None)) as member:
+        records = take(member, 3)
+        member.commit({at: records[1].offset + 1})
+        during = log.group_offsets(group, topic)
+    after = log.group_offsets(group, topic)
+
+    # then
+    assert before == {TopicPartition(topic, 0): 0, at: 0}
+    assert during == after == {TopicPartition(topic, 0): 0, at: records[1].offset + 1}
 
 
 def test_a_tail_from_the_beginning_sees_everything_of_all_partitions(log: EventLog) -> None:

@@ -9,8 +9,10 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tiercel_api.answers import json_response
+from tiercel_api.lags import LAGS
 from tiercel_api.security.guard import GUARD
 from tiercel_api.services import SERVICES
+from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.ids import derive_id
 
 #: Rows that a preview shows at first, and at most.
@@ -50,14 +52,26 @@ async def get_health(request: web.Request) -> web.Response:
 
 
 async def get_ready(request: web.Request) -> web.Response:
-    """GET /ready: 200 when the process takes work, else 503."""
-    return readiness(request.app[SERVICES].is_ready())
+    """GET /ready: 200 when the process takes work, else 503; how far others are behind the log.
+
+    While executors are too far behind, nothing new is started (`starts` is REFUSED); all else goes
+    on, so the process stays ready.
+    """
+    lags = request.app[LAGS]
+    facts = {
+        "starts": "ACCEPTED" if lags.refusal is None else "REFUSED",
+        "lag": {
+            name: {"records": lag.records, "seconds": lag.seconds} if lags.is_known else None
+            for name, lag in (("commands", lags.commands), ("index", lags.index))
+        },
+    }
+    return readiness(request.app[SERVICES].is_ready(), facts)
 
 
-def readiness(is_ready: bool) -> web.Response:
-    """The answer to whether a process takes work."""
-    status = "UP" if is_ready else "DOWN"
-    return json_response({"name": "tiercel", "status": status}, 200 if is_ready else 503)
+def readiness(is_ready: bool, facts: JsonObject | None = None) -> web.Response:
+    """The answer to whether a process takes work; `facts` come along."""
+    document = {"name": "tiercel", "status": "UP" if is_ready else "DOWN", **(facts or {})}
+    return json_response(document, 200 if is_ready else 503)
 
 
 async def ping(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import time
 from collections import OrderedDict
 
@@ -201,7 +202,9 @@ def refuse_when_guessing(guard: Guard, address: str) -> None:
     """Raises HttpError 429 for an address that failed too often."""
     wait_s = guard.limiter.wait_s(address, time.monotonic())
     if wait_s > 0:
-        raise HttpError(429, "Too Many Requests", f"Try again in {wait_s:.0f} s.")
+        raise HttpError(
+            429, "Too Many Requests", f"Try again in {wait_s:.0f} s.", math.ceil(wait_s)
+        )
 
 
 def _check_csrf(guard: Guard, request: web.Request, cookie: str) -> None:

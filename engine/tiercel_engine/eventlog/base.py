@@ -166,6 +166,15 @@ class EventLog(Protocol):
     def end_offset(self, topic: str, partition: int) -> int:
         """The offset that the next record will get at the earliest, open transactions included."""
 
+    def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        """`end_offset` of every partition of these topics, asked for together."""
+
+    def group_offsets(self, group: str, topic: str) -> dict[TopicPartition, int]:
+        """The next offset that a group will read of each partition; 0 where it stored none.
+
+        Whether or not the group has a member now.
+        """
+
     def appender(self) -> Appender: ...
 
     def transactions(self, owner: str) -> Transactions:

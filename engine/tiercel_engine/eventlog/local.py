@@ -170,6 +170,16 @@ class LocalLog:
         with self.write_lock:
             return self.lane(TopicPartition(topic, partition)).end
 
+    def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        with self.write_lock:
+            return {lane.at: lane.end for topic in topics for lane in self.lanes(topic)}
+
+    def group_offsets(self, group: str, topic: str) -> dict[TopicPartition, int]:
+        with self.write_lock:
+            joined = self._groups.get(group)
+            stored = self._storage.group_offsets(group) if joined is None else joined.offsets
+            return {lane.at: stored.get(lane.at, 0) for lane in self.lanes(topic)}
+
     def lanes(self, topic: str) -> list[Lane]:
         """Raises `ProgrammingError` when the topic was never created."""
         lanes = self._lanes.get(topic)

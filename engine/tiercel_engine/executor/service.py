@@ -41,11 +41,10 @@ from tiercel_engine.telemetry.metrics import EXECUTOR_RECOVERY_S
 from tiercel_schemas.codec import UnreadableRecord, decode
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.jobs import WorkerHeartbeat
-from tiercel_schemas.topics import Topic, Topics
+from tiercel_schemas.topics import EXECUTORS, Topic, Topics
 
 log = structlog.get_logger(__name__)
 
-GROUP = "executor"
 US = 1_000_000
 #: How often silent workers are looked for.
 LIVENESS_EVERY_S = 1.0
@@ -75,7 +74,7 @@ class Executor(PartitionOwner):
         server: ServerVariables | None = None,
         sealer: Sealer | None = None,
     ) -> None:
-        super().__init__(log, topics, GROUP, [topics.commands], instance)
+        super().__init__(log, topics, EXECUTORS, [topics.commands], instance)
         self._catalog = catalog
         self._clock = clock
         self._settings = settings or ExecutorSettings()

@@ -28,7 +28,7 @@ from tiercel_engine.indexer.projector import Projector
 from tiercel_engine.repository.base import WriteModels
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_engine.telemetry.metrics import INDEXER_BATCH_S
-from tiercel_schemas.topics import Topic, Topics
+from tiercel_schemas.topics import Topics
 
 GROUP = "indexer"
 
@@ -110,7 +110,7 @@ class Indexer:
             DatabaseUnavailable: the database stayed away.
             OwnerFenced: a newer member of the same name joined.
         """
-        topics = [topic.name for topic in indexed(self._topics)]
+        topics = [topic.name for topic in self._topics.indexed()]
         with ExitStack() as stack:
             stack.callback(self._close_reader)
             letters = self._log.appender()
@@ -193,11 +193,6 @@ class Indexer:
             self._reader = None
 
 
-def indexed(topics: Topics) -> tuple[Topic, ...]:
-    """The topics that the read model follows."""
-    return (topics.executions, topics.logs, topics.metrics, topics.triggers)
-
-
 def rebuild(
     event_log: EventLog,
     topics: Topics,
@@ -218,7 +213,7 @@ def rebuild(
     Raises:
         OffsetsMoved: an indexer ran meanwhile; stop it and rebuild again.
     """
-    kinds = indexed(topics)
+    kinds = topics.indexed()
     lanes = [(t.name, p) for t in kinds for p in range(event_log.partition_count(t.name))]
     ends = {lane: event_log.end_offset(*lane) for lane in lanes}
     store.clear(

@@ -63,6 +63,22 @@ API_REQUEST_S = Histogram(
     buckets=DURATION_BUCKETS_S,
 )
 
+API_COMMAND_LAG = Gauge(
+    "tiercel_api_command_lag_records", "Commands that no executor has decided yet."
+)
+API_COMMAND_LAG_S = Gauge(
+    "tiercel_api_command_lag_seconds", "Age of the oldest command that is not decided."
+)
+API_INDEX_LAG = Gauge(
+    "tiercel_api_index_lag_records", "Records that the read model does not hold yet."
+)
+API_INDEX_LAG_S = Gauge(
+    "tiercel_api_index_lag_seconds", "Age of the oldest record that the read model does not hold."
+)
+API_REFUSED = Counter(
+    "tiercel_api_refused_total", "Requests and connections refused to protect us.", ["reason"]
+)
+
 # -- every role --------------------------------------------------------------------------------
 DEAD_LETTERS = Counter(
     "tiercel_dead_letters_total", "Records that could not be read or accepted.", ["topic"]

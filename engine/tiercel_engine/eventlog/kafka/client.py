@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import confluent_kafka as ck
@@ -206,6 +206,24 @@ class Cluster:
                 if not is_passing(cause_of(error)) or time.monotonic() > deadline_s:
                     raise LogUnavailable(f"Expected the ends of partitions, but {error}") from error
                 self.refresh()
+
+    def group_offsets(
+        self, group: str, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
+        """The next offset that a group reads of each partition; 0: it stored none.
+
+        Raises:
+            LogUnavailable: the cluster does not say.
+        """
+        asked = ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*at) for at in places])
+        try:
+            told = self.admin.list_consumer_group_offsets(
+                [asked], request_timeout=REQUEST_TIMEOUT_S
+            )
+            found = told[group].result(REQUEST_TIMEOUT_S).topic_partitions
+        except ck.KafkaException as error:
+            raise LogUnavailable(f"Expected the offsets of {group!r}, but {error}") from error
+        return {TopicPartition(at.topic, at.partition): max(0, at.offset) for at in found}
 
     def refresh(self) -> None:
         """Ask for the layout of the cluster anew; that it cannot be had now is noted only."""

@@ -88,6 +88,19 @@ class KafkaLog:
         at = TopicPartition(topic, partition)
         return self._cluster.ends([at], ck.IsolationLevel.READ_UNCOMMITTED)[at]
 
+    def ends(self, topics: Sequence[str]) -> dict[TopicPartition, int]:
+        return self._cluster.ends(self._places(topics), ck.IsolationLevel.READ_UNCOMMITTED)
+
+    def group_offsets(self, group: str, topic: str) -> dict[TopicPartition, int]:
+        return self._cluster.group_offsets(group, self._places([topic]))
+
+    def _places(self, topics: Sequence[str]) -> list[TopicPartition]:
+        return [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in range(self._cluster.partition_count(topic))
+        ]
+
     # ---- writing
 
     def appender(self) -> Appender:
@@ -105,11 +118,7 @@ class KafkaLog:
         return KafkaConsumer(self._cluster, identity, topics, listener)
 
     def tail(self, topics: Sequence[str], from_beginning: bool) -> Consumer:
-        places = [
-            TopicPartition(topic, number)
-            for topic in topics
-            for number in range(self._cluster.partition_count(topic))
-        ]
+        places = self._places(topics)
         if from_beginning:
             return self.tail_from(dict.fromkeys(places, 0))
         return self.tail_from(self._cluster.ends(places, ck.IsolationLevel.READ_UNCOMMITTED))

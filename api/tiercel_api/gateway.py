@@ -138,7 +138,7 @@ class Gateway:
         self._executions = Tail(event_log, topics.executions.name)
         self._flows = Tail(event_log, topics.flows.name, lambda key: key.rpartition("/")[0])
         self.logs = Tail(event_log, topics.logs.name)
-        self._triggers = Tail(event_log, topics.triggers.name)
+        self._triggers = Tail(event_log, topics.triggers.name, with_ends=True)
 
     async def close(self) -> None:
         """Stop following, and give up the appender."""
@@ -214,17 +214,18 @@ class Gateway:
             await watch.decision(command.command_id, self._command_timeout_s)
             return watch
 
-    async def ask_trigger(self, key: TriggerKey, command: Any) -> TriggerState:
-        """Send a command to a trigger that has a state; return the state that answers it.
+    async def ask_trigger(self, key: TriggerKey, command: Any) -> TriggerState | None:
+        """Send a command to a trigger; return the state that answers it, None once it has none.
 
         Raises:
             NotFound, Conflict, Rejected: the scheduler refused it.
             LogUnavailable: it did not decide in time.
         """
-        answer: asyncio.Future[TriggerState] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[TriggerState | None] = asyncio.get_running_loop().create_future()
 
-        def stated(state: TriggerState) -> None:
-            if state.command_id == command.command_id and not answer.done():
+        def stated(state: TriggerState | None) -> None:
+            is_answer = state is None or state.command_id == command.command_id
+            if is_answer and not answer.done():
                 answer.set_result(state)
 
         async with self._triggers.following(str(key), stated):
@@ -235,7 +236,7 @@ class Gateway:
                 raise LogUnavailable(
                     "Expected the scheduler to decide in time, but it did not. Is one running?"
                 ) from None
-        if state.refusal is not None:
+        if state is not None and state.refusal is not None:
             raise REFUSALS.get(state.refusal_kind, Rejected)(state.refusal)
         return state
 

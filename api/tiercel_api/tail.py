@@ -40,12 +40,21 @@ class Tail:
     """The live end of one topic. All methods belong to the event loop."""
 
     def __init__(
-        self, event_log: EventLog, topic: str, key_of: Callable[[str], str] | None = None
+        self,
+        event_log: EventLog,
+        topic: str,
+        key_of: Callable[[str], str] | None = None,
+        *,
+        with_ends: bool = False,
     ) -> None:
-        """`key_of` maps a record's key to the one that is followed; by default itself."""
+        """`key_of` maps a record's key to the one that is followed; by default itself.
+
+        `with_ends`: a record without a value, the end of its key, is handed over as None.
+        """
         self._log = event_log
         self._topic = topic
         self._key_of = key_of
+        self._with_ends = with_ends
         self._sinks: dict[str, list[Sink]] = {}
         self._reader: _Reader | None = None
         self._linger: asyncio.TimerHandle | None = None
@@ -83,7 +92,7 @@ class Tail:
             self._linger.cancel()
             self._linger = None
         if self._reader is None:
-            reader = _Reader(self._log, self._topic, self._key_of, self._sinks)
+            reader = _Reader(self._log, self._topic, self._key_of, self._sinks, self._with_ends)
             reader.ended.add_done_callback(lambda _: self._readers.discard(reader))
             self._readers.add(reader)
             self._reader = reader
@@ -115,11 +124,13 @@ class _Reader:
         topic: str,
         key_of: Callable[[str], str] | None,
         sinks: dict[str, list[Sink]],
+        with_ends: bool,
     ) -> None:
         self._log = event_log
         self._topic = topic
         self._key_of = key_of
         self._sinks = sinks
+        self._with_ends = with_ends
         self._loop = asyncio.get_running_loop()
         #: Done once the thread stands at the topic's end, and once it has gone.
         self.opened: asyncio.Future[None] = self._loop.create_future()
@@ -168,6 +179,9 @@ class _Reader:
         for record in records:
             key = record.key if self._key_of is None else self._key_of(record.key)
             if key not in self._sinks:
+                continue
+            if record.value is None and self._with_ends:
+                wanted.append((key, None))
                 continue
             try:
                 wanted.append((key, decode(record.value)))

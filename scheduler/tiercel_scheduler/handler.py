@@ -162,11 +162,16 @@ class Handler:
         state = shelf.get(key)
         if state is None:
             log.info("trigger_unknown", trigger=str(key), command=type(command).__name__)
+            # Whoever asks waits for a word of it.
+            outbox.state(key, None)
             return
         found = self.find(state)
         if isinstance(command, t.DeleteTrigger):
             if found is not None:
-                refusal = Rejected("The flow still has this trigger.", "CONFLICT")
+                refusal = Rejected(
+                    f"The trigger {key.trigger_id} stays, because the flow still declares it.",
+                    "CONFLICT",
+                )
                 self._answer(shelf, state, command, refusal, outbox)
                 return
             shelf.drop(key)

@@ -6,20 +6,24 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from aiohttp import web
+from multidict import MultiDict, MultiDictProxy
 
 from tiercel_api.answers import json_response
-from tiercel_api.bodies import read_body
+from tiercel_api.bodies import read_json
+from tiercel_api.body_filters import in_query
 from tiercel_api.errors import HttpError
 from tiercel_api.lookup import tenant_of
 from tiercel_api.paging import is_set, trigger_filter
 from tiercel_api.reads import READS
-from tiercel_api.routes.triggers import ask, command_id_of, key_in_body
+from tiercel_api.routes.triggers import ask, command_id_of, exists, key_in_body
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import UserError
+from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas import triggers as t
 from tiercel_schemas.ids import TriggerKey
+
+log = get_logger(component="api")
 
 #: Triggers of one request.
 TRIGGERS_MAX = 10_000
@@ -29,64 +33,107 @@ AT_ONCE = 50
 Make = Callable[[str, TriggerKey, bool], Any]
 
 
-def _bulk(make: Make, by_query: bool) -> Any:
-    """A handler that asks each trigger what `make` makes of its key."""
+def _bulk(title: str, make: Make, by_query: bool) -> Any:
+    """A handler that asks each trigger what `make` makes of its key.
+
+    As in Kestra, a trigger to which it does not apply (unlocking one that is not locked, deleting
+    one that its flow still has) is left as it is and not counted. One that is not there is told,
+    and then none is asked.
+    """
 
     async def handler(request: web.Request) -> web.Response:
-        keys, disabled = await (_queried(request) if by_query else _listed(request))
-        failures = [one for one in await _ask_all(request, keys, make, disabled) if one]
-        if failures:
-            raise HttpError(400, "Bad Request", "; ".join(failures[:20]))
-        return json_response({"count": len(keys), "totalItems": len(keys)})
+        if by_query:
+            keys, disabled = await _queried(request), is_set(request.query, "disabled", True)
+        else:
+            body = await read_json(request)
+            keys, disabled = _listed(request, body), _disabled(body)
+            unknown = [key for key in keys if not await exists(request, key)]
+            if unknown:
+                return _refused(request, title, unknown)
+        done = await _ask_all(request, keys, make, disabled)
+        return json_response({"count": done, "totalItems": done})
 
     return handler
 
 
-async def _ask_all(
-    request: web.Request, keys: list[TriggerKey], make: Make, disabled: bool
-) -> list[str | None]:
+async def _ask_all(request: web.Request, keys: list[TriggerKey], make: Make, disabled: bool) -> int:
+    """How many took it."""
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def one(key: TriggerKey) -> str | None:
+    async def one(key: TriggerKey) -> bool:
         async with free:
             try:
                 await ask(request, key, make(command_id_of(request), key, disabled))
             except (UserError, HttpError) as error:
-                return f"{key.namespace}.{key.flow_id}.{key.trigger_id}: {error}"
-            return None
+                log.info("bulk_refused", trigger=str(key), reason=str(error))
+                return False
+            return True
 
-    return list(await asyncio.gather(*(one(key) for key in keys)))
+    return sum(await asyncio.gather(*(one(key) for key in keys)))
 
 
-async def _listed(request: web.Request) -> tuple[list[TriggerKey], bool]:
+def _refused(request: web.Request, title: str, unknown: list[TriggerKey]) -> web.Response:
+    """The answer when some are not there, as that to a bulk of executions."""
+    invalids = [
+        {
+            "message": "trigger not found",
+            "invalidValue": f"{key.namespace}.{key.flow_id}.{key.trigger_id}",
+            "rootBeanClass": "java.lang.String",
+        }
+        for key in unknown
+    ]
+    body = {"message": f"invalid bulk {title}", "invalids": invalids}
+    return json_response(body, 422 if "tenant" in request.match_info else 400)
+
+
+def _listed(request: web.Request, body: Any) -> list[TriggerKey]:
     """A list of triggers, or `{triggers: [...], disabled}`."""
-    text = await read_body(request, "JSON", request.app[SERVICES].settings.body_bytes_max)
-    try:
-        body = msgspec.json.decode(text)
-    except msgspec.DecodeError as error:
-        raise HttpError(400, "Bad Request", f"Expected JSON, but {error}.") from None
-    disabled = bool(body.get("disabled", True)) if isinstance(body, dict) else True
     rows = body.get("triggers") if isinstance(body, dict) else body
     if not isinstance(rows, list) or len(rows) > TRIGGERS_MAX:
         raise HttpError(400, "Bad Request", f"Expected a list of at most {TRIGGERS_MAX} triggers.")
-    keys = [key_in_body(request, row) for row in rows if isinstance(row, dict)]
-    return keys, disabled
+    found = (key_in_body(request, row if isinstance(row, dict) else {}) for row in rows)
+    return list(dict.fromkeys(found))
 
 
-async def _queried(request: web.Request) -> tuple[list[TriggerKey], bool]:
+def _disabled(body: Any) -> bool:
+    given = body if isinstance(body, dict) else {}
+    if given.get("recoverMissedSchedules") is not None:
+        raise HttpError(
+            422,
+            "Illegal argument",
+            "Expected no recoverMissedSchedules: what the trigger itself says of it holds.",
+        )
+    return given.get("disabled", True) is not False
+
+
+async def _queried(request: web.Request) -> list[TriggerKey]:
+    """The triggers that match the query, or the `filters` of a body."""
     services = request.app[SERVICES]
-    where = trigger_filter(request.query, services.clock.now_us())
+    query = request.query
+    if request.body_exists:
+        body = await read_json(request)
+        written = body.get("filters") if isinstance(body, dict) else body
+        if written is not None:
+            query = MultiDictProxy(MultiDict([*query.items(), *in_query(written).items()]))
+    where = trigger_filter(query, services.clock.now_us())
     found = await request.app[READS].call(
         services.models.search_triggers, where, 1, TRIGGERS_MAX, ()
     )
+    if found.total > TRIGGERS_MAX:
+        raise HttpError(
+            422,
+            "Illegal argument",
+            f"Expected at most {TRIGGERS_MAX} triggers at once, but there are {found.total}: "
+            "narrow the request.",
+        )
     tenant = tenant_of(request)
-    keys = [
+    return [
         TriggerKey(tenant, row["namespace"], row["flowId"], row["triggerId"])
         for row in found.results
     ]
-    return keys, is_set(request.query, "disabled", True)
 
 
+#: Method, path, and what one trigger is asked.
 _MAKERS: tuple[tuple[str, str, Make], ...] = (
     ("POST", "/triggers/unlock", lambda c, key, _: t.UnlockTrigger(c, *key)),
     ("POST", "/triggers/set-disabled", lambda c, key, off: t.SetTriggerDisabled(c, *key, off)),
@@ -96,8 +143,14 @@ _MAKERS: tuple[tuple[str, str, Make], ...] = (
     ("POST", "/triggers/backfill/unpause", lambda c, key, _: t.SetBackfillPaused(c, *key, False)),
 )
 
+
+def _title(path: str) -> str:
+    """`/triggers/backfill/pause` -> `backfill pause`."""
+    return path.removeprefix("/triggers/").replace("/", " ").replace("-", " ")
+
+
 ROUTES = tuple(
-    (method, f"{path}/by-{kind}", _bulk(make, kind == "query"))
+    (method, f"{path}/by-{kind}", _bulk(_title(path), make, kind == "query"))
     for method, path, make in _MAKERS
     for kind in ("triggers", "query")
 )

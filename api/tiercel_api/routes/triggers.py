@@ -240,31 +240,38 @@ async def find_trigger(request: web.Request, key: TriggerKey) -> tuple[Flow, Tri
 
 
 async def ask(request: web.Request, key: TriggerKey, command: Any) -> JsonObject:
-    """Ask the scheduler; answer with the state that follows.
+    """Ask the scheduler; answer with the state that follows, empty when it is deleted.
 
     Raises:
         NotFound: there is no such trigger, or it is of a type that has no state.
         Conflict, Rejected, HttpError: it refused.
     """
-    await _require_state(request, key)
+    if not await exists(request, key):
+        # Raises NotFound, too, and tells what is not there.
+        _, trigger = await find_trigger(request, key)
+        raise NotFound(f"A trigger of type {trigger.type} has no state.")
     try:
         state = await request.app[GATEWAY].ask_trigger(key, command)
     except Rejected as rejection:
         if isinstance(command, t.StartBackfill | t.SetBackfillPaused | t.EndBackfill):
             raise HttpError(400, "Bad Request", str(rejection)) from None
         raise
-    return trigger_document(state)
+    if state is None and not isinstance(command, t.DeleteTrigger):
+        raise NotFound("Trigger not found")
+    return {} if state is None else trigger_document(state)
 
 
-async def _require_state(request: web.Request, key: TriggerKey) -> None:
-    """A trigger that the flow has gets its state in a moment; another one must have one still."""
+async def exists(request: web.Request, key: TriggerKey) -> bool:
+    """Whether a trigger has a state, or gets it in a moment because its flow has it."""
     where = TriggerFilter(namespace=key.namespace, flow_id=key.flow_id, trigger_id=key.trigger_id)
     models, reads = request.app[SERVICES].models, request.app[READS]
     if (await reads.call(models.search_triggers, where, 1, 1, ())).total:
-        return
-    _, trigger = await find_trigger(request, key)
-    if not trigger.STATE_KIND:
-        raise NotFound(f"A trigger of type {trigger.type} has no state.")
+        return True
+    try:
+        _, trigger = await find_trigger(request, key)
+    except (NotFound, InvalidFlow):
+        return False
+    return bool(trigger.STATE_KIND)
 
 
 ROUTES = (

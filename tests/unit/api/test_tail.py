@@ -57,6 +57,13 @@ def write(log: MemoryLog, key: str, *messages: str) -> None:
     appender.close()
 
 
+def end(log: MemoryLog, key: str) -> None:
+    appender = log.appender()
+    appender.append(NewRecord(TOPIC, key, None))
+    appender.flush(10.0)
+    appender.close()
+
+
 def run(scenario: Callable[[], Awaitable[Any]]) -> None:
     async def bounded() -> None:
         await asyncio.wait_for(scenario(), 20)
@@ -71,7 +78,7 @@ class Heard:
         self.messages: list[str] = []
 
     def __call__(self, record: Any) -> None:
-        self.messages.append(record.message)
+        self.messages.append("(end)" if record is None else record.message)
 
     async def until(self, count: int) -> list[str]:
         while len(self.messages) < count:
@@ -96,6 +103,19 @@ def test_each_follower_hears_its_own_key_from_now_on(log: MemoryLog) -> None:
             assert await first.until(2) == ["one", "two"]
             assert await second.until(2) == ["one", "two"]
             assert await other.until(1) == ["three"]
+        await following.close()
+
+    run(scenario)
+
+
+def test_the_end_of_a_key_is_told_to_who_asks_for_it(log: MemoryLog) -> None:
+    async def scenario() -> None:
+        following = Tail(log, TOPIC, with_ends=True)
+        heard = Heard()
+        async with following.following("a", heard):
+            await asyncio.to_thread(end, log, "a")
+
+            assert await heard.until(1) == ["(end)"]
         await following.close()
 
     run(scenario)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.scheduler_harness import CORE, Stage, flow, us
+from tests.scheduler_harness import CORE, TOPICS, Stage, flow, us
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.eventlog.memory import MemoryLog
 from tiercel_schemas import triggers as t
+from tiercel_schemas.codec import decode
 
 EVERY_MINUTE = f"""  - id: tick
     type: {CORE}.trigger.Schedule
@@ -313,6 +314,21 @@ def test_states_follow_the_flow(stage: Stage) -> None:
     stage.until("2025-01-01T00:03:00", 30)
 
     assert stage.created() == []
+
+
+def test_what_is_asked_of_no_trigger_is_answered_by_its_end(stage: Stage) -> None:
+    stage.scheduler()
+    stage.save(flow("a", EVERY_MINUTE), "a")
+    stage.turns(1)
+
+    stage.ask(t.DeleteTrigger("d1", "main", "tests", "a", "tick"), "a")
+    stage.ask(t.DeleteTrigger("d2", "main", "tests", "a", "nobody"), "a")
+    stage.turns(1)
+
+    answers = stage.bench.records(TOPICS.triggers.name)[-2:]
+    assert [record.key for record in answers] == ["main/tests/a/tick", "main/tests/a/nobody"]
+    assert "the flow still declares it" in decode(answers[0].value).refusal
+    assert answers[1].value is None
 
 
 def test_dates_are_given_in_the_zone_of_the_schedule(stage: Stage) -> None:

@@ -156,7 +156,7 @@ class _Parts:
         self.log = stack.enter_context(closing(_open_log(settings, self.clock)))
         self.log.create_topics(self.topics.all())
         self.registry = PluginRegistry.load()
-        self.storage = Storage(settings.storage_url)
+        self.storage = Storage(settings.storage_url, settings.storage_revisions_max)
         key = settings.encryption_key
         self.sealer = None if key is None else Sealer(key.get_secret_value())
         self.catalog = stack.enter_context(

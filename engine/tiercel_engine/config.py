@@ -70,6 +70,12 @@ class Settings(BaseModel):
         default=None,
         description="URL or folder of the internal storage; none: storage/ in the data folder.",
     )
+    storage_revisions_max: int = Field(
+        default=20,
+        ge=1,
+        le=1_000,
+        description="Earlier contents that are kept of each key-value pair and namespace file.",
+    )
     instance: str | None = Field(
         default=None,
         description="Name of this instance, unique among live ones; none: role-host-number, "

@@ -62,6 +62,19 @@ def test_a_missing_pair_is_not_found_and_an_expired_one_gone(api: ApiServer) -> 
     assert gone.json()["message"].startswith("Resource has expired: ")
 
 
+def test_what_a_key_was_is_read_by_its_revision(api: ApiServer) -> None:
+    place = "/namespaces/acme/kv/tasted"
+    for value in ("1", '"sweet"'):
+        assert api.call("PUT", place, data=value).status_code == 200
+    found = api.call("GET", f"{place}/revisions").json()
+    assert [entry["revision"] for entry in found] == [1, 2]
+    values = [api.call("GET", f"{place}?revision={n}").json()["value"] for n in (1, 2)]
+    assert values == [1, "sweet"]
+    missing = api.call("GET", f"{place}?revision=3")
+    assert (missing.status_code, "revision 3" in missing.json()["message"]) == (404, True)
+    assert api.call("GET", "/namespaces/acme/kv/none/revisions").status_code == 404
+
+
 def test_pairs_are_deleted_one_by_one_and_together(api: ApiServer) -> None:
     for key in ("a", "b", "c"):
         put(api, key, "1", "bulk")

@@ -14,7 +14,7 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
-from tiercel_api.paging import page_of, sort_of
+from tiercel_api.paging import optional_number, page_of, sort_of
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import is_allowed
 from tiercel_api.services import SERVICES
@@ -27,12 +27,11 @@ from tiercel_engine.repository.base import JsonObject
 from tiercel_engine.storage.kv import (
     PAIR_BYTES_MAX,
     KvStore,
-    KvType,
     Pair,
     json_value,
     lineage,
-    typed,
 )
+from tiercel_engine.storage.kv_values import KvType, typed
 
 #: Keys of one bulk request.
 KEYS_MAX = 10_000
@@ -96,15 +95,29 @@ async def search_pairs(request: web.Request) -> web.Response:
 
 
 async def get_pair(request: web.Request) -> web.Response:
-    """GET /namespaces/{namespace}/kv/{key}: its type and value."""
+    """GET /namespaces/{namespace}/kv/{key}: its type and value, or those of a revision."""
     pairs, (namespace, key) = _pairs(request), _place(request)
-    pair = await request.app[FILES].call(pairs.stored, namespace, key)
+    revision = optional_number(request.query, "revision")
+    if revision is None:
+        pair = await request.app[FILES].call(pairs.stored, namespace, key)
+    else:
+        pair = await request.app[FILES].call(pairs.revision, namespace, key, revision)
     if pair is None:
-        raise NotFound(f"No value found for key '{key}' in namespace '{namespace}'")
+        of = "" if revision is None else f"revision {revision} of "
+        raise NotFound(f"No value found for {of}key '{key}' in namespace '{namespace}'")
     if pairs.is_expired(pair):
         raise HttpError(410, "Resource has expired", f"The value of the key '{key}' has expired.")
     answer = {"type": pair.type, "value": json_value(pair), "revision": pair.revision}
     return json_response({**answer, "updated": iso(pair.updated_us)})
+
+
+async def list_revisions(request: web.Request) -> web.Response:
+    """GET /namespaces/{namespace}/kv/{key}/revisions: those that are kept, oldest first."""
+    namespace, key = _place(request)
+    found = await request.app[FILES].call(_pairs(request).revisions, namespace, key)
+    if not found:
+        raise NotFound(f"No value found for key '{key}' in namespace '{namespace}'")
+    return json_response([_entry(pair) for pair in found])
 
 
 async def put_pair(request: web.Request) -> web.Response:
@@ -207,6 +220,7 @@ ROUTES = (
     ("DELETE", "/namespaces/{namespace}/kv", delete_pairs),
     ("GET", "/namespaces/{namespace}/kv/inheritance", list_inherited),
     ("GET", "/namespaces/{namespace}/kv/{key}", get_pair),
+    ("GET", "/namespaces/{namespace}/kv/{key}/revisions", list_revisions),
     ("PUT", "/namespaces/{namespace}/kv/{key}", put_pair),
     ("DELETE", "/namespaces/{namespace}/kv/{key}", delete_pair),
 )

@@ -3,7 +3,8 @@
 One pair is one object, `/<namespace>/_kv/<key>.ion`, so a reader sees a value and what is known
 about it together or not at all. It holds two Ion values: the value itself, first, where the peer
 looks for it; then a struct of what is known about it. An object with one value alone, as the peer
-writes it, is read, too: its type follows from the value.
+writes it, is read, too: its type follows from the value. What a pair was before is kept as a
+revision (see `revisions`) under the number that it carries.
 
 Pairs change for their readers at once, not through the log: they belong to no execution.
 """
@@ -11,19 +12,17 @@ Pairs change for their readers at once, not through the log: they belong to no e
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, NamedTuple
-
-import msgspec
 
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import Conflict, NotFound, UserError
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.ion import from_ion, ion_text
-from tiercel_engine.flow.duration import format_duration, parse_duration_s
+from tiercel_engine.storage.kv_values import KvType, plain, stored_kind, typed
 from tiercel_engine.storage.objects import Storage, StoredFile
+from tiercel_engine.storage.revisions import Revisions
 from tiercel_engine.storage.rooms import namespaces_with
 from tiercel_engine.storage.uri import file_name, kv_file, namespace_folder
 
@@ -32,20 +31,7 @@ PAIR_BYTES_MAX = 10 << 20
 KEY_CHARS_MAX = 200
 
 _KEY = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
-_DURATION = re.compile(r"P(?=[0-9T])(?:[0-9]+D)?(?:T(?=[0-9])(?:[0-9]+H)?(?:[0-9]+M)?[0-9.]*S?)?")
 _SUFFIX = ".ion"
-
-
-class KvType(StrEnum):
-    """The types of values, as the peer names them."""
-
-    STRING = "STRING"
-    NUMBER = "NUMBER"
-    BOOLEAN = "BOOLEAN"
-    DATETIME = "DATETIME"
-    DATE = "DATE"
-    DURATION = "DURATION"
-    JSON = "JSON"
 
 
 class Pair(NamedTuple):
@@ -71,7 +57,7 @@ class Pair(NamedTuple):
 
 
 class KvStore:
-    """The pairs of all namespaces. Thread-safe: every call is one or two of storage's."""
+    """The pairs of all namespaces. Thread-safe: every call is a few of storage's."""
 
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
@@ -94,11 +80,31 @@ class KvStore:
 
     def stored(self, namespace: str, key: str) -> Pair | None:
         """A pair as it is stored, even if it has expired. Raises UserError as `get`."""
-        uri = kv_file(namespace, checked_key(key))
-        try:
-            return _unpacked(namespace, key, self._storage.get(uri), self._modified_us)
-        except NotFound:
-            return None
+        return self._at(namespace, key, kv_file(namespace, checked_key(key)))
+
+    def revision(self, namespace: str, key: str, number: int) -> Pair | None:
+        """What a pair was at a revision, or is; None when that is not kept. Raises as `get`."""
+        now = self.stored(namespace, key)
+        if now is None or now.revision == number:
+            return now
+        for kept in self._kept(namespace).kept(key):
+            if kept.number == number:
+                return self._at(namespace, key, kept.uri)
+        return None
+
+    def revisions(self, namespace: str, key: str) -> list[Pair]:
+        """What a pair was as far as it is kept, oldest first, and what it is. Raises as `get`."""
+        now = self.stored(namespace, key)
+        if now is None:
+            return []
+        kept = (self._at(namespace, key, old.uri) for old in self._kept(namespace).kept(key))
+        return [*(pair for pair in kept if pair is not None), now]
+
+    def purge_revisions(
+        self, namespace: str, key: str, before_us: int | None, kept_max: int
+    ) -> int:
+        """Delete what a pair was; as `Revisions.purge`."""
+        return self._kept(namespace).purge(checked_key(key), before_us, kept_max)
 
     def is_expired(self, pair: Pair) -> bool:
         """Whether its time to live is over."""
@@ -145,6 +151,8 @@ class KvStore:
             description,
         )
         uri, data = kv_file(namespace, key), _packed(pair)
+        if old is not None:
+            self._kept(namespace).keep(key, uri, old.revision)
         if overwrite or old is not None:
             self._storage.put(uri, data)
         elif not self._storage.create(uri, data):
@@ -152,8 +160,9 @@ class KvStore:
         return pair
 
     def delete(self, namespace: str, key: str) -> bool:
-        """Delete a pair; False when there was none. Raises UserError as `get`."""
-        return self._storage.delete(kv_file(namespace, checked_key(key)))
+        """Delete a pair and what it was; False when there was none. Raises UserError as `get`."""
+        self._kept(namespace).forget(checked_key(key))
+        return self._storage.delete(kv_file(namespace, key))
 
     def list(self, namespace: str, prefix: str = "", *, expired: bool = False) -> Iterator[Pair]:
         """The pairs of one namespace whose keys start with `prefix`, by key.
@@ -179,9 +188,17 @@ class KvStore:
     def _files(self, namespace: str) -> Iterator[StoredFile]:
         return self._storage.list(namespace_folder(namespace, "_kv"))
 
-    def _modified_us(self, namespace: str, key: str) -> int:
-        uri = kv_file(namespace, key)
-        return next((f.modified_us for f in self._files(namespace) if f.uri == uri), 0)
+    def _kept(self, namespace: str) -> Revisions:
+        return Revisions(self._storage, namespace, "_kv_revisions", is_numbered=True)
+
+    def _at(self, namespace: str, key: str, uri: str) -> Pair | None:
+        try:
+            return _unpacked(namespace, key, self._storage.get(uri), lambda: self._modified_us(uri))
+        except NotFound:
+            return None
+
+    def _modified_us(self, uri: str) -> int:
+        return self._storage.stored(uri).modified_us
 
 
 def lineage(namespace: str) -> Iterator[str]:
@@ -205,115 +222,13 @@ def checked_key(key: str) -> str:
     return key
 
 
-def typed(value: Any, kind: KvType | None = None) -> tuple[Any, KvType]:
-    """A value in the form of its type, and the type.
-
-    Args:
-        kind: the type that it shall have; without one it follows from the value, where a text
-            that is an ISO 8601 duration is one.
-
-    Raises:
-        UserError: it cannot be of that type.
-    """
-    if kind is None:
-        return _natural(value)
-    try:
-        return _READERS[kind](value), kind
-    except (ValueError, TypeError, OverflowError):
-        raise UserError(f"Expected a value of type {kind}, but it was {value!r}.") from None
-
-
 def json_value(pair: Pair) -> Any:
     """The value as JSON holds it: instants in UTC, dates and durations as ISO 8601 texts."""
-    return _plain(pair.value)
-
-
-def _natural(value: Any) -> tuple[Any, KvType]:
-    for kind, types in _NATURAL:
-        if isinstance(value, types):
-            if kind is KvType.STRING and _DURATION.fullmatch(value):
-                return _duration(value), KvType.DURATION
-            return (value.astimezone(UTC) if kind is KvType.DATETIME else value), kind
-    return value, KvType.JSON
-
-
-def _text(value: Any) -> str:
-    plain = _plain(value)
-    return plain if isinstance(plain, str) else msgspec.json.encode(plain).decode()
-
-
-def _number(value: Any) -> int | float:
-    number = msgspec.json.decode(value.strip()) if isinstance(value, str) else value
-    if isinstance(number, bool) or not isinstance(number, int | float):
-        raise ValueError
-    return number
-
-
-def _boolean(value: Any) -> bool:
-    return value if isinstance(value, bool) else {"true": True, "false": False}[_lower(value)]
-
-
-def _lower(value: Any) -> str:
-    text = str(value).strip().lower()
-    if text not in ("true", "false"):
-        raise ValueError
-    return text
-
-
-def _datetime(value: Any) -> datetime:
-    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-
-
-def _date(value: Any) -> date:
-    if isinstance(value, datetime):
-        return value.date()
-    return value if isinstance(value, date) else date.fromisoformat(value)
-
-
-def _duration(value: Any) -> timedelta:
-    return value if isinstance(value, timedelta) else timedelta(seconds=parse_duration_s(value))
-
-
-def _json(value: Any) -> Any:
-    return msgspec.json.decode(value) if isinstance(value, str) else value
-
-
-_READERS: Mapping[KvType, Any] = {
-    KvType.STRING: _text,
-    KvType.NUMBER: _number,
-    KvType.BOOLEAN: _boolean,
-    KvType.DATETIME: _datetime,
-    KvType.DATE: _date,
-    KvType.DURATION: _duration,
-    KvType.JSON: _json,
-}
-
-#: In this order: a bool is an int, an instant is a date.
-_NATURAL: tuple[tuple[KvType, Any], ...] = (
-    (KvType.BOOLEAN, bool),
-    (KvType.NUMBER, (int, float)),
-    (KvType.STRING, str),
-    (KvType.DATETIME, datetime),
-    (KvType.DATE, date),
-    (KvType.DURATION, timedelta),
-)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return format_duration(value // timedelta(microseconds=1))
-    if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list) else value
+    return plain(pair.value)
 
 
 def _packed(pair: Pair) -> bytes:
-    value = _plain(pair.value) if isinstance(pair.value, timedelta) else pair.value
+    value = plain(pair.value) if isinstance(pair.value, timedelta) else pair.value
     known = {
         "type": str(pair.type),
         "revision": pair.revision,
@@ -334,17 +249,17 @@ def _packed(pair: Pair) -> bytes:
     return data
 
 
-def _unpacked(namespace: str, key: str, data: bytes, modified_us: Any) -> Pair:
+def _unpacked(namespace: str, key: str, data: bytes, modified_us: Callable[[], int]) -> Pair:
     try:
         rows = from_ion(data, all_rows=True)
     except Fault as error:
         raise UserError(f"The value of the key {key} cannot be read: {error}.") from None
     if len(rows) < 2:
-        value, kind = _natural(rows[0] if rows else None)
-        written_us = modified_us(namespace, key)
+        value, kind = typed(rows[0] if rows else None)
+        written_us = modified_us()
         return Pair(namespace, key, kind, value, 1, written_us, written_us)
     known = rows[1]
-    value, kind = typed(rows[0], _stored_kind(known["type"], rows[0]))
+    value, kind = typed(rows[0], stored_kind(known["type"], rows[0]))
     return Pair(
         namespace,
         key,
@@ -356,12 +271,6 @@ def _unpacked(namespace: str, key: str, data: bytes, modified_us: Any) -> Pair:
         known.get("expires"),
         known.get("description"),
     )
-
-
-def _stored_kind(name: str, value: Any) -> KvType:
-    """JSON is already a value: a text in it is not read again."""
-    kind = KvType(name)
-    return KvType.STRING if kind is KvType.JSON and isinstance(value, str) else kind
 
 
 def _taken(namespace: str, key: str) -> Conflict:

@@ -45,7 +45,7 @@ class NamespaceFiles:
         self._storage = storage
         self._namespace = namespace
         self._root = namespace_folder(namespace, "_files")
-        self._revisions = Revisions(storage, namespace)
+        self._revisions = Revisions(storage, namespace, "_revisions")
 
     # ---- files
 

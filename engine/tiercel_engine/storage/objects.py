@@ -25,6 +25,8 @@ CHUNK_BYTES = 1 << 20
 #: last, and 10,000 of them: an object has at most 60 GiB.
 PART_BYTES = 6 << 20
 UPLOADS_MAX = 2
+#: Earlier contents that are kept of a pair or a file of a namespace, unless the settings differ.
+REVISIONS_MAX = 20
 #: How many objects one round of deleting names.
 DELETE_BATCH_MAX = 500
 
@@ -43,9 +45,11 @@ class Storage:
     Args:
         url: a folder, `file:///folder`, `s3://bucket/prefix`, `gs://…` or `az://…`. Credentials
             of the clouds come from their usual environment variables.
+        revisions_max: earlier contents that are kept of each pair and each file of a namespace.
     """
 
-    def __init__(self, url: str | Path) -> None:
+    def __init__(self, url: str | Path, revisions_max: int = REVISIONS_MAX) -> None:
+        self.revisions_max = revisions_max
         text = str(url)
         if text.startswith("file://"):
             text = text.removeprefix("file://")

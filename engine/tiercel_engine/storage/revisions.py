@@ -1,9 +1,9 @@
-"""Earlier contents of the files of a namespace, by the number of their revision.
+"""Earlier contents of the files and pairs of a namespace, by the number of their revision.
 
-A file is copied to `/<namespace>/_revisions/<hash of its path>/<number>` before another content is
-written over it, so it is never missing from its place. The file's own revision follows: one more
-than the newest that was kept. Where that is purged, an empty mark stays, so that no number is given
-twice.
+An object is copied to `/<namespace>/<room>/<hash of its path>/<number>` before another content is
+written over it, so it is never missing from its place. A pair carries its number. A file's own one
+follows: one more than the newest that was kept; where that is purged, an empty mark stays, so that
+no number is given twice.
 """
 
 from __future__ import annotations
@@ -16,8 +16,6 @@ from tiercel_engine.errors import NotFound
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import file_name, namespace_folder
 
-#: Earlier contents that are kept of one file; the oldest go.
-REVISIONS_MAX = 20
 _GONE = ".gone"
 
 
@@ -30,22 +28,36 @@ class Revision(NamedTuple):
 
 
 class Revisions:
-    """Earlier contents of the files of one namespace. `path`: with a leading slash."""
+    """Earlier contents of objects of one namespace.
 
-    def __init__(self, storage: Storage, namespace: str) -> None:
+    Args:
+        room: the folder of the namespace that they lie in.
+        is_numbered: whether the objects carry the numbers of their revisions.
+    """
+
+    def __init__(
+        self, storage: Storage, namespace: str, room: str, *, is_numbered: bool = False
+    ) -> None:
         self._storage = storage
-        self._root = namespace_folder(namespace, "_revisions")
+        self._root = namespace_folder(namespace, room)
+        self._is_numbered = is_numbered
 
-    def keep(self, path: str, uri: str) -> None:
-        """Put the content that a file has now aside; nothing happens without a file."""
-        kept, number = self._look(path)
+    def keep(self, path: str, uri: str, number: int | None = None) -> None:
+        """Put the content that an object has now aside; nothing happens without one.
+
+        Of one object `Storage.revisions_max` are kept; the oldest go. `number`: of its revision,
+        when it carries one.
+        """
+        kept_max = self._storage.revisions_max
+        kept, following = self._look(path)
+        number = following if number is None else number
         try:
             if kept and self._storage.is_copy(kept[-1].uri, uri):
                 return  # A write that failed has put it aside before.
             self._storage.copy(uri, f"{self._folder(path)}/{number}")
         except NotFound:
             return
-        for old in kept[: max(0, len(kept) + 1 - REVISIONS_MAX)]:
+        for old in kept[: max(0, len(kept) + 1 - kept_max)]:
             self._storage.delete(old.uri)
 
     def kept(self, path: str) -> list[Revision]:
@@ -65,7 +77,7 @@ class Revisions:
         old = kept[: max(0, len(kept) - kept_max)]
         doomed = [r for r in old if before_us is None or r.modified_us < before_us]
         for revision in doomed:
-            if revision.number == current - 1:
+            if revision.number == current - 1 and not self._is_numbered:
                 self._storage.put(revision.uri + _GONE, b"")
             self._storage.delete(revision.uri)
         return len(doomed)

@@ -11,7 +11,7 @@ from tiercel_engine.storage.uri import SCHEME, file_name, namespace_folder, pars
 #: A namespace has no more parts, since it has no more characters.
 NAMESPACE_DEPTH_MAX = 75
 #: Folders beside those of child namespaces, and in those of flows.
-_NO_NAMESPACES = frozenset({"_kv", "_files", "_revisions", "executions", "cache"})
+_NO_NAMESPACES = frozenset({"_kv", "_files", "_revisions", "_kv_revisions", "executions", "cache"})
 
 
 def namespaces_with(storage: Storage, room: str, root: str) -> Iterator[str]:

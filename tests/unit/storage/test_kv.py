@@ -10,7 +10,8 @@ import pytest
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import Conflict, UserError
-from tiercel_engine.storage.kv import KvStore, KvType, json_value
+from tiercel_engine.storage.kv import KvStore, json_value
+from tiercel_engine.storage.kv_values import KvType
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.uri import kv_file
 
@@ -105,6 +106,60 @@ def test_a_revision_counts_how_often_a_key_was_set(pairs: KvStore, clock: FakeCl
     second = pairs.set("acme", "k", 2)
     assert (first.revision, second.revision) == (1, 2)
     assert second.created_us == first.created_us < second.updated_us
+
+
+def test_what_a_key_was_is_read_by_its_revision(pairs: KvStore) -> None:
+    # given
+    for value in ("one", {"two": 2}, 3):
+        pairs.set("acme", "k", value)
+    # then
+    assert [(p.revision, p.value) for p in pairs.revisions("acme", "k")] == [
+        (1, "one"),
+        (2, {"two": 2}),
+        (3, 3),
+    ]
+    kept = [pairs.revision("acme", "k", number) for number in (1, 3, 4)]
+    assert [None if pair is None else pair.value for pair in kept] == ["one", 3, None]
+    assert [*pairs.namespaces("")] == ["acme"]
+
+
+def test_so_many_values_of_a_key_are_kept_as_the_storage_allows(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    pairs = KvStore(Storage(tmp_path / "small", revisions_max=2), clock)
+    for value in range(1, 6):
+        pairs.set("acme", "k", value)
+    assert [pair.value for pair in pairs.revisions("acme", "k")] == [3, 4, 5]
+
+
+def test_a_key_without_what_it_was_goes_on_with_its_number(pairs: KvStore) -> None:
+    # given: all but the present value is purged
+    for value in (1, 2, 3):
+        pairs.set("acme", "k", value)
+    assert pairs.purge_revisions("acme", "k", None, 0) == 2
+    assert [pair.value for pair in pairs.revisions("acme", "k")] == [3]
+    # when
+    pairs.set("acme", "k", 4)
+    # then
+    assert [(p.revision, p.value) for p in pairs.revisions("acme", "k")] == [(3, 3), (4, 4)]
+
+
+def test_a_deleted_key_leaves_nothing_of_what_it_was(pairs: KvStore, storage: Storage) -> None:
+    for value in (1, 2):
+        pairs.set("acme", "k", value)
+    assert pairs.delete("acme", "k")
+    assert pairs.revisions("acme", "k") == []
+    assert [*storage.list("kestra:///acme")] == []
+    assert pairs.set("acme", "k", 3).revision == 1
+
+
+def test_the_values_that_were_set_before_a_date_are_purged(pairs: KvStore) -> None:
+    for value in (1, 2, 3):
+        pairs.set("acme", "k", value)
+    assert pairs.purge_revisions("acme", "k", 0, 0) == 0
+    long_from_now_us = 1 << 60
+    assert pairs.purge_revisions("acme", "k", long_from_now_us, 1) == 1
+    assert [pair.value for pair in pairs.revisions("acme", "k")] == [2, 3]
 
 
 def test_only_a_free_key_is_set_without_overwriting(pairs: KvStore, clock: FakeClock) -> None:

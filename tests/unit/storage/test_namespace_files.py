@@ -11,8 +11,7 @@ import pytest
 from tiercel_engine.errors import Conflict, NotFound, UserError
 from tiercel_engine.storage.globs import matcher
 from tiercel_engine.storage.namespace_files import NamespaceFiles
-from tiercel_engine.storage.objects import Storage
-from tiercel_engine.storage.revisions import REVISIONS_MAX
+from tiercel_engine.storage.objects import REVISIONS_MAX, Storage
 
 
 @pytest.fixture

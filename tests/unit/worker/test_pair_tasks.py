@@ -89,6 +89,26 @@ def test_expired_pairs_of_child_namespaces_are_purged(rig: Rig, pairs: KvStore) 
     assert [pair.key for pair in pairs.list("purge.child", expired=True)] == ["new"]
 
 
+def test_earlier_values_of_pairs_are_purged(rig: Rig, pairs: KvStore) -> None:
+    # given: four values of each of two keys
+    for key in ("dough", "oven"):
+        for value in range(4):
+            pairs.set("values", key, value)
+    version = {"type": "version", "keepAmount": 3}
+    # when: all but the present value and two before it go of one
+    assert rig.outputs("kv.PurgeKV", namespaces=["values"], keyPattern="d*", behavior=version) == {
+        "size": 1
+    }
+    # then
+    assert [pair.value for pair in pairs.revisions("values", "dough")] == [1, 2, 3]
+    assert [pair.value for pair in pairs.revisions("values", "oven")] == [0, 1, 2, 3]
+    # and those before a date
+    for before, size in (("2001-01-01", 0), ("{{ now() | dateAdd(1, 'DAYS') }}", 2 + 3)):
+        behavior = {"type": "version", "before": before}
+        assert rig.outputs("kv.PurgeKV", namespaces=["values"], behavior=behavior)["size"] == size
+    assert "keepAmount" in rig.failure("kv.PurgeKV", behavior={"type": "version", "keepAmount": 0})
+
+
 def test_a_state_is_merged_read_and_deleted(rig: Rig) -> None:
     assert rig.outputs("state.Set", data={"a": 1, "b": "{{ flow.id }}"})["count"] == 2
     assert rig.outputs("io.kestra.core.tasks.states.Set", data='{"a": 2, "c": 3}')["count"] == 3

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.flow.base import Text
+from tiercel_engine.flow.base import Part, Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
-from tiercel_engine.storage.globs import matcher
-from tiercel_engine.storage.kv import KvType, json_value
-from tiercel_worker.tasks.properties import flag, seconds, text_list
+from tiercel_engine.storage.kv import Pair, json_value
+from tiercel_engine.storage.kv_values import KvType
+from tiercel_worker.tasks.properties import flag, seconds
+from tiercel_worker.tasks.versions import (
+    NamespacesTask,
+    VersionsBehavior,
+    pattern_matcher,
+    versions_limits,
+)
 
 OWN = "{{ flow.namespace }}"
 
@@ -195,17 +202,26 @@ class GetKeys(RunnableTask):
 
 
 class PurgeKvOutput(BaseModel):
-    """`size`: how many pairs were deleted."""
+    """`size`: how many pairs, or earlier values of them, were deleted."""
 
     size: int
 
 
-class PurgeKv(RunnableTask):
-    """Delete pairs of namespaces, such as those that have expired.
+class KeysBehavior(Part):
+    """Whole pairs go: expired ones, or all."""
 
-    Properties: `namespaces` (the flow's own), `includeChildNamespaces` (true), `keyPattern` (a
-    glob), `behavior` (`type: key` with `expiredOnly`, true when not given) or `expiredOnly` alone.
-    Outputs: `size`.
+    type: Literal["key"] = "key"
+    expired_only: bool | str = Field(True, alias="expiredOnly")
+
+
+class PurgeKv(NamespacesTask):
+    """Delete pairs of namespaces, such as those that have expired, or their earlier values.
+
+    Properties: `namespaces` (the flow's own) or `namespacePattern` (a glob),
+    `includeChildNamespaces` (true), `keyPattern` (a glob), `behavior`, or `expiredOnly` alone.
+    With `behavior.type: key` pairs go: those that have expired, unless `expiredOnly` is false.
+    With `behavior.type: version` their earlier values go: those set `before` a date, beyond
+    `keepAmount` values that stay of each pair, its present one among them. Outputs: `size`.
 
     Example:
         ```yaml
@@ -218,48 +234,46 @@ class PurgeKv(RunnableTask):
             behavior:
               type: key
               expiredOnly: true
+          - id: shorten
+            type: io.kestra.plugin.core.kv.PurgeKV
+            behavior:
+              type: version
+              keepAmount: 3
         ```
     """
 
     TYPE: ClassVar[str] = "io.kestra.plugin.core.kv.PurgeKV"
     OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeKvOutput
 
-    namespaces: list[Text] | str | None = None
-    namespace_pattern: Text | None = Field(None, alias="namespacePattern")
-    include_child_namespaces: bool | str = Field(True, alias="includeChildNamespaces")
     key_pattern: Text | None = Field(None, alias="keyPattern")
     expired_only: bool | str | None = Field(None, alias="expiredOnly")
-    behavior: dict[str, Any] | None = None
+    behavior: KeysBehavior | VersionsBehavior | None = None
 
     def run(self, context: RunContext) -> PurgeKvOutput:
-        pattern = None if self.key_pattern is None else context.render(self.key_pattern)
-        matches = matcher([] if pattern is None else [pattern])
-        expired_only = self._expired_only(context)
-        pairs, size = context.pairs, 0
-        for namespace in self._namespaces(context):
-            for pair in pairs.list(namespace, expired=True):
-                if matches(pair.key) and (not expired_only or pairs.is_expired(pair)):
-                    size += pairs.delete(namespace, pair.key)
+        purge = self._purge(context)
+        matches = pattern_matcher(context, self.key_pattern)
+        size = 0
+        for namespace in self.all_namespaces(context, context.pairs.namespaces):
+            for pair in context.pairs.list(namespace, expired=True):
+                if matches(pair.key):
+                    size += purge(pair)
         return PurgeKvOutput(size=size)
 
-    def _namespaces(self, context: RunContext) -> list[str]:
-        if self.namespace_pattern is not None:
-            matches = matcher([context.render(self.namespace_pattern)])
-            return [name for name in context.pairs.namespaces("") if matches(name)]
-        named = text_list(context, self.namespaces, "namespaces") or [context.namespace]
-        if not flag(context, self.include_child_namespaces):
-            return named
-        return sorted({name for root in named for name in context.pairs.namespaces(root)})
-
-    def _expired_only(self, context: RunContext) -> bool:
-        behavior = self.behavior or {}
-        if self.expired_only is None and behavior.get("type", "key") != "key":
-            raise TaskError(
-                "Expected behavior.type key, but it was"
-                f" {behavior['type']}: earlier revisions of pairs are not kept."
-            )
-        asked = behavior.get("expiredOnly", True)
-        return flag(context, asked if self.expired_only is None else self.expired_only)
+    def _purge(self, context: RunContext) -> Callable[[Pair], int]:
+        """What is done to a pair; it says how much went."""
+        pairs, behavior = context.pairs, self.behavior or KeysBehavior.model_validate({})
+        asked = self.expired_only
+        if asked is None:
+            if isinstance(behavior, VersionsBehavior):
+                limits = versions_limits(context, behavior)
+                return lambda pair: pairs.purge_revisions(pair.namespace, pair.key, *limits)
+            asked = behavior.expired_only
+        expired_only = flag(context, asked)
+        return lambda pair: (
+            pairs.delete(pair.namespace, pair.key)
+            if not expired_only or pairs.is_expired(pair)
+            else 0
+        )
 
 
 PLUGINS = (Set, Get, Delete, GetKeys, PurgeKv)

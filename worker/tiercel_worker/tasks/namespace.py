@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.flow.base import Part, Text
+from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.globs import matcher
 from tiercel_engine.storage.uri import is_file_uri
 from tiercel_worker.task_runner.files import OWN_PREFIX
-from tiercel_worker.tasks.properties import flag, number, text_list, text_map
+from tiercel_worker.tasks.properties import flag, text_list, text_map
+from tiercel_worker.tasks.versions import (
+    NamespacesTask,
+    VersionsBehavior,
+    pattern_matcher,
+    versions_limits,
+)
 
 #: One task moves at most so many files: each is an output.
 FILES_MAX = 10_000
@@ -183,15 +188,7 @@ class PurgeFilesOutput(BaseModel):
     size: int
 
 
-class VersionsBehavior(Part):
-    """Which earlier contents go: those before a date, those beyond the newest ones."""
-
-    type: Literal["version"] = "version"
-    before: Text | None = None
-    keep_amount: int | str | None = Field(None, alias="keepAmount")
-
-
-class PurgeFiles(RunnableTask):
+class PurgeFiles(NamespacesTask):
     """Delete earlier contents of files of namespaces; the files themselves stay.
 
     Properties: `namespaces` (the flow's own) or `namespacePattern` (a glob),
@@ -216,53 +213,18 @@ class PurgeFiles(RunnableTask):
     TYPE: ClassVar[str] = "io.kestra.plugin.core.namespace.PurgeFiles"
     OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeFilesOutput
 
-    namespaces: list[Text] | str | None = None
-    namespace_pattern: Text | None = Field(None, alias="namespacePattern")
-    include_child_namespaces: bool | str = Field(True, alias="includeChildNamespaces")
     file_pattern: Text | None = Field(None, alias="filePattern")
     behavior: VersionsBehavior | None = None
 
     def run(self, context: RunContext) -> PurgeFilesOutput:
-        pattern = None if self.file_pattern is None else context.render(self.file_pattern)
-        matches = matcher([] if pattern is None else [pattern])
-        before_us, kept_max = self._limits(context)
+        matches = pattern_matcher(context, self.file_pattern)
+        before_us, kept_max = versions_limits(context, self.behavior)
         size = 0
-        for namespace in self._namespaces(context):
+        for namespace in self.all_namespaces(context, context.namespace_files().namespaces):
             files = context.namespace_files(namespace)
             for entry in files.all(matches):
                 size += files.purge_revisions(entry.path, before_us, kept_max)
         return PurgeFilesOutput(size=size)
-
-    def _limits(self, context: RunContext) -> tuple[int | None, int]:
-        """Before which instant, and how many earlier contents stay."""
-        behavior = self.behavior
-        if behavior is None:
-            return None, 0
-        before, amount = behavior.before, behavior.keep_amount
-        before_us = None if before is None else _instant_us(context.render(before))
-        kept = 1 if amount is None else int(number(context, amount))
-        if kept < 1:
-            raise TaskError(f"Expected a keepAmount of 1 or more, but it was {kept}.")
-        return before_us, kept - 1
-
-    def _namespaces(self, context: RunContext) -> list[str]:
-        files = context.namespace_files()
-        if self.namespace_pattern is not None:
-            matches = matcher([context.render(self.namespace_pattern)])
-            return [name for name in files.namespaces("") if matches(name)]
-        named = text_list(context, self.namespaces, "namespaces") or [context.namespace]
-        if not flag(context, self.include_child_namespaces):
-            return named
-        return sorted({name for root in named for name in files.namespaces(root)})
-
-
-def _instant_us(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise TaskError(f"Expected before to be a date, but it was {text[:100]!r}.") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000)
 
 
 def _opened(context: RunContext, source: Path | str) -> BinaryIO:

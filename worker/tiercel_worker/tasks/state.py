@@ -14,7 +14,7 @@ from tiercel_engine.errors import TaskError
 from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
-from tiercel_engine.storage.kv import KvType
+from tiercel_engine.storage.kv_values import KvType
 from tiercel_worker.tasks.properties import flag, text_map
 
 #: How much of a value's hash tells its state from others of that name.

@@ -85,6 +85,12 @@ class StillWorld:
     def latest_revision(self, key: FlowKey) -> int:
         return max((r for k, r in self.plans if k == key), default=0)
 
+    def revision(self, key: FlowKey, number: int) -> FlowRevision | None:
+        return None
+
+    def missing(self, key: FlowKey, revision: int | None) -> str:
+        return f"There is no revision {revision} of the flow {key.namespace}.{key.flow_id}."
+
     def is_deleted(self, key: FlowKey) -> bool:
         return self.latest_revision(key) == 0
 

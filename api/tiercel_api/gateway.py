@@ -28,7 +28,7 @@ from tiercel_engine.errors import (
 )
 from tiercel_engine.eventlog.base import Appender, EventLog, NewRecord
 from tiercel_schemas.codec import AvroRecord, encode
-from tiercel_schemas.commands import SaveFlow
+from tiercel_schemas.commands import PurgeRevisions, SaveFlow
 from tiercel_schemas.events import (
     CommandRejected,
     EventBatch,
@@ -247,12 +247,23 @@ class Gateway:
             NotFound, Conflict, Rejected: the executor refused it.
             LogUnavailable: it did not decide in time.
         """
+        return (await self._revise(command, 1))[0]
+
+    async def purge_revisions(self, command: PurgeRevisions) -> list[FlowRevision]:
+        """Purge revisions, each named once; return what is left of them. Raises as `save_flow`."""
+        return await self._revise(command, len(command.revisions))
+
+    async def _revise(self, command: SaveFlow | PurgeRevisions, count: int) -> list[FlowRevision]:
+        """Send a command that writes so many revisions; return them."""
         key = str(FlowKey(command.tenant, command.namespace, command.flow_id))
-        stored: asyncio.Future[FlowRevision] = asyncio.get_running_loop().create_future()
+        stored: asyncio.Future[list[FlowRevision]] = asyncio.get_running_loop().create_future()
+        found: list[FlowRevision] = []
 
         def revised(revision: FlowRevision) -> None:
             if revision.command_id == command.command_id and not stored.done():
-                stored.set_result(revision)
+                found.append(revision)
+                if len(found) == count:
+                    stored.set_result(found)
 
         async with self._flows.following(key, revised), self.watching(key) as watch:
             await self.send(key, command)

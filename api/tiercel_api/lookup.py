@@ -50,20 +50,21 @@ class Flows:
     ) -> FlowRevision | None:
         """A revision as it is stored, the newest when None. One that is missed is looked for."""
         entry = self.catalog.entry(key, revision, allow_deleted=allow_deleted)
-        if entry is None:
+        if entry is None and not self.catalog.is_purged(key, revision):
             await asyncio.to_thread(self.catalog.catch_up, CATCH_UP_TIMEOUT_S)
             entry = self.catalog.entry(key, revision, allow_deleted=allow_deleted)
         return entry
 
     async def parsed(self, entry: FlowRevision) -> Flow:
-        """The flow of a stored revision. Raises InvalidFlow."""
+        """The flow of a stored revision. Raises InvalidFlow, NotFound: it was just purged."""
         key = FlowKey(entry.tenant, entry.namespace, entry.flow_id)
         place = (key, entry.revision)
         known = self._parsed.get(place)
         if known is not None and known[0] is entry:
             return known[1]
         flow = await asyncio.to_thread(self.catalog.flow, key, entry.revision, allow_deleted=True)
-        assert flow is not None, f"Expected {key} to stay in the catalog, but it has gone."
+        if flow is None:
+            raise NotFound(self.catalog.missing(key, entry.revision))
         self._parsed[place] = (entry, flow)
         if len(self._parsed) > PARSED_MAX:
             self._parsed.popitem(last=False)
@@ -89,13 +90,15 @@ async def find_flow(
     """A flow's revision; the newest when None.
 
     Raises:
-        NotFound: there is none, or it is deleted and that is not allowed.
+        NotFound: there is none, it was purged, or it is deleted and that is not allowed.
         InvalidFlow: what is stored does not read as a flow.
     """
     key = FlowKey(tenant_of(request), namespace, flow_id)
     flows = request.app[FLOWS]
     entry = await flows.entry(key, revision, allow_deleted)
     if entry is None:
+        if flows.catalog.is_purged(key, revision):
+            message = flows.catalog.missing(key, revision)
         raise NotFound(message)
     return await flows.parsed(entry)
 

@@ -91,13 +91,33 @@ class FlowCatalog:
     ) -> FlowRevision | None:
         """A revision as it was stored; without `revision` the latest.
 
-        A revision that deletes the flow counts as none unless `allow_deleted`.
+        One that deletes the flow counts as none unless `allow_deleted`, a purged one always.
         """
+        found = self.stored(key, revision)
+        if found is None or found.purged or (found.deleted and not allow_deleted):
+            return None
+        return found
+
+    def stored(self, key: FlowKey, revision: int | None = None) -> FlowRevision | None:
+        """What the log has of a revision, the latest without `revision`: purged ones, too."""
         known = self._revisions.get(key)
         if not known:
             return None
-        found = known.get(next(reversed(known)) if revision is None else revision)
-        return None if found is None or (found.deleted and not allow_deleted) else found
+        return known.get(next(reversed(known)) if revision is None else revision)
+
+    def is_purged(self, key: FlowKey, revision: int | None) -> bool:
+        """Whether there was such a revision, whose source was deleted."""
+        found = None if revision is None else self.stored(key, revision)
+        return found is not None and found.purged
+
+    def missing(self, key: FlowKey, revision: int | None) -> str:
+        """Why `entry` gives none, as a sentence."""
+        name = f"flow {key.namespace}.{key.flow_id}"
+        if revision is None:
+            return f"There is no {name}."
+        if self.is_purged(key, revision):
+            return f"Revision {revision} of the {name} was purged: choose another one."
+        return f"There is no revision {revision} of the {name}."
 
     def flow(
         self, key: FlowKey, revision: int | None = None, *, allow_deleted: bool = False
@@ -156,8 +176,8 @@ class FlowCatalog:
         )
 
     def revisions(self, key: FlowKey) -> list[FlowRevision]:
-        """All revisions of a flow, oldest first, deleting ones included."""
-        return list(self._revisions.get(key, {}).values())
+        """All revisions of a flow but purged ones, oldest first, deleting ones included."""
+        return [entry for entry in self._revisions.get(key, {}).values() if not entry.purged]
 
     def latest_all(self, tenant: str | None = None) -> list[FlowRevision]:
         """The latest revision of every flow that is not deleted, ordered by key."""
@@ -188,7 +208,9 @@ class FlowCatalog:
         key = FlowKey(revision.tenant, revision.namespace, revision.flow_id)
         with self._writing:
             known = self._revisions.get(key, {})
-            if known.get(revision.revision) == revision:
+            before = known.get(revision.revision)
+            # What is purged stays so: the topic may still bring what was there before.
+            if before == revision or (before is not None and before.purged > revision.purged):
                 return False
             grown = {**known, revision.revision: revision}
             if known and revision.revision < next(reversed(known)):

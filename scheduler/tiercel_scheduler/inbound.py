@@ -60,12 +60,10 @@ class Inbound:
             flow = self._catalog.flow(key, message.revision)
         except InvalidFlow as error:
             raise BadMessage(f"Expected the flow to be readable, but {error}") from error
-        name = f"{key.namespace}.{key.flow_id}"
         if flow is None:
-            revision = "" if message.revision is None else f"revision {message.revision} of "
-            raise BadMessage(f"There is no {revision}flow {name}.")
+            raise BadMessage(self._catalog.missing(key, message.revision))
         if flow.disabled:
-            raise BadMessage(f"The flow {name} is disabled.")
+            raise BadMessage(f"The flow {key.namespace}.{key.flow_id} is disabled.")
         return flow
 
 

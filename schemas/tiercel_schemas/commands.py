@@ -455,3 +455,25 @@ class DeleteExecution(msgspec.Struct, frozen=True, gc=False):
     logs: bool = True
     metrics: bool = True
     positions: tuple[PositionRange, ...] = ()
+
+
+class PurgeRevisions(msgspec.Struct, frozen=True, gc=False):
+    """Delete the sources of earlier revisions of a flow. Keyed by tenant/namespace/id.
+
+    Attributes:
+        command_id: Unique id; a repeated one does the same again.
+        namespace: Namespace.
+        flow_id: Flow.
+        revisions: Which; one that is unknown, or the newest, refuses all.
+        sent_us: When.
+        tenant: Tenant.
+    """
+
+    FINGERPRINT: ClassVar[str] = "63a3bb7c9fb79359"
+
+    command_id: str
+    namespace: str
+    flow_id: str
+    revisions: tuple[int, ...]
+    sent_us: int
+    tenant: str = "main"

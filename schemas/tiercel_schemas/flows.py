@@ -20,9 +20,10 @@ class FlowRevision(msgspec.Struct, frozen=True, gc=False):
         deleted: This revision deletes the flow.
         dialect: Which meaning conflicting constructs have: 0.21, 1.3 or 2.0.
         command_id: Command that made it.
+        purged: Its source was deleted: only that there was such a revision is known.
     """
 
-    FINGERPRINT: ClassVar[str] = "1c7268c1f3814f35"
+    FINGERPRINT: ClassVar[str] = "fac3a4fdea581a9b"
 
     namespace: str
     flow_id: str
@@ -33,3 +34,4 @@ class FlowRevision(msgspec.Struct, frozen=True, gc=False):
     deleted: bool = False
     dialect: str = "1.3"
     command_id: str | None = None
+    purged: bool = False

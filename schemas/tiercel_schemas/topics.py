@@ -46,7 +46,7 @@ class Topics:
         self.prefix = prefix
         #: The group that reads commands.
         self.executors = prefix + EXECUTORS
-        #: key: execution id, or flow key for `SaveFlow`. Values: any of commands.avsc.
+        #: key: execution id, or flow key for those to flows. Values: any of commands.avsc.
         self.commands = topic("commands", days=7)
         #: key: execution id. Values: EventBatch, CommandRejected. Same partitions as commands.
         self.executions = topic("executions")

@@ -51,6 +51,12 @@ class RunningServer:
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(f"{self.url}/api/v1{path}", timeout=END_TIMEOUT_S, **options)
 
+    def put(self, path: str, **options: Any) -> requests.Response:
+        return requests.put(f"{self.url}/api/v1{path}", timeout=END_TIMEOUT_S, **options)
+
+    def delete(self, path: str, **options: Any) -> requests.Response:
+        return requests.delete(f"{self.url}/api/v1{path}", timeout=END_TIMEOUT_S, **options)
+
     def ended(self, execution_id: str) -> JsonObject:
         """The execution once it has ended."""
         return eventually(

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 from kestrapy import KestraClient
-from kestrapy.exceptions import NotFoundException, UnprocessableEntityException
+from kestrapy.exceptions import (
+    ConflictException,
+    NotFoundException,
+    UnprocessableEntityException,
+)
 from tests.acceptance.kestrapy_coverage import drives
 from tests.acceptance.running import RunningServer
 
@@ -50,6 +54,39 @@ def test_a_flow_lives_from_its_creation_to_its_deletion(api: Any, namespace: str
     with pytest.raises(NotFoundException):
         api.flow(namespace, "one", T)
     assert api.flow(namespace, "one", T, allow_deleted=True).deleted is True
+
+
+@drives("delete_revisions")
+def test_earlier_revisions_are_purged(api: Any, namespace: str, embedded_server: Any) -> None:
+    # given: a flow of three revisions, and executions of the first and the third
+    api.create_flow(T, source(namespace))
+    first = embedded_server.post(f"/executions/{namespace}/one?wait=true").json()
+    for text in ("new", "newer"):
+        api.update_flow(namespace, "one", T, source(namespace, extra=f"description: {text}\n"))
+    third = embedded_server.post(f"/executions/{namespace}/one?wait=true").json()
+
+    # when
+    api.delete_revisions(namespace, "one", T, [1, 2])
+
+    # then: they are gone for good, and what ran them is still shown
+    assert [one.revision for one in api.list_flow_revisions(namespace, "one", T)] == [3]
+    with pytest.raises(NotFoundException, match=r"Revision 1 of the flow .* was purged"):
+        api.flow(namespace, "one", T, revision=1)
+    shown = embedded_server.get(f"/executions/{first['id']}")
+    assert (shown.status_code, shown.json()["flowRevision"]) == (200, 1)
+    verbs = {"flow": "get", "graph": "get", "replay": "post", "restart": "post"}
+    for path, verb in verbs.items():
+        answer = getattr(embedded_server, verb)(f"/executions/{first['id']}/{path}")
+        assert (answer.status_code, "was purged" in answer.text) == (404, True), path
+    assert embedded_server.get(f"/executions/{third['id']}/flow").json()["revision"] == 3
+    started = embedded_server.post(f"/executions/{namespace}/one?revision=2")
+    assert (started.status_code, "was purged" in started.text) == (404, True)
+    # purging again changes nothing; the current one, and one that never was, stay as they are
+    api.delete_revisions(namespace, "one", T, [1])
+    with pytest.raises(ConflictException, match="3 is the current one"):
+        api.delete_revisions(namespace, "one", T, [3])
+    with pytest.raises(NotFoundException, match="no revision 4"):
+        api.delete_revisions(namespace, "one", T, [4])
 
 
 @drives("create_flow_from_object", "update_flow_from_object", "task_from_flow")

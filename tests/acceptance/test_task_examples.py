@@ -22,7 +22,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "namespace-files": {"words": 3, "fetched": ["scripts/count.py"], "deleted": 1},
     "requests": {"code": 200, "missing": 404},
     "scripts": {"letters": 3, "kind": "RYE"},
-    "purges": {"purged": 0},
+    "purges": {"purged": 0, "revisions": 0},
     "server": {"lines": 2, "counted": 2, "purged": 0},
 }
 
@@ -190,6 +190,51 @@ tasks:
     assert purge["outputs"]["logsCount"] >= 3
     assert purge["outputs"]["metricsCount"] >= 3
     assert [server.get(f"/executions/{one}").status_code for one in ids] == [404] * 3
+
+
+def test_revisions_are_purged_but_those_that_still_run(
+    server: RunningServer, namespace: str
+) -> None:
+    # given: a flow of four revisions, of which the second is being run
+    text = f"""id: waits
+namespace: {namespace}
+tasks:
+  - {{id: ask, type: io.kestra.plugin.core.flow.Pause}}
+"""
+    path = f"/flows/{namespace}/waits"
+    yaml = {"Content-Type": "application/x-yaml"}
+    server.save(text)
+    for number in (2, 3, 4):
+        assert server.put(path, data=f"{text}# {number}\n", headers=yaml).status_code == 200
+    waiting = server.post(f"/executions/{namespace}/waits?revision=2").json()["id"]
+    eventually(
+        lambda: server.client.execution(waiting)["state"]["current"],
+        lambda state: state == "PAUSED",
+    )
+    server.save(f"""id: forgets
+namespace: {namespace}
+tasks:
+  - id: purge
+    type: io.kestra.plugin.core.flow.PurgeFlows
+    flowPattern: "w*"
+    behavior: {{type: version, keepAmount: 1}}
+""")
+
+    # when
+    ended = server.ended(server.post(f"/executions/{namespace}/forgets").json()["id"])
+
+    # then
+    [purge] = ended["taskRunList"]
+    assert purge["outputs"] == {"size": 2}, server.client.logs(ended["id"])
+    assert [one["revision"] for one in server.get(f"{path}/revisions").json()] == [2, 4]
+    refused = server.delete(f"{path}/revisions?revisions=2")
+    assert (refused.status_code, "no execution runs" in refused.text) == (409, True)
+    # and the execution goes on as it would have
+    assert server.post(f"/executions/{waiting}/resume").status_code < 300
+    assert server.ended(waiting)["state"]["current"] == "SUCCESS"
+    wrong = {"": 400, "?keepAmount=0": 422, "?revisions=one": 400, "?before=soon": 422}
+    answers = {query: server.delete(f"{path}/revisions{query}").status_code for query in wrong}
+    assert answers == wrong
 
 
 def test_a_server_with_a_login_and_defaults_of_its_own(tmp_path: Path) -> None:

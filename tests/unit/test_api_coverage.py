@@ -24,7 +24,6 @@ APIS = {
 ENTERPRISE = "of the peer's enterprise edition"
 NOT_SERVED = {
     "apply_replace_by_source_code": "not served yet",
-    "delete_revisions": "executions name revisions, which therefore stay",
     "expressions": "not served yet",
     "list_promotions": ENTERPRISE,
     "preview_policies": ENTERPRISE,

@@ -237,3 +237,28 @@ def test_threads_read_while_another_takes_in(log: EventLog, catalog: FlowCatalog
 
     assert broken == []
     assert catalog.entry(KEY) == revision(100)
+
+
+def test_a_purged_revision_is_known_and_never_comes_back(
+    log: EventLog, catalog: FlowCatalog
+) -> None:
+    # given
+    purged = revision(1, source="", purged=True)
+    write(log, revision(1), revision(2))
+    # when: it is purged by whoever writes, before the topic has brought the revision itself
+    catalog.add(revision(1))
+    catalog.add(purged)
+    catalog.catch_up()
+    # then
+    assert catalog.entry(KEY, 1, allow_deleted=True) is None
+    assert catalog.flow(KEY, 1) is None
+    assert [entry.revision for entry in catalog.revisions(KEY)] == [2]
+    assert catalog.missing(KEY, 1).startswith("Revision 1 of the flow team.greet was purged")
+    assert catalog.missing(KEY, 3) == "There is no revision 3 of the flow team.greet."
+    # and: a table that is read anew says the same
+    write(log, purged)
+    anew = FlowCatalog(log, TOPICS, TYPES, FakeClock())
+    anew.catch_up()
+    assert anew.is_purged(KEY, 1)
+    assert anew.entry(KEY) == revision(2)
+    anew.close()

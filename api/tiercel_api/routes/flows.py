@@ -58,7 +58,7 @@ async def create_flow(request: web.Request) -> web.Response:
 
 async def update_flow(request: web.Request) -> web.Response:
     """PUT /flows/{namespace}/{id}: store the next revision; the same source again stores none."""
-    key = _key_of(request)
+    key = key_of(request)
     source = await read_source(request)
     newest = await newest_of(request, key)
     wanted = _wanted(request, newest)
@@ -82,7 +82,7 @@ async def update_flow(request: web.Request) -> web.Response:
 
 async def delete_flow(request: web.Request) -> web.Response:
     """DELETE /flows/{namespace}/{id}: store a revision that says that it is gone."""
-    key = _key_of(request)
+    key = key_of(request)
     newest = await newest_of(request, key)
     wanted = _wanted(request, newest)
     await send(
@@ -118,25 +118,15 @@ async def get_flow(request: web.Request) -> web.Response:
     """GET /flows/{namespace}/{id}."""
     query = request.query
     revision = optional_number(query, "revision")
-    entry = await request.app[FLOWS].entry(
-        _key_of(request), revision, is_set(query, "allowDeleted")
-    )
+    key, flows = key_of(request), request.app[FLOWS]
+    entry = await flows.entry(key, revision, is_set(query, "allowDeleted"))
     if entry is None:
-        raise NotFound("")
+        is_purged = flows.catalog.is_purged(key, revision)
+        raise NotFound(flows.catalog.missing(key, revision) if is_purged else "")
     with_source = is_set(query, "source")
-    response = json_response(await asyncio.to_thread(_document, request, entry, with_source))
+    response = json_response(await asyncio.to_thread(stored_document, request, entry, with_source))
     response.headers["ETag"] = f'"{entry.revision}"'
     return response
-
-
-async def get_revisions(request: web.Request) -> web.Response:
-    """GET /flows/{namespace}/{id}/revisions: every revision, oldest first."""
-    entries = request.app[FLOWS].catalog.revisions(_key_of(request))
-    if not entries:
-        raise NotFound("")
-    return json_response(
-        await asyncio.to_thread(lambda: [_document(request, e, True) for e in entries])
-    )
 
 
 async def get_task(request: web.Request) -> web.Response:
@@ -155,7 +145,7 @@ async def list_flows(request: web.Request) -> web.Response:
     namespace = request.match_info["namespace"]
     where = FlowFilter(namespace=namespace)
     found = await asyncio.to_thread(matching_flows, request, where, ())
-    return json_response([_document(request, entry) for entry in found])
+    return json_response([stored_document(request, entry) for entry in found])
 
 
 async def search_flows(request: web.Request) -> web.Response:
@@ -166,7 +156,7 @@ async def search_flows(request: web.Request) -> web.Response:
     def search() -> Page:
         found = matching_flows(request, where, sort)
         shown = found[(page - 1) * size : page * size]
-        return Page([_document(request, entry) for entry in shown], len(found))
+        return Page([stored_document(request, entry) for entry in shown], len(found))
 
     return json_response(await asyncio.to_thread(search))
 
@@ -199,9 +189,13 @@ def _sort_key(field: str) -> Callable[[FlowRevision], str | int]:
 
 
 def _stored(request: web.Request, entry: FlowRevision) -> Flow:
-    key = FlowKey(entry.tenant, entry.namespace, entry.flow_id)
-    flow = request.app[SERVICES].catalog.flow(key, entry.revision, allow_deleted=True)
-    assert flow is not None, f"Expected {key} to stay in the catalog, but it has gone."
+    key, catalog = (
+        FlowKey(entry.tenant, entry.namespace, entry.flow_id),
+        request.app[SERVICES].catalog,
+    )
+    flow = catalog.flow(key, entry.revision, allow_deleted=True)
+    if flow is None:
+        raise NotFound(catalog.missing(key, entry.revision))
     return flow
 
 
@@ -212,7 +206,9 @@ def _labels(request: web.Request, entry: FlowRevision) -> dict[str, str]:
         return {}
 
 
-def _document(request: web.Request, entry: FlowRevision, with_source: bool = False) -> JsonObject:
+def stored_document(
+    request: web.Request, entry: FlowRevision, with_source: bool = False
+) -> JsonObject:
     """A stored flow as it is answered. Parses it when need be: runs in a thread."""
     source = entry.source if with_source else None
     try:
@@ -264,7 +260,7 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     }
 
 
-def _key_of(request: web.Request) -> FlowKey:
+def key_of(request: web.Request) -> FlowKey:
     return FlowKey(tenant_of(request), request.match_info["namespace"], request.match_info["id"])
 
 
@@ -277,6 +273,5 @@ ROUTES = (
     ("GET", "/flows/{namespace}/{id}", get_flow),
     ("PUT", "/flows/{namespace}/{id}", update_flow),
     ("DELETE", "/flows/{namespace}/{id}", delete_flow),
-    ("GET", "/flows/{namespace}/{id}/revisions", get_revisions),
     ("GET", "/flows/{namespace}/{id}/tasks/{taskId}", get_task),
 )

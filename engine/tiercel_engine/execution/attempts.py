@@ -167,7 +167,7 @@ def go_on(step: Step, plan: Plan | None, world: World, run: TaskRun) -> None:
 
 def abandon(step: Step) -> None:
     """End an execution whose flow's revision is gone."""
-    abort(step, "Its flow's revision is gone: restore the flow, then restart the execution.")
+    abort(step, "Its flow's revision is gone: restart the execution with another one.")
 
 
 def retry_due(step: Step, command: RetryDue, world: World) -> None:

@@ -62,7 +62,8 @@ def target(x: Execution, world: World, task: ChildFlow, rendering: TemplateRende
     key = FlowKey(x.tenant, rendering.text(task.namespace), rendering.text(task.flow_id))
     child = world.plan(key, task.revision)
     if child is None:
-        raise TaskError(f"Unable to find flow '{key.namespace}.{key.flow_id}'.")
+        reason = "" if task.revision is None else f" {world.missing(key, task.revision)}"
+        raise TaskError(f"Unable to find flow '{key.namespace}.{key.flow_id}'.{reason}")
     if child.flow.disabled:
         raise TaskError(f"Cannot execute flow '{key.namespace}.{key.flow_id}': it is disabled.")
     return child

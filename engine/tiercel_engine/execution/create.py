@@ -31,7 +31,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
     key = FlowKey(command.tenant, command.namespace, command.flow_id)
     plan = world.plan(key, command.flow_revision)
     if plan is None:
-        raise Rejected(_unknown(key, command.flow_revision), "NOT_FOUND")
+        raise Rejected(world.missing(key, command.flow_revision), "NOT_FOUND")
     if plan.flow.disabled:
         raise Rejected(f"The flow {key.namespace}.{key.flow_id} is disabled.", "CONFLICT")
     plan = with_opened(plan.of(command.loop), step.execution, world)
@@ -103,12 +103,6 @@ def _is_refused(step: Step, plan: Plan, world: World) -> bool:
     return False
 
 
-def _unknown(key: FlowKey, revision: int | None) -> str:
-    if revision is None:
-        return f"There is no flow {key.namespace}.{key.flow_id}."
-    return f"There is no revision {revision} of the flow {key.namespace}.{key.flow_id}."
-
-
 def begin_scheduled(step: Step, command: BeginScheduled, world: World) -> None:
     """The date has come."""
     x = step.execution
@@ -136,7 +130,7 @@ def save_flow(step: Step, command: SaveFlow, world: World) -> None:
             "CONFLICT",
         )
     if command.deleted and deleted:
-        raise Rejected(_unknown(key, None), "NOT_FOUND")
+        raise Rejected(world.missing(key, None), "NOT_FOUND")
     revision = FlowRevision(
         tenant=command.tenant,
         namespace=command.namespace,

@@ -20,6 +20,7 @@ from tiercel_engine.execution import (
     pause,
     replay,
     restart,
+    revisions,
     seed,
     sla_end,
     status,
@@ -36,6 +37,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.CreateExecution: create.create,
     AnswerSlot: concurrency.answered,
     c.SaveFlow: create.save_flow,
+    c.PurgeRevisions: revisions.purge_revisions,
     c.StartAttempt: attempts.start_attempt,
     c.EndAttempt: attempts.end_attempt,
     c.ReturnJob: attempts.return_job,
@@ -68,6 +70,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
 _WITHOUT_EXECUTION = (
     c.CreateExecution,
     c.SaveFlow,
+    c.PurgeRevisions,
     c.StartAttempt,
     c.EndAttempt,
     c.ReturnJob,

@@ -49,7 +49,7 @@ def copy_execution(step: Step, command: CopyExecution, world: World) -> None:
     key = FlowKey(x.tenant, x.namespace, x.flow_id)
     revision = command.flow_revision or x.flow_revision
     if world.plan(key, revision) is None:
-        raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
+        raise Rejected(world.missing(key, revision), "NOT_FOUND")
     commands = list(_seeds(step, command, world))
     step.commands.append((command.copy_id, _creation(x, command, revision, bool(commands))))
     step.commands += [(command.copy_id, seed) for seed in commands]
@@ -93,7 +93,8 @@ def _seeds(step: Step, command: CopyExecution, world: World) -> Iterator[SeedExe
         return
     plan = plan_of(step, world)
     if plan is None:
-        raise Rejected(f"There is no revision {x.flow_revision} of its flow.", "NOT_FOUND")
+        key = FlowKey(x.tenant, x.namespace, x.flow_id)
+        raise Rejected(world.missing(key, x.flow_revision), "NOT_FOUND")
     if command.from_failed:
         again = {run.id for run, _ in innermost_failed(x, plan)}
         kept = [run for run in x.runs_in_order() if not is_handler(x, run)]

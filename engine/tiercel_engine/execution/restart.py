@@ -37,9 +37,10 @@ def restart(step: Step, command: RestartExecution, world: World) -> None:
             return
         raise Rejected("Execution must be terminated to be restarted", "CONFLICT")
     revision = command.flow_revision or x.flow_revision
-    plan = world.plan(FlowKey(x.tenant, x.namespace, x.flow_id), revision)
+    key = FlowKey(x.tenant, x.namespace, x.flow_id)
+    plan = world.plan(key, revision)
     if plan is None:
-        raise Rejected(f"There is no revision {revision} of its flow.", "NOT_FOUND")
+        raise Rejected(world.missing(key, revision), "NOT_FOUND")
     plan = with_opened(plan.of(x.loop), x, world)
     if plan is None:
         raise Rejected("A template that it has opened is gone.", "NOT_FOUND")

@@ -43,6 +43,12 @@ class World(Protocol):
     def latest_revision(self, key: FlowKey) -> int:
         """Number of the newest revision, deletions included; 0 when there never was one."""
 
+    def revision(self, key: FlowKey, number: int) -> FlowRevision | None:
+        """A revision as it is stored, whether it is a deletion, or purged."""
+
+    def missing(self, key: FlowKey, revision: int | None) -> str:
+        """Why there is no plan of a revision, as a sentence; None for it: the latest."""
+
     def is_deleted(self, key: FlowKey) -> bool:
         """Whether the newest revision deletes the flow, or there is none."""
 

@@ -26,6 +26,9 @@ from tiercel_schemas.state import State
 
 log = structlog.get_logger(__name__)
 
+#: Commands to a flow, in the place of an execution.
+_OF_FLOWS = (c.SaveFlow, c.PurgeRevisions)
+
 
 class Handler:
     """Runs commands through `process` and keeps what comes out."""
@@ -81,8 +84,8 @@ class Handler:
         )
 
     def _execution(self, partition: Partition, command: Any) -> Execution:
-        if isinstance(command, c.SaveFlow):
-            return Execution(str(FlowKey(command.tenant, command.namespace, command.flow_id)))
+        if isinstance(command, _OF_FLOWS):
+            return Execution(self._subject(command))
         execution = partition.execution(command.execution_id)
         positions = getattr(command, "positions", ())
         if not execution.exists and positions:
@@ -120,7 +123,7 @@ class Handler:
             partition.accept(step)
 
     def _limit(self, partition: Partition, saved: FlowRevision, outbox: Outbox) -> None:
-        if not saved.deleted and partition.slots:
+        if not saved.deleted and not saved.purged and partition.slots:
             slots.flow_saved(partition, self._world.parsed(saved), self._world.now_us(), outbox)
 
     def _say_stale(self, partition: Partition, command: Any, reason: str, outbox: Outbox) -> None:
@@ -185,7 +188,7 @@ class Handler:
 
     @staticmethod
     def _subject(command: Any) -> str:
-        if isinstance(command, c.SaveFlow):
+        if isinstance(command, _OF_FLOWS):
             return str(FlowKey(command.tenant, command.namespace, command.flow_id))
         subject: str = command.execution_id
         return subject

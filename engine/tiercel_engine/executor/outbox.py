@@ -88,8 +88,9 @@ class Outbox:
             records.append(NewRecord(self._topics.metrics.name, key, codec.encode(metric)))
         for flow in step.flows:
             records.append(self._flow_record(flow))
-            changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)
-            records.append(self._command_record(key, changed))
+            if not flow.purged:
+                changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)
+                records.append(self._command_record(key, changed))
         records += [self._command_record(to, command) for to, command in step.commands]
         records += self._announcer.records(step)
         self.records += records

@@ -50,7 +50,7 @@ class ExecutorWorld:
         self._rng = rng
         self._plans: OrderedDict[tuple[FlowKey, int], Plan] = OrderedDict()
         #: Revisions that the transaction in hand will write, by flow.
-        self._uncommitted: dict[FlowKey, FlowRevision] = {}
+        self._uncommitted: dict[FlowKey, dict[int, FlowRevision]] = {}
 
     def now_us(self) -> int:
         return self._clock.now_us()
@@ -64,7 +64,7 @@ class ExecutorWorld:
     def plan(self, key: FlowKey, revision: int | None) -> Plan | None:
         """The flow's revision, prepared; reads the flows topic to its end before saying None."""
         found = self._catalog.entry(key, revision)
-        if found is None:
+        if found is None and not self._catalog.is_purged(key, revision):
             self._catalog.catch_up()
             found = self._catalog.entry(key, revision)
         if found is None:
@@ -88,6 +88,13 @@ class ExecutorWorld:
     def latest_revision(self, key: FlowKey) -> int:
         newest = self._newest(key)
         return 0 if newest is None else newest.revision
+
+    def revision(self, key: FlowKey, number: int) -> FlowRevision | None:
+        pending = self._uncommitted.get(key, {}).get(number)
+        return pending or self._catalog.stored(key, number)
+
+    def missing(self, key: FlowKey, revision: int | None) -> str:
+        return self._catalog.missing(key, revision)
 
     def is_deleted(self, key: FlowKey) -> bool:
         newest = self._newest(key)
@@ -114,21 +121,19 @@ class ExecutorWorld:
         return self._catalog.parse(revision)
 
     def _newest(self, key: FlowKey) -> FlowRevision | None:
-        pending = self._uncommitted.get(key)
-        if pending is not None:
-            return pending
-        revisions = self._catalog.revisions(key)
-        return revisions[-1] if revisions else None
+        known = (*self._catalog.revisions(key)[-1:], *self._uncommitted.get(key, {}).values())
+        return max(known, key=lambda each: each.revision, default=None)
 
     def stage(self, flow: FlowRevision) -> None:
         """Remember a revision until its transaction commits."""
         key = FlowKey(flow.tenant, flow.namespace, flow.flow_id)
-        self._uncommitted[key] = flow
+        self._uncommitted.setdefault(key, {})[flow.revision] = flow
 
     def committed(self) -> None:
         """The transaction is in the log: its flow revisions are now in the catalog."""
-        for flow in self._uncommitted.values():
-            self._catalog.add(flow)
+        for revisions in self._uncommitted.values():
+            for flow in revisions.values():
+                self._catalog.add(flow)
         self._uncommitted.clear()
 
     def dropped(self) -> None:

@@ -258,6 +258,63 @@ def test_a_flow_is_stored_with_the_next_revision_and_conflicts_are_rejected(
     assert [r.command_id for r in bench.rejections()] == ["again", "late", "other"]
 
 
+def test_earlier_revisions_of_a_flow_are_purged_and_stay_so(
+    bench: Bench, executor: Executor
+) -> None:
+    def purge(command_id: str, *revisions: int) -> None:
+        command = c.PurgeRevisions(command_id, "tests", "two", revisions, 0)
+        bench.send(command, key="main/tests/two")
+
+    # given: a flow of three revisions, and an execution of the first one that failed
+    worker = PlayedWorker(bench)
+    execution_id = bench.create(1, "two")
+    executor.turn()
+    worker.turn(State.FAILED)
+    drive(executor, worker)
+    for number in (2, 3):
+        save = c.SaveFlow(f"save{number}", "tests", "two", f"{FLOW}\ndescription: {number}", 0)
+        bench.send(save, key="main/tests/two")
+    # when: it is purged in the batch that follows, and a purge of the current one is refused whole
+    purge("first", 1)
+    purge("current", 2, 3)
+    purge("unknown", 2, 9)
+    executor.turn()
+
+    # then
+    flows = [codec.decode(r.value) for r in bench.records(TOPICS.flows.name)]
+    assert [(f.revision, f.purged, bool(f.source)) for f in flows] == [
+        (1, False, True),
+        (2, False, True),
+        (3, False, True),
+        (1, True, False),
+    ]
+    refused = {r.command_id: r.reason for r in bench.rejections()}
+    assert refused == {
+        "current": "Expected revisions before the current one, but 3 is the current one.",
+        "unknown": "There is no revision 9 of the flow tests.two.",
+    }
+    # and: the next revision has the next number
+    bench.send(c.SaveFlow("save4", "tests", "two", f"{FLOW}\n# 4", 0), key="main/tests/two")
+    executor.turn()
+    assert codec.decode(bench.records(TOPICS.flows.name)[-1].value).revision == 4
+
+    # when: the execution is to run again, here and by a new owner that has read it all anew
+    places = [r for r in bench.records(TOPICS.executions.name) if r.key == execution_id]
+    ranges = tuple(PositionRange(r.offset, r.offset) for r in places)
+    bench.send(c.RestartExecution("restart", execution_id, positions=ranges))
+    executor.turn()
+    executor.close()
+    heir = bench.executor()
+    heir.open()
+    bench.send(c.RestartExecution("again", execution_id, positions=ranges))
+    heir.turn()
+    heir.close()
+    # then
+    assert [r.reason for r in bench.rejections()][2:] == [
+        "Revision 1 of the flow tests.two was purged: choose another one."
+    ] * 2
+
+
 def test_an_ended_execution_restarts_from_the_positions_of_its_events(
     bench: Bench, executor: Executor
 ) -> None:

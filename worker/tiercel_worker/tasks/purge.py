@@ -1,17 +1,28 @@
-"""Tasks that delete what is old: executions, log lines, metrics. The server does it."""
+"""Tasks that delete what is old: executions, log lines, metrics, revisions of flows.
+
+The server does it.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import ClassVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
+from tiercel_engine.clock import iso
 from tiercel_engine.errors import TaskError
 from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.context import RunContext
 from tiercel_worker.tasks.properties import flag, text_list
 from tiercel_worker.tasks.server import ServerTask
+from tiercel_worker.tasks.versions import (
+    NamespacesTask,
+    VersionsBehavior,
+    pattern_matcher,
+    versions_limits,
+)
 
 #: Executions that one request deletes: few enough that it is answered in seconds.
 EXECUTIONS_PER_REQUEST = 500
@@ -172,4 +183,63 @@ class PurgeExecutions(PurgeTask):
         return PurgeExecutionsOutput.model_validate(total)
 
 
-PLUGINS = (PurgeLogs, PurgeMetrics, PurgeExecutions)
+class PurgeFlowsOutput(BaseModel):
+    """`size`: how many revisions were purged."""
+
+    size: int
+
+
+class PurgeFlows(ServerTask, NamespacesTask):
+    """Purge earlier revisions of flows; their current one stays.
+
+    A purged revision cannot be read or run again; executions that ran it stay. Those that still run
+    keep theirs.
+
+    Properties: `namespaces` (the flow's own) or `namespacePattern` (a glob),
+    `includeChildNamespaces` (true), `flowPattern` (a glob on the flow's id), `behavior`
+    (`type: version`, `before`, a date, and `keepAmount`, revisions that stay of each flow, the
+    current one among them; 1 when not given). Outputs: `size`.
+
+    Example:
+        ```yaml
+        id: forget-revisions
+        namespace: docs.tasks
+        tasks:
+          - id: purge
+            type: io.kestra.plugin.core.flow.PurgeFlows
+            namespaces: [docs.tasks.none]
+            behavior:
+              type: version
+              keepAmount: 10
+        ```
+    """
+
+    TYPE: ClassVar[str] = "io.kestra.plugin.core.flow.PurgeFlows"
+    OUTPUTS: ClassVar[type[BaseModel] | None] = PurgeFlowsOutput
+
+    flow_pattern: Text | None = Field(None, alias="flowPattern")
+    behavior: VersionsBehavior | None = None
+
+    def run(self, context: RunContext) -> PurgeFlowsOutput:
+        known: list[str] = self.ask(context, "GET", "/flows/distinct-namespaces")
+
+        def below(root: str) -> list[str]:
+            return [n for n in known if not root or n == root or n.startswith(f"{root}.")]
+
+        before_us, kept_max = versions_limits(context, self.behavior)
+        query: dict[str, str | list[str]] = {"keepAmount": str(kept_max + 1)}
+        if before_us is not None:
+            query["before"] = iso(before_us)
+        matches, size = pattern_matcher(context, self.flow_pattern), 0
+        for namespace in self.all_namespaces(context, below):
+            for flow in self.ask(context, "GET", f"/flows/{quote(namespace, safe='')}"):
+                if context.is_cancelled():
+                    return PurgeFlowsOutput(size=size)
+                if matches(flow["id"]):
+                    path = f"/flows/{quote(namespace, safe='')}/{quote(flow['id'], safe='')}"
+                    path += "/revisions"
+                    size += self.ask(context, "DELETE", path, query=query)["count"]
+        return PurgeFlowsOutput(size=size)
+
+
+PLUGINS = (PurgeLogs, PurgeMetrics, PurgeExecutions, PurgeFlows)

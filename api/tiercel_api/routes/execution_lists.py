@@ -8,13 +8,17 @@ import io
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json
 from tiercel_api.errors import BadRequest, HttpError
+from tiercel_api.narrowing import readable
 from tiercel_api.paging import execution_filter, whole_number
 from tiercel_api.reads import READS
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import is_allowed
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 
@@ -29,7 +33,8 @@ async def latest_executions(request: web.Request) -> web.Response:
     body = await read_json(request)
     if not isinstance(body, list) or len(body) > FLOWS_MAX:
         raise HttpError(422, "Illegal argument", f"Expected a list of at most {FLOWS_MAX} flows.")
-    flows = [_flow_of(entry) for entry in body]
+    given = [_flow_of(entry) for entry in body]
+    flows = [one for one in given if is_allowed(request, Permission.READ, one[0])]
     models = request.app[SERVICES].models
     found = await request.app[READS].call(models.latest_executions, flows)
     return json_response([_summary(document) for document in found])
@@ -61,6 +66,7 @@ async def distinct_field_values(request: web.Request) -> web.Response:
     size = min(whole_number(request.query, "size", 100), VALUES_MAX)
     models = request.app[SERVICES].models
     where = _where(request)
+    where = msgspec.structs.replace(where, terms=(*where.terms, *readable(request)))
     return json_response(await request.app[READS].call(models.distinct_values, field, where, size))
 
 

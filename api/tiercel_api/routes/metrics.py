@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import instant_us
 from tiercel_api.line_deletions import all_indexed, purge_of, say_deleted
 from tiercel_api.paging import metric_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
+from tiercel_api.spans import window_of
 from tiercel_engine.repository.base import MetricFilter
 from tiercel_schemas.logs import MetricsDeleted
 
 KINDS = ("sum", "avg", "min", "max")
-US = 1_000_000
-HOUR_US = 3_600 * US
-DAY_US = 24 * HOUR_US
-#: The window when none is given.
-WINDOW_US = 30 * DAY_US
-#: Spans of one answer: a minute's span of six hours has 360.
-SPANS_MAX = 10_000
 
 
 async def get_metrics(request: web.Request) -> web.Response:
@@ -62,27 +53,6 @@ async def list_tasks(request: web.Request) -> web.Response:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """How a window is cut; `step_us` is what the values are grouped by first."""
-
-    name: str
-    step_us: int
-
-
-def span_of(window_us: int) -> Span:
-    """As in Kestra: the longer the window, the longer the spans."""
-    if window_us > 365 * DAY_US:
-        return Span("month", DAY_US)
-    if window_us > 180 * DAY_US:
-        return Span("week", DAY_US)
-    if window_us > DAY_US:
-        return Span("day", DAY_US)
-    if window_us > 6 * HOUR_US:
-        return Span("hour", HOUR_US)
-    return Span("minute", 60 * US)
-
-
 async def aggregate(request: web.Request) -> web.Response:
     """GET /metrics/aggregates/{namespace}/{flowId}[/{taskId}]/{metric}: a metric over time."""
     query, info = request.query, request.match_info
@@ -90,41 +60,41 @@ async def aggregate(request: web.Request) -> web.Response:
     kind = (query.get("aggregation") or "sum").lower()
     if kind not in KINDS:
         raise HttpError(422, "Illegal argument", f"Expected one of {', '.join(KINDS)}.")
-    end_us = instant_us(query["endDate"]) if query.get("endDate") else services.clock.now_us()
-    start_us = instant_us(query["startDate"]) if query.get("startDate") else end_us - WINDOW_US
-    if start_us > end_us:
-        raise HttpError(422, "Illegal argument", "Start date must be before End Date")
-    span = span_of(end_us - start_us)
-    if (end_us - start_us) // span.step_us > SPANS_MAX:
-        raise HttpError(422, "Illegal argument", "Expected a shorter window.")
+    window = window_of(query.get("startDate"), query.get("endDate"), services.clock.now_us())
+    starts = window.starts()
     where = MetricFilter(
-        info["namespace"], info["flowId"], info["metric"], start_us, end_us, info.get("taskId")
+        info["namespace"],
+        info["flowId"],
+        info["metric"],
+        window.start_us,
+        window.end_us,
+        info.get("taskId"),
     )
     series = services.models.metric_series
     read = request.app[READS].call
     # The mean of a month is not the mean of its days' means.
     parts = ("sum", "count") if kind == "avg" else (kind,)
-    found = [await read(series, where, part, span.step_us) for part in parts]
+    step_us, offset_us = window.span.step_us, window.offset_us
+    found = [await read(series, where, part, step_us, offset_us) for part in parts]
     rows = [
         {"name": info["metric"], "value": value, "date": date}
-        for date, value in _joined(found, kind, span, start_us, end_us)
+        for date, value in _joined(found, kind, starts)
     ]
-    return json_response({"groupBy": span.name, "aggregations": rows})
+    return json_response({"groupBy": window.span.name, "aggregations": rows})
 
 
 def _joined(
-    found: list[dict[int, float]], kind: str, span: Span, start_us: int, end_us: int
+    found: list[dict[int, float]], kind: str, starts: Mapping[int, str]
 ) -> Iterator[tuple[str, float]]:
     """(start of a span, its value) of the whole window; 0 where there is nothing."""
-    cells: dict[datetime, list[list[float]]] = {}
-    for step in range(start_us // span.step_us, end_us // span.step_us + 1):
-        at = datetime.fromtimestamp(step * span.step_us / US, UTC)
-        cell = cells.setdefault(_start_of(at, span.name), [[] for _ in found])
+    cells: dict[str, list[list[float]]] = {}
+    for step, start in starts.items():
+        cell = cells.setdefault(start, [[] for _ in found])
         for values, part in zip(cell, found, strict=True):
             if step in part:
                 values.append(part[step])
     for start, parts in cells.items():
-        yield start.isoformat().replace("+00:00", "Z"), _value(parts, kind)
+        yield start, _value(parts, kind)
 
 
 def _value(parts: list[list[float]], kind: str) -> float:
@@ -135,14 +105,6 @@ def _value(parts: list[list[float]], kind: str) -> float:
     if kind == "sum":
         return sum(parts[0])
     return min(parts[0]) if kind == "min" else max(parts[0])
-
-
-def _start_of(at: datetime, span: str) -> datetime:
-    if span == "month":
-        return at.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    if span == "week":
-        return (at - timedelta(days=at.weekday())).replace(hour=0, minute=0, second=0)
-    return at
 
 
 async def purge_metrics(request: web.Request) -> web.Response:

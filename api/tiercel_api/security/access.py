@@ -42,6 +42,7 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
         ("GET|HEAD", r"/", Permission.READ),
         ("POST", r".*/(search|validate|latest|graph)(/|$)", Permission.READ),
         ("POST", r"/flows/(graph|dependencies|expand)", Permission.READ),
+        ("POST", r"/stats/|/dashboards/(.*/)?charts/", Permission.READ),
         ("DELETE", r"/executions/.*/kill$|/executions/(actions/)?kill/", Permission.EXECUTE),
         ("DELETE", r"/executions(/|$)", Permission.WRITE),
         ("POST|PUT|PATCH", r"/executions(/|$)", Permission.EXECUTE),
@@ -70,6 +71,15 @@ def may(grants: Iterable[RoleGrant], permission: Permission, namespace: str | No
         ROLES.get(grant.role, 0) >= permission and _covers(grant.namespace, namespace)
         for grant in grants
     )
+
+
+def namespaces_of(grants: Iterable[RoleGrant], permission: Permission) -> tuple[str, ...] | None:
+    """The namespaces, each with those below it, in which these grants give a permission.
+
+    None: in all of them.
+    """
+    found = [grant.namespace for grant in grants if ROLES.get(grant.role, 0) >= permission]
+    return None if "" in found else tuple(found)
 
 
 def _covers(granted: str, namespace: str | None) -> bool:

@@ -13,6 +13,7 @@ import binascii
 import hashlib
 import hmac
 import math
+import re
 import time
 from collections import OrderedDict
 
@@ -53,6 +54,10 @@ NARROWABLE = (
     "/metrics/by-query",
     "/triggers/search",
     "/templates/search",
+)
+#: Reads that show of every namespace what whoever asks may see of it: see `readable_namespaces`.
+_NARROWED = re.compile(
+    r"/(stats|taskruns|dashboards)(/|$)|/executions/(latest|distinct-field-values)$"
 )
 _NAMESPACE_FILTERS = frozenset(
     f"FILTERS[NAMESPACE][{operator}]" for operator in ("EQUALS", "PREFIX", "STARTS_WITH", "IN")
@@ -220,6 +225,9 @@ async def _check_permission(request: web.Request, principal: Principal, path: st
     if request.method == "POST" and path in ("/flows", "/templates"):
         # The namespace stands in the body: the handler asks again, by `allow`.
         return
+    is_narrowed = permission == Permission.READ and _NARROWED.match(path) is not None
+    if is_narrowed and access.namespaces_of(principal.grants, permission):
+        return
     namespaces = await _namespaces(request, path)
     if namespaces and all(access.may(principal.grants, permission, n) for n in namespaces):
         return
@@ -253,6 +261,12 @@ def is_allowed(request: web.Request, permission: Permission, namespace: str) -> 
     """Whether who sends it has a permission in a namespace; everybody while there is no user."""
     principal: Principal | None = request.get(PRINCIPAL)
     return principal is None or access.may(principal.grants, permission, namespace)
+
+
+def readable_namespaces(request: web.Request) -> tuple[str, ...] | None:
+    """The namespaces, each with those below it, that who sends it may read; None: all."""
+    principal: Principal | None = request.get(PRINCIPAL)
+    return None if principal is None else access.namespaces_of(principal.grants, Permission.READ)
 
 
 def allow(request: web.Request, permission: Permission, namespace: str) -> None:

@@ -270,6 +270,7 @@ def _task_run_columns(row: TaskRunRow) -> Row:
         "start_us": row.start_us,
         "changed_us": row.changed_us,
         "document": documents.encode(row.document),
+        "state": row.document.state.current,
     }
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tiercel_engine.errors import TransientError, UserError
+from tiercel_engine.repository.aggregates import Statistics
 from tiercel_engine.repository.terms import Condition
 
 JsonObject = dict[str, Any]
@@ -150,7 +151,7 @@ class MetricFilter(msgspec.Struct, frozen=True):
     task_id: str | None = None
 
 
-class ReadModels(Protocol):
+class ReadModels(Statistics, Protocol):
     """What the API reads. Thread-safe; every call is one short transaction.
 
     A call with a filter raises `SearchTooSlow` when its regular expressions take too long.
@@ -252,15 +253,18 @@ class ReadModels(Protocol):
     def tasks_with_metrics(self, namespace: str, flow_id: str) -> list[str]:
         """Ids of the tasks of a flow that have sent metrics."""
 
-    def metric_series(self, where: MetricFilter, kind: str, step_us: int) -> dict[int, float]:
+    def metric_series(
+        self, where: MetricFilter, kind: str, step_us: int, offset_us: int = 0
+    ) -> dict[int, float]:
         """A metric per span of time: sum, count, min or max of its values.
 
         Args:
             kind: sum, count, min or max.
             step_us: length of a span.
+            offset_us: how much later than in UTC it is where spans begin.
 
         Returns:
-            start of a span / `step_us` -> value; spans without a value are left out.
+            (start of a span + `offset_us`) / `step_us` -> value; empty spans are left out.
         """
 
     def indexed_offsets(self) -> Mapping[tuple[str, int], int]:

@@ -124,7 +124,8 @@ def _inside_postgresql(element: _Inside, compiler: SQLCompiler, **options: Any) 
     return f"((({compiler.process(column, **options)})::json) #>> '{{{names}}}')"
 
 
-def _inside(column: sa.ColumnElement[str], path: str) -> sa.ColumnElement[Any]:
+def inside(column: sa.ColumnElement[str], path: str) -> sa.ColumnElement[Any]:
+    """A text inside the JSON text of a column, by its path of plain names."""
     return _Inside(column, sa.literal_column(path))
 
 
@@ -146,12 +147,12 @@ EXECUTIONS = Searched(
         "executionId": executions.c.id,
         "namespace": executions.c.namespace,
         "flowId": executions.c.flow_id,
-        "flowRevision": sa.cast(_inside(executions.c.document, "flowRevision"), sa.BigInteger()),
+        "flowRevision": sa.cast(inside(executions.c.document, "flowRevision"), sa.BigInteger()),
         "state": executions.c.state,
         "kind": executions.c.kind,
         "parentId": executions.c.parent_id,
         "triggerExecutionId": executions.c.trigger_execution_id,
-        "triggerId": _inside(executions.c.document, "trigger.id"),
+        "triggerId": inside(executions.c.document, "trigger.id"),
         "startDate": executions.c.start_us,
         "endDate": executions.c.end_us,
     },
@@ -195,9 +196,9 @@ TRIGGERS = Searched(
         "namespace": triggers.c.namespace,
         "flowId": triggers.c.flow_id,
         "triggerId": triggers.c.trigger_id,
-        "workerId": _inside(triggers.c.document, "workerId"),
-        "executionId": _inside(triggers.c.document, "executionId"),
-        "kind": _inside(triggers.c.document, "kind"),
+        "workerId": inside(triggers.c.document, "workerId"),
+        "executionId": inside(triggers.c.document, "executionId"),
+        "kind": inside(triggers.c.document, "kind"),
         "disabled": triggers.c.disabled,
         "locked": triggers.c.locked,
         "lastTriggeredDate": triggers.c.date_us,
@@ -291,7 +292,7 @@ def log_conditions(where: LogFilter) -> list[Condition]:
     if where.q:
         conditions.append(_contains(line.message, where.q))
     conditions.extend(holds(term, LOGS) for term in where.terms)
-    return conditions + _within(line.at_us, where.start_us, where.end_us)
+    return conditions + within(line.at_us, where.start_us, where.end_us)
 
 
 def measure_conditions(where: MeasureFilter) -> list[Condition]:
@@ -304,7 +305,7 @@ def measure_conditions(where: MeasureFilter) -> list[Condition]:
         conditions.append(m.namespace == where.exact_namespace)
     if where.flow_id is not None:
         conditions.append(m.flow_id == where.flow_id)
-    return conditions + _within(m.at_us, where.start_us, where.end_us)
+    return conditions + within(m.at_us, where.start_us, where.end_us)
 
 
 def trigger_conditions(where: TriggerFilter) -> list[Condition]:
@@ -347,9 +348,10 @@ def order_by(sort: Sequence[tuple[str, bool]], columns: Columns) -> list[sa.Unar
     return order
 
 
-def _within(
+def within(
     column: sa.ColumnElement[int], start_us: int | None, end_us: int | None
 ) -> list[Condition]:
+    """Instants from the one to the other, both in it."""
     after = [] if start_us is None else [column >= start_us]
     return after + ([] if end_us is None else [column <= end_us])
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,7 +12,6 @@ import sqlalchemy as sa
 from tiercel_engine.clock import iso
 from tiercel_engine.repository import query
 from tiercel_engine.repository.base import (
-    DatabaseUnavailable,
     ExecutionFilter,
     JsonObject,
     Lane,
@@ -24,7 +22,8 @@ from tiercel_engine.repository.base import (
     SortUnknown,
     TriggerFilter,
 )
-from tiercel_engine.repository.engines import bounding_patterns
+from tiercel_engine.repository.reader import paged
+from tiercel_engine.repository.statistics import SqlStatistics
 from tiercel_engine.repository.tables import (
     execution_records,
     executions,
@@ -35,7 +34,7 @@ from tiercel_engine.repository.tables import (
     task_runs,
     triggers,
 )
-from tiercel_engine.repository.terms import Condition, leaves
+from tiercel_engine.repository.terms import Condition
 
 #: Parameters of one statement; both databases have a limit on them.
 IDS_PER_QUERY_MAX = 500
@@ -43,15 +42,8 @@ IDS_PER_QUERY_MAX = 500
 _decode = msgspec.json.Decoder().decode
 
 
-class SqlReadModels:
+class SqlReadModels(SqlStatistics):
     """`ReadModels` on an engine. Threads take connections from its pool."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        # On SQLite every transaction reads one snapshot anyway.
-        is_postgresql = engine.dialect.name == "postgresql"
-        level = {"isolation_level": "REPEATABLE READ"} if is_postgresql else {}
-        self._readers = engine.execution_options(**level)
 
     def execution(self, execution_id: str) -> JsonObject | None:
         runs = (
@@ -155,7 +147,7 @@ class SqlReadModels:
         )
         total = sa.select(sa.func.count()).select_from(executions).where(*conditions)
         with self._searching(where.terms) as connection:
-            rows = connection.execute(_paged(found, page, size)).all()
+            rows = connection.execute(paged(found, page, size)).all()
             count = connection.execute(total).scalar_one()
             runs = _first_task_runs(connection, [row.id for row in rows])
         results = [_with_task_runs(_decode(row.document), runs[row.id]) for row in rows]
@@ -173,7 +165,7 @@ class SqlReadModels:
         conditions = query.log_conditions(where)
         total = sa.select(sa.func.count()).select_from(logs).where(*conditions)
         with self._searching(where.terms) as connection:
-            rows = connection.execute(_paged(_lines(where, sort), page, size)).mappings()
+            rows = connection.execute(paged(_lines(where, sort), page, size)).mappings()
             results = [log_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
 
@@ -192,7 +184,7 @@ class SqlReadModels:
         found = sa.select(metrics).where(*conditions).order_by(*order, m.partition, m.offset)
         total = sa.select(sa.func.count()).select_from(metrics).where(*conditions)
         with self._searching(terms) as connection:
-            rows = connection.execute(_paged(found, page, size)).mappings()
+            rows = connection.execute(paged(found, page, size)).mappings()
             results = [metric_document(row) for row in rows]
             return Page(results, connection.execute(total).scalar_one())
 
@@ -215,7 +207,7 @@ class SqlReadModels:
         )
         total = sa.select(sa.func.count()).select_from(triggers).where(*conditions)
         with self._searching(where.terms) as connection:
-            texts = connection.execute(_paged(found, page, size)).scalars().all()
+            texts = connection.execute(paged(found, page, size)).scalars().all()
             return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
 
     def metric_names(self, namespace: str, flow_id: str, task_id: str | None = None) -> list[str]:
@@ -234,7 +226,9 @@ class SqlReadModels:
         with self._reading() as connection:
             return list(connection.execute(found).scalars())
 
-    def metric_series(self, where: MetricFilter, kind: str, step_us: int) -> dict[int, float]:
+    def metric_series(
+        self, where: MetricFilter, kind: str, step_us: int, offset_us: int = 0
+    ) -> dict[int, float]:
         m = metrics.c
         conditions = [
             m.namespace == where.namespace,
@@ -251,7 +245,7 @@ class SqlReadModels:
             "min": sa.func.min,
             "max": sa.func.max,
         }
-        span = m.at_us.op("/")(step_us)
+        span = (m.at_us + offset_us) // step_us
         found = sa.select(span, functions[kind](m.value)).where(*conditions).group_by(span)
         with self._reading() as connection:
             return {int(row[0]): float(row[1]) for row in connection.execute(found)}
@@ -263,33 +257,6 @@ class SqlReadModels:
 
     def close(self) -> None:
         self._engine.dispose()
-
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
-        """One short transaction, so that all its queries see the same state."""
-        with available(), self._readers.connect() as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def _searching(self, terms: Sequence[Condition]) -> Iterator[sa.Connection]:
-        """As `_reading`; what regular expressions may take is bounded."""
-        with self._reading() as connection:
-            if any(term.operator == "REGEX" for term in leaves(terms)):
-                with bounding_patterns(connection):
-                    yield connection
-            else:
-                yield connection
-
-
-@contextmanager
-def available() -> Iterator[None]:
-    """Say `DatabaseUnavailable` where the driver says that it lost the connection or a lock."""
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as error:
-        raise DatabaseUnavailable(
-            f"Expected the read model's database to answer, but it said: {error}"
-        ) from error
 
 
 def _newest(where: ExecutionFilter, limit: int) -> sa.Select[Any]:
@@ -332,10 +299,6 @@ def metric_document(row: Mapping[Any, Any]) -> JsonObject:
         "tags": _decode(row["tags"]),
         "deleted": False,
     }
-
-
-def _paged(found: sa.Select[Any], page: int, size: int) -> sa.Select[Any]:
-    return found.limit(size).offset((page - 1) * size)
 
 
 def _lines(where: LogFilter, sort: Sequence[tuple[str, bool]]) -> sa.Select[Any]:

@@ -31,7 +31,8 @@ from tiercel_engine.repository.base import (
 )
 from tiercel_engine.repository.engines import migrate, open_engine
 from tiercel_engine.repository.query import log_conditions, measure_conditions
-from tiercel_engine.repository.sql import SqlReadModels, available
+from tiercel_engine.repository.reader import available
+from tiercel_engine.repository.sql import SqlReadModels
 from tiercel_engine.repository.tables import (
     execution_records,
     executions,
@@ -50,6 +51,14 @@ ROWS_PER_STATEMENT_MAX = 500
 #: How many rows one statement inserts on SQLite, largest first. The largest table has 13 columns,
 #: and 32,766 parameters are allowed.
 ROWS_PER_INSERT = (256, 64, 16, 4, 1)
+
+#: Columns that the first event of a row settles: overwriting it leaves them, and their indexes.
+FIXED: Mapping[sa.Table, frozenset[str]] = {
+    executions: frozenset(
+        {"tenant", "namespace", "flow_id", "kind", "parent_id", "trigger_execution_id", "start_us"}
+    ),
+    task_runs: frozenset({"id", "start_us"}),
+}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -303,7 +312,12 @@ class _Statements:
     def _overwrite(self, table: sa.Table) -> _Statement:
         """Insert rows, or overwrite those with the same primary key."""
         insert = self._insert(table)
-        new = {c.name: insert.excluded[c.name] for c in table.columns if not c.primary_key}
+        fixed = FIXED.get(table, frozenset())
+        new = {
+            c.name: insert.excluded[c.name]
+            for c in table.columns
+            if not c.primary_key and c.name not in fixed
+        }
         keys = list(table.primary_key.columns)
         return self._many(table, insert.on_conflict_do_update(index_elements=keys, set_=new))
 

@@ -56,7 +56,9 @@ task_runs = sa.Table(
     _required("start_us", sa.BigInteger()),
     _required("changed_us", sa.BigInteger()),
     _required("document", sa.Text()),
+    sa.Column("state", KEY, nullable=False, server_default=""),
     sa.Index("task_runs_by_id", "execution_id", "id", unique=True),
+    sa.Index("task_runs_by_time", "start_us"),
 )
 
 #: Where the records of an execution lie in the executions topic; `seq` numbers the record's last

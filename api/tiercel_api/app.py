@@ -51,6 +51,7 @@ from tiercel_api.routes import (
     namespace_files,
     outputs,
     pairs,
+    plugins,
     sessions,
     statistics,
     system,
@@ -61,6 +62,7 @@ from tiercel_api.routes import (
     webhooks,
 )
 from tiercel_api.routes.documentation import DOCUMENTATION, Documentation
+from tiercel_api.routes.plugins import INVENTORY
 from tiercel_api.security.audit import record_changes
 from tiercel_api.security.guard import GUARD, SAFE_METHODS, Guard, check_access
 from tiercel_api.security.limiter import Limiter
@@ -68,6 +70,7 @@ from tiercel_api.security.secrets import SessionSigner
 from tiercel_api.security.topic import ACCOUNTS, AccountsTopic
 from tiercel_api.services import SERVICES, Services
 from tiercel_engine.errors import NotFound
+from tiercel_engine.plugin.inventory import Inventory
 
 PREFIX = "/api/v1"
 #: First segments below the prefix that name something else than a tenant.
@@ -99,6 +102,7 @@ ROUTES = (
     *flows.ROUTES,
     *flow_bulk.LAST_ROUTES,
     *templates.ROUTES,
+    *plugins.ROUTES,
     *logs.ROUTES,
     *metrics.ROUTES,
     *outputs.ROUTES,
@@ -120,6 +124,7 @@ def create_app(services: Services) -> web.Application:
     middlewares = [record_changes, answer_errors, check_request, check_access, mind_lag]
     app = web.Application(middlewares=middlewares, client_max_size=largest)
     app[SERVICES] = services
+    app[INVENTORY] = Inventory(services.registry, services.catalog.defaults)
     app[INCIDENTS] = lambda: uuid.uuid4().hex[:12]
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.append(add_security_headers)

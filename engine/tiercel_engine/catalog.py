@@ -45,7 +45,7 @@ class FlowCatalog:
         """`defaults`: the server's plugin defaults, merged into every parsed flow."""
         self._types = types
         self._clock = clock
-        self._defaults = tuple(defaults)
+        self.defaults = tuple(defaults)
         self._writing = threading.Lock()
         self._table = Table(
             event_log,
@@ -154,7 +154,7 @@ class FlowCatalog:
             source,
             self._types,
             tenant=tenant,
-            defaults=self._defaults,
+            defaults=self.defaults,
             default_dialect=default_dialect,
         )
 
@@ -169,7 +169,7 @@ class FlowCatalog:
             self._types,
             revision=entry.revision,
             tenant=entry.tenant,
-            defaults=self._defaults,
+            defaults=self.defaults,
             lenient=True,
             dialect=entry.dialect,
             deleted=entry.deleted,

@@ -74,7 +74,21 @@ def test_the_sessions_of_the_command_line_page_hold(tmp_path: Path, orders: Path
             assert pattern_of(expected).fullmatch(printed), f"$ {command}\n{printed}"
 
 
-@pytest.mark.parametrize("page", ["README.md", *(f"docs/{n}" for n in ("README.md", "cli.md"))])
+def test_the_sessions_of_the_page_of_types_hold(
+    tmp_path: Path, embedded_server: RunningServer
+) -> None:
+    steps = sessions(ROOT / "docs" / "plugins.md")
+    assert len(steps) == 4
+
+    for command, expected in steps:
+        printed = run(command, tmp_path, embedded_server)
+        assert pattern_of(expected).fullmatch(printed), f"$ {command}\n{printed}"
+    assert '"task"' in (tmp_path / ".vscode" / "flow-schema.json").read_text()
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", *(f"docs/{n}" for n in ("README.md", "cli.md", "plugins.md"))]
+)
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page
     for target in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):

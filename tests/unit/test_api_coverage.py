@@ -19,6 +19,7 @@ APIS = {
     "LogsApi": "test_kestrapy_logs.py",
     "MetricsApi": "test_kestrapy_logs.py",
     "OutputsApi": "test_kestrapy_outputs.py",
+    "PluginsApi": "test_kestrapy_plugins.py",
     "TriggersApi": "test_kestrapy_triggers.py",
 }
 ENTERPRISE = "of the peer's enterprise edition"

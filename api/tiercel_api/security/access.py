@@ -51,6 +51,17 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
     )
 )
 
+#: What everybody may ask who is somebody: it is about no namespace.
+_COMMON = re.compile(
+    r"(?:[A-Z]+ /me|(?:GET|HEAD) /(?:plugins|blueprints/community|configs)"
+    r"|POST /plugins/(?:auto-install/detect|pluginUiManifest))(?:/.*)?"
+)
+
+
+def is_common(method: str, path: str) -> bool:
+    """Whether a request needs no permission but to be made by somebody."""
+    return _COMMON.fullmatch(f"{method} {path}") is not None
+
 
 def permission_for(method: str, path: str) -> Permission:
     """What a request needs.

@@ -178,7 +178,7 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     if principal.cookie is not None and request.method not in SAFE_METHODS:
         _check_csrf(guard, request, principal.cookie)
     request[PRINCIPAL] = principal
-    if path != "/me" and not path.startswith("/me/"):
+    if not access.is_common(request.method, path):
         await _check_permission(request, principal, path)
     return await handler(request)
 

@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     PrivateAttr,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -26,6 +27,10 @@ TASK_ID_PATTERN = "^[a-zA-Z0-9][a-zA-Z0-9_-]*"
 NAMESPACE_PATTERN = "^[a-z0-9][a-z0-9._-]*"
 ID_CHARS_MAX = 100
 NAMESPACE_CHARS_MAX = 150
+#: In the JSON schema of a part: stands for all types of the kind that it names.
+UNION = "$union"
+#: What is taken as text, in JSON Schema.
+TEXT_TYPES = ["string", "number", "boolean"]
 
 
 class Rule(PydanticCustomError):
@@ -119,9 +124,20 @@ def _matching(pattern: str, chars_max: int) -> Any:
     return AfterValidator(check)
 
 
+def _as_schema(pattern: str, chars_max: int) -> Any:
+    whole = {"type": TEXT_TYPES, "pattern": pattern + "$", "minLength": 1, "maxLength": chars_max}
+    return WithJsonSchema(whole)
+
+
 #: Text; booleans and numbers are taken as they were written.
-Text = Annotated[str, BeforeValidator(to_text)]
-FlowId = Annotated[Text, _matching(ID_PATTERN, ID_CHARS_MAX)]
-TaskId = Annotated[Text, _matching(TASK_ID_PATTERN, ID_CHARS_MAX)]
-InputId = Annotated[Text, _matching(ID_PATTERN, ID_CHARS_MAX)]
-Namespace = Annotated[Text, _matching(NAMESPACE_PATTERN, NAMESPACE_CHARS_MAX)]
+Text = Annotated[str, BeforeValidator(to_text), WithJsonSchema({"type": TEXT_TYPES})]
+FlowId = Annotated[Text, _matching(ID_PATTERN, ID_CHARS_MAX), _as_schema(ID_PATTERN, ID_CHARS_MAX)]
+TaskId = Annotated[
+    Text, _matching(TASK_ID_PATTERN, ID_CHARS_MAX), _as_schema(TASK_ID_PATTERN, ID_CHARS_MAX)
+]
+InputId = FlowId
+Namespace = Annotated[
+    Text,
+    _matching(NAMESPACE_PATTERN, NAMESPACE_CHARS_MAX),
+    _as_schema(NAMESPACE_PATTERN, NAMESPACE_CHARS_MAX),
+]

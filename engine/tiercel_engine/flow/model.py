@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr
+from pydantic import AliasChoices, BeforeValidator, Field, PrivateAttr, WithJsonSchema
 
-from tiercel_engine.flow.base import FlowId, InputId, Namespace, Part, Rule, Text, to_text
+from tiercel_engine.flow.base import (
+    TEXT_TYPES,
+    FlowId,
+    InputId,
+    Namespace,
+    Part,
+    Rule,
+    Text,
+    to_text,
+)
 from tiercel_engine.flow.checks import Check
 from tiercel_engine.flow.dialect import DEFAULT, Dialect, dialect_of
 from tiercel_engine.flow.input_types import AnyInput
@@ -42,8 +51,25 @@ def read_labels(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple(labels)
 
 
+_LABEL: dict[str, Any] = {"type": TEXT_TYPES}
+#: Both ways to write labels, in JSON Schema.
+LABELS_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "object", "additionalProperties": _LABEL},
+        {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["key", "value"],
+                "properties": {"key": {"type": "string", "minLength": 1}, "value": _LABEL},
+            },
+        },
+    ]
+}
 #: (key, value) pairs; written as a map or as a list of {key, value}.
-Labels = Annotated[tuple[tuple[str, str], ...], BeforeValidator(read_labels)]
+Labels = Annotated[
+    tuple[tuple[str, str], ...], BeforeValidator(read_labels), WithJsonSchema(LABELS_SCHEMA)
+]
 
 
 class Output(Part):
@@ -103,7 +129,36 @@ class PluginDefault(Part):
 
 
 class Flow(Part):
-    """One revision of a flow."""
+    """One revision of a flow.
+
+    Attributes:
+        id: Its name within the namespace; it never changes.
+        namespace: Where it belongs, such as `company.team`; it never changes.
+        tenant: Of the server; what stands in the text does not count.
+        revision: Given by the server; what stands in the text does not count.
+        description: Words for readers, in Markdown.
+        labels: A map of texts, to find executions by.
+        inputs: What a caller gives, with types.
+        variables: Values that tasks read as `{{ vars.name }}`.
+        tasks: What runs, in order; at least one.
+        errors: Tasks for a failure.
+        finally_: Tasks for every end.
+        after_execution: Tasks that run once the final state is known.
+        listeners: Tasks after the end, with conditions; `afterExecution` has taken their place.
+        triggers: What starts it: a schedule, a webhook, other flows.
+        outputs: What an execution gives back, with types.
+        plugin_defaults: Properties for every task or trigger of a type.
+        concurrency: How many executions run at once: `limit`, and `behavior` for one too many.
+        retry: When a failed task or execution is tried again.
+        sla: Promises about how long an execution takes, or what it gives.
+        checks: Conditions on the inputs, before an execution starts.
+        worker_selector: Which workers run its tasks, in dialect 2.0.
+        worker_group: Which workers run its tasks.
+        policy_refs: Kept and not used: policies are of the peer's enterprise edition.
+        draft: Kept and not used.
+        disabled: Keeps it from being started.
+        deleted: Given by the server; what stands in the text does not count.
+    """
 
     PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.Flow"
 

@@ -17,6 +17,7 @@ from pydantic import (
     SerializeAsAny,
     ValidationInfo,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
 )
 
@@ -24,7 +25,11 @@ from tiercel_engine.flow.base import Part, TaskId, Text, WrittenPart
 from tiercel_engine.flow.duration import parse_duration_s
 
 #: Seconds, written as ISO 8601 text ("PT10S") or as a number of seconds.
-DurationS = Annotated[float, BeforeValidator(parse_duration_s)]
+DurationS = Annotated[
+    float,
+    BeforeValidator(parse_duration_s),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["PT30S", "PT5M", "P1D"]}),
+]
 
 
 class RetryPolicy(Part):
@@ -46,13 +51,35 @@ class RetryPolicy(Part):
 
 
 class Task(WrittenPart):
-    """One task of a flow."""
+    """One task of a flow.
+
+    Attributes:
+        id: Its name; no other task of the flow has it.
+        type: What it does.
+        description: Words for readers, in Markdown.
+        retry: When and how often it is tried again after a failure.
+        timeout: How long one attempt may take, such as PT10M.
+        disabled: Whether it is left out.
+        run_if: A template; the task is skipped when it gives false, nothing or 0.
+        allow_failure: Whether its failure is a warning, and the execution goes on.
+        allow_warning: Whether its warning counts as success.
+        log_level: Lines below this level are dropped.
+        log_to_file: Whether its log lines are kept in a file instead of the log.
+        worker_group: Which workers run it: `key`, and `fallback` when there are none.
+        worker_selector: Which workers run it, in dialect 2.0.
+        policy_refs: Kept and not used: policies are of the peer's enterprise edition.
+        version: Kept and not used: the installed version runs.
+        task_cache: Kept and not used.
+        assets: Kept and not used.
+    """
 
     #: Today's type name, then the older names that mean the same.
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
     #: Whether authors should use something else.
     DEPRECATED: ClassVar[bool] = False
+    #: Whether the engine alone uses it: no author does.
+    INTERNAL: ClassVar[bool] = False
 
     id: TaskId
     type: str

@@ -19,10 +19,32 @@ from tiercel_engine.flow.base import TaskId, Text, WrittenPart
 
 
 class Trigger(WrittenPart):
-    """One trigger of a flow."""
+    """One trigger of a flow.
+
+    Attributes:
+        id: Its name; no other trigger of the flow has it.
+        type: What starts executions.
+        description: Words for readers, in Markdown.
+        disabled: Whether it rests.
+        conditions: What must hold for a start.
+        when: A template that must give true for a start, in dialect 2.0.
+        labels: Labels of the executions that it starts.
+        inputs: Inputs of the executions that it starts; templates may read `trigger`.
+        stop_after: States of its executions after which it is disabled.
+        log_level: Lines below this level are dropped.
+        log_to_file: Whether its log lines are kept in a file instead of the log.
+        worker_group: Which workers look for it: `key`, and `fallback` when there are none.
+        worker_selector: Which workers look for it, in dialect 2.0.
+        policy_refs: Kept and not used: policies are of the peer's enterprise edition.
+        version: Kept and not used: the installed version runs.
+        assets: Kept and not used.
+        allow_concurrent: Whether it starts executions while an earlier one still runs.
+        fail_on_trigger_error: Whether an error of the trigger itself makes a FAILED execution.
+    """
 
     TYPE: ClassVar[str] = ""
     ALIASES: ClassVar[tuple[str, ...]] = ()
+    DEPRECATED: ClassVar[bool] = False
     #: How the scheduler looks after triggers of this type: SCHEDULE, FLOW, POLLING, REALTIME;
     #: empty: it has nothing to remember of them.
     STATE_KIND: ClassVar[str] = ""

@@ -6,46 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-_NEW = "io.kestra.plugin.core.condition."
-_OLD = "io.kestra.core.models.conditions.types."
-_NAMES = (
-    "DateTimeBetween",
-    "DayWeek",
-    "DayWeekInMonth",
-    "ExecutionFlow",
-    "ExecutionLabels",
-    "ExecutionNamespace",
-    "ExecutionOutputs",
-    "ExecutionStatus",
-    "Expression",
-    "FlowCondition",
-    "FlowNamespaceCondition",
-    "HasRetryAttempt",
-    "MultipleCondition",
-    "Not",
-    "Or",
-    "PublicHoliday",
-    "TimeBetween",
-    "Weekend",
-)
-
-
-def _aliases() -> Iterator[tuple[str, str]]:
-    for name in _NAMES:
-        long_name = name if name.endswith("Condition") else name + "Condition"
-        for alias in (_NEW + long_name, _OLD + long_name):
-            if alias != _NEW + name:
-                yield alias, _NEW + name
-    yield _OLD + "VariableCondition", _NEW + "Expression"
-
+from tiercel_engine.flow.base import UNION
+from tiercel_engine.plugin.condition_types import CONDITIONS, PACKAGE
 
 #: Today's names.
-CONDITION_TYPES = frozenset(_NEW + name for name in _NAMES)
+CONDITION_TYPES = frozenset(condition.TYPE for condition in CONDITIONS)
 #: Older name -> today's name.
-CONDITION_ALIASES: Mapping[str, str] = MappingProxyType(dict(_aliases()))
+CONDITION_ALIASES: Mapping[str, str] = MappingProxyType(
+    {alias: condition.TYPE for condition in CONDITIONS for alias in condition.ALIASES}
+)
 
 
 def condition_type(name: str) -> str | None:
@@ -67,7 +39,7 @@ def everywhere(conditions: Sequence[dict[str, Any]] | None) -> Iterator[dict[str
 def has_type(conditions: Sequence[dict[str, Any]] | None, name: str) -> bool:
     """Whether one of them, at any depth, is of the type with this short name."""
     return any(
-        condition_type(str(one.get("type"))) == _NEW + name for one in everywhere(conditions)
+        condition_type(str(one.get("type"))) == PACKAGE + name for one in everywhere(conditions)
     )
 
 
@@ -82,4 +54,8 @@ def _check(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 #: A list of conditions of known types.
-Conditions = Annotated[list[dict[str, Any]], AfterValidator(_check)]
+Conditions = Annotated[
+    list[dict[str, Any]],
+    AfterValidator(_check),
+    WithJsonSchema({"type": "array", "items": {UNION: "condition"}}),
+]

@@ -19,6 +19,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
     create_model,
 )
@@ -27,6 +28,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from tiercel_engine.errors import TaskError
+from tiercel_engine.flow.base import UNION
 from tiercel_engine.plugin.base import RunnableTask, TaskResult
 from tiercel_engine.plugin.context import RunContext
 
@@ -172,7 +174,9 @@ def _made(
         raise TypeError(f"Expected other names of properties: every task has {', '.join(taken)}.")
     fields: dict[str, Any] = {
         name: (
-            Annotated[hint, WrapValidator(_unless_template)],
+            Annotated[
+                hint, WrapValidator(_unless_template, json_schema_input_type=hint | _WithTemplate)
+            ],
             Field(default, alias=to_camel(name)),
         )
         for name, (hint, default) in properties.items()
@@ -182,6 +186,10 @@ def _made(
     made.WORK = staticmethod(work)
     made.OUTPUTS = _output_model(returned)
     return made
+
+
+#: What holds a template at whatever depth, in JSON Schema.
+_WithTemplate = Annotated[dict[str, Any], WithJsonSchema({UNION: "template"})]
 
 
 def _unless_template(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
@@ -197,7 +205,8 @@ def _output_model(returned: Any) -> type[BaseModel] | None:
     if inspect.isclass(returned) and dataclasses.is_dataclass(returned):
         hints = get_type_hints(returned)
         fields: dict[str, Any] = {name: (hint, ...) for name, hint in hints.items()}
-        return cast("type[BaseModel]", create_model(returned.__name__, **fields))
+        doc = inspect.getdoc(returned)
+        return cast("type[BaseModel]", create_model(returned.__name__, __doc__=doc, **fields))
     if returned is dict or getattr(returned, "__origin__", None) is dict:
         return None
     value: Any = (returned, ...)

@@ -21,7 +21,7 @@ COMMANDS = [
         for verb in ("list", "next", "enable", "disable", "unlock", "restart", "backfill start")
     ),
     *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
-    *(f"plugins {verb}" for verb in ("list", "doc")),
+    *(f"plugins {verb}" for verb in ("list", "doc", "schema")),
     *(f"expression {verb}" for verb in ("eval", "list")),
     "index rebuild",
     "dev kafka",

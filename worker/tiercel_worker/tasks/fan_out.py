@@ -37,6 +37,7 @@ class SplitItems(RunnableTask):
     """
 
     TYPE: ClassVar[str] = ForEachItem.SPLIT
+    INTERNAL: ClassVar[bool] = True
 
     items: Text
     batch: Batch = Field(default_factory=Batch)
@@ -101,6 +102,7 @@ class StoreOutputs(RunnableTask):
     """
 
     TYPE: ClassVar[str] = OUTPUTS_TYPE
+    INTERNAL: ClassVar[bool] = True
 
     def run(self, context: RunContext) -> None:
         outputs, name = context.variables["outputs"], str(context.variables["name"])
@@ -123,6 +125,7 @@ class MergeOutputs(RunnableTask):
     """
 
     TYPE: ClassVar[str] = ForEachItem.MERGE
+    INTERNAL: ClassVar[bool] = True
 
     def run(self, context: RunContext) -> dict[str, Any]:
         collected = context.variables.get("collected")

@@ -273,6 +273,7 @@ class BatchLook(KafkaReading):
     """One look of a Kafka trigger: a file of what has come, when something has."""
 
     TYPE: ClassVar[str] = "tiercel.kafka$BatchLook"
+    INTERNAL: ClassVar[bool] = True
 
     def run(self, context: RunContext) -> dict[str, Any]:
         with closing(self.reader(context, context.variables.get("cursor") or {})) as reader:
@@ -285,6 +286,7 @@ class RealtimeLook(KafkaReading):
     """One look of a realtime trigger: an execution per record."""
 
     TYPE: ClassVar[str] = "tiercel.kafka$RealtimeLook"
+    INTERNAL: ClassVar[bool] = True
 
     poll_duration: DurationS = Field(10.0, alias="pollDuration")
     max_duration: DurationS | None = Field(LINGER_S, alias="maxDuration")

@@ -19,6 +19,7 @@ class HttpLook(HttpRequest):
     """One look of an HTTP trigger."""
 
     TYPE: ClassVar[str] = "tiercel.http.Look"
+    INTERNAL: ClassVar[bool] = True
     ALIASES: ClassVar[tuple[str, ...]] = ()
 
     response_condition: str | bool = Field(ANY_SUCCESS, alias="responseCondition")

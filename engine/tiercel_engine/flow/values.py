@@ -7,7 +7,7 @@ their normal form. Reasons are worded as clients of the peer know them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from typing import Any
 
@@ -26,15 +26,45 @@ _STORED_FILE = re.compile(r"(?:kestra|nsfile|file):///\S+")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)+")
 
 
+_SCALARS = frozenset({str, int, float, bool})
+
+
 class BadValue(ValueError):
     """A value that its type does not accept; the text says why."""
+
+
+def plain(value: Any) -> Any:
+    """What a template gave, as JSON knows it: its kinds of numbers, dates, maps have plain names.
+
+    Raises:
+        BadValue: it is nothing that JSON can hold.
+    """
+    if value is None or type(value) in _SCALARS:
+        return value
+    try:
+        return msgspec.json.decode(_encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BadValue(f"Expected a value that JSON can hold, but {error}") from None
+
+
+def _as_plain(value: Any) -> Any:
+    """Numbers and maps that are more than their plain type."""
+    for kind in (int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"it has a {type(value).__name__}")
+
+
+_encode = msgspec.json.Encoder(enc_hook=_as_plain).encode
 
 
 def text_of(value: Any) -> str:
     """A value as text: what was text stays, anything else as JSON."""
     if isinstance(value, str):
         return value
-    return msgspec.json.encode(value).decode()
+    return _encode(value).decode()
 
 
 def integer(value: Any) -> int:
@@ -203,6 +233,7 @@ def convert(kind: str, value: Any, item_kind: str | None = None) -> Any:
     Raises:
         BadValue: the type does not accept it.
     """
+    value = plain(value)
     if kind not in LIST_TYPES:
         return CONVERSIONS[kind](value)
     items = json_value(value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tiercel_engine.errors import InvalidExpression, InvalidFlow, InvalidInput
+from tiercel_engine.expression.values import Float32, Long
 from tiercel_engine.flow.inputs import resolve
 from tiercel_engine.flow.model import Flow, Output
 from tiercel_engine.flow.outputs import typed_outputs
@@ -25,6 +27,10 @@ def _output(kind: str, **more: Any) -> Output:
     [
         ("STRING", {"value": "a"}, '{"value":"a"}'),
         ("STRING", 3, "3"),
+        ("STRING", Long(3), "3"),
+        ("STRING", Decimal("1.50"), "1.50"),
+        ("INT", Long(3), 3),
+        ("JSON", {"n": [Long(3), Float32(0.5)]}, {"n": [3, 0.5]}),
         ("INT", "42", 42),
         ("FLOAT", "1.5", 1.5),
         ("BOOL", "TRUE", True),
@@ -36,7 +42,10 @@ def _output(kind: str, **more: Any) -> Output:
     ],
 )
 def test_an_output_has_its_type(kind: str, value: Any, typed: Any) -> None:
-    assert typed_outputs([_output(kind)], {"o": value}, None) == {"o": typed}
+    (found,) = typed_outputs([_output(kind)], {"o": value}, None).values()
+
+    assert found == typed
+    assert type(found) is type(typed)
 
 
 def test_elements_of_an_output_have_their_type() -> None:

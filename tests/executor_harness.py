@@ -133,6 +133,8 @@ class PlayedWorker:
         self.worker_id = worker_id
         self.consumer = bench.log.consumer("workers", [TOPICS.jobs.name], worker_id, None)
         self.ran: list[TaskJob] = []
+        #: What every task gives.
+        self.outputs = Payload(json=OUTPUTS)
 
     def turn(self, state: str = "SUCCESS") -> None:
         """Run every job that is there."""
@@ -171,6 +173,6 @@ class PlayedWorker:
                 state,
                 now_us,
                 now_us,
-                outputs=Payload(json=OUTPUTS),
+                outputs=self.outputs,
             )
         )

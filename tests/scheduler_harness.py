@@ -23,7 +23,7 @@ from tiercel_schemas import events as e
 from tiercel_schemas.commands import SaveFlow
 from tiercel_schemas.triggers import TriggerState
 
-SETTINGS = SchedulerSettings(idle_poll_s=0.0)
+SETTINGS = SchedulerSettings(idle_poll_s=0.0, dropped_wait_s=0.0)
 CORE = "io.kestra.plugin.core"
 
 

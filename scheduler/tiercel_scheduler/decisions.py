@@ -12,29 +12,35 @@ from msgspec.structs import replace
 
 from tiercel_engine.errors import Rejected
 from tiercel_engine.plugin.dates import ScheduleRules
+from tiercel_engine.plugin.upstream import MissRules
 from tiercel_scheduler.due import first_backfill_date, recovered
 from tiercel_schemas import triggers as t
 from tiercel_schemas.triggers import Backfill, TriggerState
 
 NO_BACKFILL = "No backfill found"
 
-Decide = Callable[[TriggerState, Any, ScheduleRules | None, int], TriggerState]
+#: What says when a trigger is due.
+Rules = ScheduleRules | MissRules
+Decide = Callable[[TriggerState, Any, Rules | None, int], TriggerState]
 
 
 def set_disabled(
-    state: TriggerState, command: t.SetTriggerDisabled, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.SetTriggerDisabled, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Disable or enable; enabling treats the dates meanwhile as missed ones."""
     if state.kind == "REALTIME":
         raise Rejected("Realtime triggers cannot be disabled or enabled here.", "INVALID")
     next_us = state.next_us
     if state.disabled and not command.disabled and rules is not None:
-        next_us = recovered(state, rules, now_us)
+        if isinstance(rules, ScheduleRules):
+            next_us = recovered(state, rules, now_us)
+        else:
+            next_us = rules.next(now_us)
     return replace(state, disabled=command.disabled, next_us=next_us)
 
 
 def unlock(
-    state: TriggerState, command: t.UnlockTrigger, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.UnlockTrigger, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Forget the execution that locks it."""
     if state.execution_id is None:
@@ -43,20 +49,19 @@ def unlock(
 
 
 def restart(
-    state: TriggerState, command: t.RestartTrigger, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.RestartTrigger, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Forget what is under way, go on from now."""
-    next_us = now_us if rules is None else rules.next(now_us)
-    if state.kind == "FLOW":
-        next_us = None
+    at_once_us = None if state.kind == "FLOW" else now_us
+    next_us = at_once_us if rules is None else rules.next(now_us)
     return replace(state, execution_id=None, worker_id=None, epoch=state.epoch + 1, next_us=next_us)
 
 
 def start_backfill(
-    state: TriggerState, command: t.StartBackfill, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.StartBackfill, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Go through the dates from start to end; whatever backfill there was is dropped."""
-    if rules is None:
+    if not isinstance(rules, ScheduleRules):
         raise Rejected("Only a schedule has dates to go through.", "INVALID")
     end_us = now_us if command.end_us is None else command.end_us
     if command.start_us >= end_us:
@@ -75,7 +80,7 @@ def start_backfill(
 
 
 def set_backfill_paused(
-    state: TriggerState, command: t.SetBackfillPaused, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.SetBackfillPaused, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Pause a backfill or let it go on."""
     if state.backfill is None:
@@ -84,7 +89,7 @@ def set_backfill_paused(
 
 
 def end_backfill(
-    state: TriggerState, command: t.EndBackfill, rules: ScheduleRules | None, now_us: int
+    state: TriggerState, command: t.EndBackfill, rules: Rules | None, now_us: int
 ) -> TriggerState:
     """Drop a backfill."""
     if state.backfill is None:

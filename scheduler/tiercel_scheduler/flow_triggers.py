@@ -8,7 +8,7 @@ judged once by each trigger, and the id of what it starts derives from the trigg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -22,8 +22,10 @@ from tiercel_engine.plugin.triggers import Flow as FlowTrigger
 from tiercel_engine.plugin.upstream import Several, own_conditions, several, states_of
 from tiercel_engine.plugin.windows import counted
 from tiercel_engine.storage.claims import unpack
+from tiercel_engine.storage.lazy import variables_of
 from tiercel_engine.storage.objects import Storage
 from tiercel_scheduler.handler import Handler
+from tiercel_scheduler.misses import Misses
 from tiercel_scheduler.outbox import Outbox
 from tiercel_scheduler.shelf import Shelf, key_of
 from tiercel_scheduler.starts import CORRELATION_LABEL, WRONG, Start, Starter
@@ -62,9 +64,17 @@ class FlowTriggers:
         self._storage = storage
         self._clock = clock
         self._default_zone = default_zone
+        self._misses = Misses(handler, starter, clock)
+        #: Values of the change in hand that lie in storage, by address.
+        self._fetched: dict[str, Any] = {}
+
+    def missed(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:
+        """The window of a trigger with `onMiss` has ended without a start."""
+        self._misses.look(shelf, state, outbox)
 
     def changed(self, shelf: Shelf, change: ExecutionChanged, outbox: Outbox) -> None:
         """An execution came to a state that triggers of a flow may wait for."""
+        self._fetched.clear()
         key = FlowKey(change.tenant, change.namespace, change.flow_id)
         for state in list(shelf.of_flow(key).values()):
             if state.kind != "FLOW" or state.disabled:
@@ -153,6 +163,7 @@ class FlowTriggers:
             self._handler.put(case.shelf, state, outbox)
             return
         outbox.create(command)
+        state = self._misses.settled(flow, case.trigger, state, change.at_us, outbox)
         started = replace(state, date_us=change.at_us, last_execution_id=start.execution_id)
         self._handler.put(case.shelf, started, outbox)
 
@@ -162,9 +173,10 @@ class FlowTriggers:
         outputs = self._outputs(case, seen)
         return {
             **_about(change),
-            "executionLabels": {label.key: label.value for label in change.labels},
+            "executionLabels": _nested(change.labels),
             "startDate": iso(change.started_us),
             "endDate": iso(change.at_us),
+            **_landmarks(change),
             **({"outputs": outputs} if outputs else {}),
         }
 
@@ -202,10 +214,16 @@ class FlowTriggers:
             "labels": labels,
             "execution": execution,
             "inputs": self._value(change.inputs),
-            "outputs": {**outputs, **self._value(change.task_outputs)},
-            "trigger": {**_about(change), "outputs": outputs},
+            "outputs": self._task_outputs(change, outputs),
+            "trigger": {**_about(change), **_landmarks(change), "outputs": outputs},
         }
         if second:
+            variables |= {
+                "namespace": change.source_namespace,
+                "flowId": change.source_flow_id,
+                "state": change.state,
+                "hasRetryAttempt": bool(change.retried),
+            }
             variables["flow"] = {
                 "id": change.source_flow_id,
                 "namespace": change.source_namespace,
@@ -222,8 +240,24 @@ class FlowTriggers:
         )
         return Subject(self._starter.renderer, variables, source)
 
+    def _task_outputs(
+        self, change: ExecutionChanged, outputs: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """Outputs of the flow, and over them those of its tasks; large ones fetched when asked."""
+        payload = change.task_outputs
+        if payload is None or payload.json is None:
+            return outputs
+        text = msgspec.json.encode({**outputs, **msgspec.json.decode(payload.json)}).decode()
+        return variables_of(Payload(json=text), self._storage)
+
     def _value(self, payload: Payload | None) -> Mapping[str, Any]:
-        value = unpack(payload, self._storage)
+        if payload is not None and payload.claim is not None:
+            uri = payload.claim.uri
+            if uri not in self._fetched:
+                self._fetched[uri] = unpack(payload, self._storage)
+            value = self._fetched[uri]
+        else:
+            value = unpack(payload, self._storage)
         return value if isinstance(value, Mapping) else {}
 
     def _line(self, case: _Case, level: str, message: str) -> LogEntry:
@@ -237,6 +271,24 @@ class FlowTriggers:
             thread="scheduler",
             message=message,
         )
+
+
+def _nested(labels: Iterable[Label]) -> dict[str, Any]:
+    """First of duplicates wins; `system.x` stands under `system`, but for the correlation id."""
+    nested: dict[str, Any] = {}
+    for label in labels:
+        prefix, dot, rest = label.key.partition(".")
+        if dot and prefix == "system":
+            if label.key != CORRELATION_LABEL:
+                nested.setdefault("system", {}).setdefault(rest, label.value)
+        else:
+            nested.setdefault(label.key, label.value)
+    return nested
+
+
+def _landmarks(change: ExecutionChanged) -> dict[str, str]:
+    found = {"firstFailedTaskId": change.first_failed_task_id, "lastTaskId": change.last_task_id}
+    return {name: task_id for name, task_id in found.items() if task_id is not None}
 
 
 def _about(change: ExecutionChanged) -> dict[str, Any]:

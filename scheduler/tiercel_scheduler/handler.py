@@ -13,14 +13,18 @@ from msgspec.structs import replace
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import InvalidFlow, Rejected, UserError
+from tiercel_engine.flow.base import Rule
 from tiercel_engine.flow.cron import BadCron
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.trigger import Trigger
-from tiercel_engine.plugin.dates import ScheduleRules, schedule_rules
+from tiercel_engine.plugin.dates import US, ScheduleRules, schedule_rules
 from tiercel_engine.plugin.polling import PollingTrigger
-from tiercel_scheduler.decisions import DECISIONS
+from tiercel_engine.plugin.triggers import Flow as FlowTrigger
+from tiercel_engine.plugin.upstream import miss_rules
+from tiercel_scheduler.decisions import DECISIONS, Rules
 from tiercel_scheduler.due import Firing, fire
 from tiercel_scheduler.outbox import Outbox
+from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_scheduler.shelf import Shelf, key_of
 from tiercel_scheduler.starts import Start, Starter
 from tiercel_schemas import triggers as t
@@ -37,12 +41,16 @@ class Handler:
     """Decides; belongs to the scheduler's thread."""
 
     def __init__(
-        self, catalog: FlowCatalog, clock: Clock, starter: Starter, default_zone: str
+        self,
+        catalog: FlowCatalog,
+        clock: Clock,
+        starter: Starter,
+        settings: SchedulerSettings,
     ) -> None:
         self._catalog = catalog
         self._clock = clock
         self._starter = starter
-        self._default_zone = default_zone
+        self._settings = settings
 
     # -- what a flow's new revision means -------------------------------------------------------
 
@@ -91,14 +99,18 @@ class Handler:
             return replace(state, next_us=None, backfill=None, arrivals=())
         if isinstance(trigger, PollingTrigger):
             return replace(state, next_us=self._clock.now_us(), epoch=state.epoch + 1)
-        rules = self._rules(flow, trigger)
+        rules = self.rules(flow, trigger)
         next_us = None if rules is None else rules.next(self._clock.now_us())
         return replace(state, next_us=next_us, arrivals=())
 
-    def _rules(self, flow: Flow, trigger: Trigger) -> ScheduleRules | None:
+    def rules(self, flow: Flow, trigger: Trigger) -> Rules | None:
+        """What says when a trigger is due; None: nothing does."""
+        zone = self._settings.timezone
         try:
-            return schedule_rules(flow, trigger, self._starter.renderer, self._default_zone)
-        except (BadCron, UserError) as error:
+            if isinstance(trigger, FlowTrigger):
+                return miss_rules(trigger, zone, round(self._settings.miss_grace_s * US))
+            return schedule_rules(flow, trigger, self._starter.renderer, zone)
+        except (BadCron, UserError, Rule) as error:
             log.warning(
                 "schedule_unreadable", flow=f"{flow.namespace}.{flow.id}", reason=str(error)
             )
@@ -109,8 +121,8 @@ class Handler:
     def fire(self, shelf: Shelf, state: TriggerState, outbox: Outbox) -> None:
         """Do what a due trigger is due for."""
         found = self.find(state)
-        rules = None if found is None else self._rules(*found)
-        if found is None or rules is None:
+        rules = None if found is None else self.rules(*found)
+        if found is None or not isinstance(rules, ScheduleRules):
             # Not before its flow changes.
             self.put(shelf, replace(state, next_us=None, backfill=None), outbox)
             return
@@ -177,7 +189,7 @@ class Handler:
             shelf.drop(key)
             outbox.state(key, None)
             return
-        rules = None if found is None else self._rules(*found)
+        rules = None if found is None else self.rules(*found)
         try:
             now_us = self._clock.now_us()
             after = DECISIONS[type(command)](state, command, rules, now_us)

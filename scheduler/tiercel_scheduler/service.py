@@ -18,7 +18,7 @@ import structlog
 
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
-from tiercel_engine.errors import LogError
+from tiercel_engine.errors import LogError, TransientError
 from tiercel_engine.eventlog.base import EventLog, Record, TopicPartition
 from tiercel_engine.eventlog.owner import PartitionOwner
 from tiercel_engine.eventlog.schema_registry import RegistryUnavailable, SchemaRegistry
@@ -45,6 +45,8 @@ from tiercel_schemas.triggers import TriggerState
 log = structlog.get_logger(__name__)
 
 GROUP = "scheduler"
+#: Turns dropped in a row after which a record that still cannot be taken is buried.
+DROPS_MAX = 60
 
 
 class Scheduler(PartitionOwner):
@@ -69,7 +71,7 @@ class Scheduler(PartitionOwner):
         self._clock = clock
         self._settings = settings or SchedulerSettings()
         starter = Starter(storage, clock, encrypt)
-        self._handler = Handler(catalog, clock, starter, self._settings.timezone)
+        self._handler = Handler(catalog, clock, starter, self._settings)
         self._flow_triggers = FlowTriggers(
             self._handler, starter, storage, clock, self._settings.timezone
         )
@@ -79,6 +81,8 @@ class Scheduler(PartitionOwner):
         self._shelves: dict[int, Shelf] = {}
         #: Flows whose newest revision the states of their triggers may not follow yet.
         self._unseen: deque[FlowKey] = deque()
+        #: Turns in a row that came to nothing because storage did not answer.
+        self._dropped = 0
 
     def open(self) -> None:
         """Read the flows and join the group; fences whoever used this instance name before."""
@@ -149,7 +153,21 @@ class Scheduler(PartitionOwner):
     # -- one turn -------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Wait for records or a date, do what there is to do, commit it."""
+        """Wait for records or a date, do what there is to do, commit it.
+
+        When storage does not answer nothing is committed, and the log is read again.
+        """
+        try:
+            self._turn()
+            self._dropped = 0
+        except TransientError as error:
+            self._dropped += 1
+            log.warning("turn_dropped", error=str(error), times=self._dropped)
+            self._poison.clear()
+            self._rebuild()
+            self._stopping.wait(self._settings.dropped_wait_s)
+
+    def _turn(self) -> None:
         records = self._consumer.poll(self._settings.batch_records_max, self._wait_s())
         outbox = Outbox(self._topics)
         consumed: dict[TopicPartition, int] = {}
@@ -199,6 +217,8 @@ class Scheduler(PartitionOwner):
         except UnreadableRecord as error:
             self._bury(record, str(error))
         except Exception as error:
+            if self._may_pass(error):
+                raise
             # A command that breaks the scheduler must not stop the partition.
             log.exception("trigger_command_failed", key=record.key)
             self._bury(record, f"{type(error).__name__}: {error}")
@@ -212,11 +232,17 @@ class Scheduler(PartitionOwner):
         except LogError:
             raise
         except Exception as error:
+            if self._may_pass(error):
+                raise
             log.exception("trigger_message_failed", offset=record.offset)
             reason = f"{type(error).__name__}: {error}"
         if reason is not None:
             self._bury(record, reason)
         return True
+
+    def _may_pass(self, error: Exception) -> bool:
+        """Whether trying again may help: then the turn is dropped instead of the record."""
+        return isinstance(error, TransientError) and self._dropped < DROPS_MAX
 
     def _handle(self, shelf: Shelf, command: Any, outbox: Outbox) -> None:
         match command:
@@ -254,6 +280,8 @@ class Scheduler(PartitionOwner):
                 left -= 1
                 if state.kind in KINDS:
                     self._polls.look(shelf, state, outbox)
+                elif state.kind == "FLOW":
+                    self._flow_triggers.missed(shelf, state, outbox)
                 else:
                     self._handler.fire(shelf, state, outbox)
                 SCHEDULER_STARTS.inc()

@@ -198,9 +198,11 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
         attempt: How often it was run.
         retried: States of its task runs that needed several attempts; told when asked for.
         depth: How many executions led to it, each starting the next.
+        first_failed_task_id: The task whose run was made first of those that are FAILED.
+        last_task_id: The task whose run was made last.
     """
 
-    FINGERPRINT: ClassVar[str] = "45781d47c8e9b0d8"
+    FINGERPRINT: ClassVar[str] = "a6efbeafd90980e4"
 
     tenant: str
     namespace: str
@@ -221,6 +223,8 @@ class ExecutionChanged(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 1
     retried: tuple[str, ...] = ()
     depth: int = 0
+    first_failed_task_id: str | None = None
+    last_task_id: str | None = None
 
 
 class SetTriggerDisabled(msgspec.Struct, frozen=True, gc=False):

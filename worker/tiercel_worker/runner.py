@@ -33,6 +33,7 @@ from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.sandbox.jq import JqSandbox
 from tiercel_engine.storage.claims import pack
 from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.lazy import Vault, variables_of
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.storage.uri import execution_value, outputs_name, task_file
@@ -45,7 +46,6 @@ from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
 from tiercel_worker.server_api import FindApi
-from tiercel_worker.variables import Vault, variables_of
 
 #: How many task models are kept, by their JSON text.
 MODELS_MAX = 1_000

@@ -50,6 +50,7 @@ class Plan:
         #: What an execution gives back.
         self.outputs: Sequence[Output] = flow.outputs
         self._vars_json: str | None = None
+        self._positions: dict[str, int] | None = None
         #: Paths of the inputs that executions keep sealed.
         self.secret_inputs = tuple(
             ("inputs", *each.id.split(".")) for each in flow.inputs if isinstance(each, SecretInput)
@@ -73,6 +74,12 @@ class Plan:
                 self._index(task.id, task.child_lists(), task.retry or inherited)
                 if isinstance(task, WorkingDirectory):
                     self._in_folders.update(inner.id for inner in task.tasks)
+
+    def position(self, task_id: str) -> int:
+        """Where a task stands in the flow, parents before what is in them; unknown ones last."""
+        if self._positions is None:
+            self._positions = {task.id: i for i, task in enumerate(self.flow.all_tasks())}
+        return self._positions.get(task_id, len(self._positions))
 
     def tasks(self, parent_task_id: str, branch: str) -> tuple[Task, ...]:
         """The enabled tasks of one list; `parent_task_id` is `ROOT` for the flow's own."""

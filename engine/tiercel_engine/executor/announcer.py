@@ -15,6 +15,7 @@ import structlog
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.eventlog.base import NewRecord
+from tiercel_engine.execution.landmarks import first_failed_task, last_task
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.variables import task_outputs
@@ -124,7 +125,7 @@ class Announcer:
                 yield self._event(before, execution, step.at_us)
             for key, with_retries in self._listeners.of(execution).items():
                 outputs = task_outputs(execution, self._listeners.refers(key))
-                told = _told(key, execution, step.at_us, with_retries, outputs)
+                told = _told(key, execution, step, with_retries, outputs)
                 yield NewRecord(self._topics.trigger_commands.name, str(key), codec.encode(told))
 
     def _event(self, before: str, x: Execution, at_us: int) -> NewRecord:
@@ -144,8 +145,9 @@ class Announcer:
 
 
 def _told(
-    key: FlowKey, x: Execution, at_us: int, with_retries: bool, outputs: dict[str, Any]
+    key: FlowKey, x: Execution, step: Step, with_retries: bool, outputs: dict[str, Any]
 ) -> ExecutionChanged:
+    plan = None if step.known_plan is None else step.known_plan[1]
     text = _encode(outputs).decode() if outputs else None
     if text is not None and len(text) > TASK_OUTPUTS_BYTES_MAX:
         log.warning("task_outputs_left_out", execution_id=x.id, flow=str(key), bytes=len(text))
@@ -159,7 +161,7 @@ def _told(
         source_revision=x.flow_revision,
         state=x.state,
         sequence=x.sequence,
-        at_us=at_us,
+        at_us=step.at_us,
         started_us=x.created_us,
         labels=x.labels,
         inputs=x.inputs,
@@ -169,4 +171,6 @@ def _told(
         attempt=x.attempt_number,
         retried=tuple(sorted(retried)),
         depth=x.depth,
+        first_failed_task_id=first_failed_task(x, plan),
+        last_task_id=last_task(x, plan),
     )

@@ -205,6 +205,28 @@ class Window(Part):
     lookback: DurationS | None = None
     timezone: str | None = None
 
+    @model_validator(mode="after")
+    def _is_of_one_kind(self) -> Window:
+        kinds = (self.deadline, self.from_ or self.to, self.every or self.offset, self.lookback)
+        if sum(kind is not None for kind in kinds) > 1:
+            raise Rule("a window has one of deadline, from and to, every with offset, or lookback")
+        if (self.from_ is None) != (self.to is None):
+            raise Rule("a window with from or to must have both")
+        if self.offset is not None and self.every is None:
+            raise Rule("a window with offset must have every")
+        if self.every == 0 or self.lookback == 0:
+            raise Rule("every and lookback must be longer than nothing")
+        return self
+
+
+class OnMiss(Part):
+    """What happens when a window ends and not everything has come: a FAILED execution."""
+
+    PEER_NAME: ClassVar[str] = _NEW + "Flow$OnMiss"
+
+    behavior: Literal["FAIL"] = "FAIL"
+    labels: Labels = ()
+
 
 class Flow(CoreTrigger):
     """Starts an execution when executions of other flows change their state."""
@@ -220,7 +242,27 @@ class Flow(CoreTrigger):
     mode: Literal["ALL", "ANY", "AT_LEAST"] = "ALL"
     min_satisfied: int | None = Field(None, ge=1, alias="minSatisfied")
     window: Window | None = None
-    on_miss: dict[str, Any] | None = Field(None, alias="onMiss")
+    on_miss: OnMiss | None = Field(None, alias="onMiss")
+
+    @model_validator(mode="after")
+    def _can_be_satisfied(self) -> Flow:
+        if self.mode == "AT_LEAST" and self.depends_on:
+            count = len(self.depends_on)
+            if self.min_satisfied is None or self.min_satisfied > count:
+                raise Rule(f"mode AT_LEAST needs a minSatisfied of at most {count}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_missed(self) -> Flow:
+        if self.on_miss is None:
+            return self
+        if not self.depends_on and self.preconditions is None:
+            raise Rule("onMiss needs dependsOn or preconditions")
+        older = None if self.preconditions is None else self.preconditions.time_window
+        is_sliding = older is not None and older.type == "SLIDING_WINDOW"
+        if is_sliding or (self.window is not None and self.window.lookback is not None):
+            raise Rule("onMiss needs a window that ends: deadline, from and to, or every")
+        return self
 
 
 PLUGINS: tuple[type[Task | Trigger], ...] = (Flow, Schedule, ScheduleOnDates, Webhook)

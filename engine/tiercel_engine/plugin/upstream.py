@@ -18,7 +18,13 @@ from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.plugin.condition_rules import BrokenCondition, Condition, Subject, hold
 from tiercel_engine.plugin.conditions import condition_type
 from tiercel_engine.plugin.triggers import ExecutionFilter, FieldFilter, Flow, TimeWindow
-from tiercel_engine.plugin.windows import WindowRule, duration_rule, rule_of
+from tiercel_engine.plugin.windows import (
+    WindowRule,
+    duration_rule,
+    end_after,
+    end_before,
+    rule_of,
+)
 from tiercel_schemas.state import TERMINATED, State
 
 #: Namespace and flow that executions must have; None for any.
@@ -132,6 +138,36 @@ def _multiple(condition: Condition) -> Several:
     return Several(upstreams, window, len(upstreams), resets)
 
 
+class MissRules(msgspec.Struct, frozen=True):
+    """When a trigger with `onMiss` looks whether its window ended before all had come.
+
+    Attributes:
+        grace_us: how long after the end, so that news of what came in time has been heard.
+    """
+
+    window: WindowRule
+    default_zone: str
+    grace_us: int
+
+    def next(self, after_us: int) -> int | None:
+        """The first look after an instant."""
+        return self.end_after(after_us - self.grace_us) + self.grace_us
+
+    def end_after(self, at_us: int) -> int:
+        """The first end of a window after an instant."""
+        return end_after(self.window, at_us, self.default_zone)
+
+    def end_of(self, look_us: int) -> int:
+        """The end that a look is about: the last one that it is late enough for."""
+        return end_before(self.window, look_us - self.grace_us, self.default_zone)
+
+
+def miss_rules(trigger: Flow, default_zone: str, grace_us: int) -> MissRules | None:
+    """None: nothing happens when it waits in vain. Raises Rule as `several`."""
+    wanted = several(trigger) if trigger.on_miss is not None else None
+    return None if wanted is None else MissRules(wanted.window, default_zone, grace_us)
+
+
 def interests(trigger: Flow, dialect: Dialect) -> tuple[frozenset[Place], frozenset[str]]:
     """Places and states of executions that may concern the trigger; more than those that do."""
     parts = several(trigger)
@@ -148,7 +184,8 @@ def interests(trigger: Flow, dialect: Dialect) -> tuple[frozenset[Place], frozen
 
 def needs_retries(trigger: Flow) -> bool:
     """Whether a condition asks for task runs that needed several attempts."""
-    return "HasRetryAttempt" in str(trigger.conditions)
+    asked = [trigger.when, *(one.when for one in trigger.depends_on)]
+    return "HasRetryAttempt" in str(trigger.conditions) or "hasRetryAttempt" in str(asked)
 
 
 def _place(conditions: Any) -> Place:

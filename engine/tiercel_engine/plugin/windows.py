@@ -28,6 +28,8 @@ class WindowRule(msgspec.Struct, frozen=True):
         length_s: of DURATION_WINDOW and SLIDING_WINDOW.
         advance_s: how far a DURATION_WINDOW begins after a round day, hour or minute.
         begins, ends: of the daily ones; a DAILY_TIME_DEADLINE begins with the day.
+        from_midnight: shorter ones of a DURATION_WINDOW follow each other from midnight on, instead
+            of opening with the round hour or minute of what comes first.
     """
 
     kind: Kind = "DURATION_WINDOW"
@@ -36,6 +38,7 @@ class WindowRule(msgspec.Struct, frozen=True):
     begins: time = time()
     ends: time = time()
     zone: str | None = None
+    from_midnight: bool = False
 
 
 def rule_of(written: TimeWindow | Window | None) -> WindowRule:
@@ -88,7 +91,9 @@ def _of_second_dialect(written: Window) -> WindowRule:
     if written.lookback is not None:
         return WindowRule("SLIDING_WINDOW", written.lookback, zone=zone)
     every_s = DAY_S if written.every is None else written.every
-    return WindowRule(length_s=every_s, advance_s=written.offset or 0.0, zone=zone)
+    return WindowRule(
+        length_s=every_s, advance_s=written.offset or 0.0, zone=zone, from_midnight=True
+    )
 
 
 def _time(text: str | None) -> time:
@@ -122,14 +127,39 @@ def counted(
     return tuple(one for one in arrivals if begins_us <= one.at_us <= ends_us)
 
 
+def end_after(rule: WindowRule, at_us: int, default_zone: str = "UTC") -> int:
+    """The first end of a window after `at_us`. Of a SLIDING_WINDOW there is none: do not ask."""
+    zone = zone_named(rule.zone, default_zone)
+    if rule.kind == "DURATION_WINDOW":
+        return _duration_bounds(rule, at_us, zone)[1]
+    return min(end for end in _daily_ends(rule, at_us, zone) if end > at_us)
+
+
+def end_before(rule: WindowRule, at_us: int, default_zone: str = "UTC") -> int:
+    """The last end of a window up to `at_us`; otherwise as `end_after`."""
+    zone = zone_named(rule.zone, default_zone)
+    if rule.kind == "DURATION_WINDOW":
+        return _duration_bounds(rule, at_us, zone)[0]
+    return max(end for end in _daily_ends(rule, at_us, zone) if end <= at_us)
+
+
+def _daily_ends(rule: WindowRule, at_us: int, zone: ZoneInfo) -> list[int]:
+    """Those around `at_us`. The day of an end with an offset of its own may be another one."""
+    day = _moment(at_us, zone).date()
+    days = (day + timedelta(days=count) for count in range(-2, 3))
+    return [_us(_combine(one, rule.ends, zone)) for one in days]
+
+
 def _duration_bounds(rule: WindowRule, first_us: int, zone: ZoneInfo) -> tuple[int, int]:
     """The window that its first arrival opened: from a round day, hour, minute or second on."""
+    if rule.from_midnight and rule.length_s % DAY_S == 0:
+        return _day_bounds(rule, first_us, zone)
     moment = _moment(first_us, zone).replace(microsecond=0)
-    if rule.length_s >= 60:
+    if rule.length_s >= 60 or rule.from_midnight:
         moment = moment.replace(second=0)
-    if rule.length_s >= 3_600:
+    if rule.length_s >= 3_600 or rule.from_midnight:
         moment = moment.replace(minute=0)
-    if rule.length_s >= DAY_S:
+    if rule.length_s >= DAY_S or rule.from_midnight:
         moment = moment.replace(hour=0)
     length_us = round(rule.length_s * US)
     begins_us = _us(moment) + round(rule.advance_s * US)
@@ -137,6 +167,15 @@ def _duration_bounds(rule: WindowRule, first_us: int, zone: ZoneInfo) -> tuple[i
     periods = (first_us - begins_us) // length_us if length_us > 0 else 0
     begins_us += periods * length_us
     return begins_us, begins_us + length_us
+
+
+def _day_bounds(rule: WindowRule, first_us: int, zone: ZoneInfo) -> tuple[int, int]:
+    """The whole days around an instant, by the clock on the wall, however long they are."""
+    wall = _moment(first_us, zone).replace(tzinfo=None)
+    length = timedelta(seconds=rule.length_s)
+    begins = datetime.combine(wall.date(), time()) + timedelta(seconds=rule.advance_s)
+    begins += (wall - begins) // length * length
+    return _us(begins.replace(tzinfo=zone)), _us((begins + length).replace(tzinfo=zone))
 
 
 def _daily_bounds(rule: WindowRule, at_us: int, zone: ZoneInfo) -> tuple[int, int]:

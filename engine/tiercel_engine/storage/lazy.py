@@ -1,4 +1,4 @@
-"""The variables of a job: values behind claim checks are fetched when a template asks for them.
+"""Variables whose values behind claim checks are fetched when a template asks for them.
 
 Sealed texts are opened then too, and from then on hidden in the attempt's log.
 """
@@ -67,7 +67,7 @@ class LazyMap(Mapping[str, Any]):
 def variables_of(
     payload: Payload, storage: Storage, vault: Vault | None = None
 ) -> Mapping[str, Any]:
-    """What templates of a job see; without a `vault` sealed texts stay sealed.
+    """What templates of a payload see; without a `vault` sealed texts stay sealed.
 
     Raises:
         NotFound: the variables themselves were behind a claim check that is gone.

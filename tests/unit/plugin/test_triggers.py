@@ -64,6 +64,14 @@ def test_a_flow_trigger_speaks_both_dialects() -> None:
 @pytest.mark.parametrize(
     ("kind", "properties", "words"),
     [
+        ("Flow", "window: {deadline: '09:00:00', lookback: PT1H}", "a window has one of"),
+        ("Flow", "window: {from: '09:00:00'}", "must have both"),
+        ("Flow", "window: {offset: PT1H}", "must have every"),
+        ("Flow", "window: {every: PT0S}", "longer than nothing"),
+        ("Flow", "mode: AT_LEAST, dependsOn: [{flowId: a}]", "minSatisfied of at most 1"),
+        ("Flow", "onMiss: {behavior: FAIL}", "needs dependsOn or preconditions"),
+        ("Flow", "onMiss: {}, dependsOn: [{flowId: a}], window: {lookback: PT1H}", "that ends"),
+        ("Flow", "onMiss: {behavior: WARN}, dependsOn: [{flowId: a}]", "behavior"),
         ("Webhook", "wait: false", "triggers[0].key: must not be null"),
         ("Webhook", "key: ' '", "key must have between 1 and 256 characters"),
         ("Webhook", "key: a, kye: b", 'Unrecognized field "kye" (class io.kestra.plugin.core.tr'),

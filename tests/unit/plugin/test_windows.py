@@ -9,7 +9,14 @@ import pytest
 
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.plugin.triggers import TimeWindow, Window
-from tiercel_engine.plugin.windows import WindowRule, counted, duration_rule, rule_of
+from tiercel_engine.plugin.windows import (
+    WindowRule,
+    counted,
+    duration_rule,
+    end_after,
+    end_before,
+    rule_of,
+)
 from tiercel_schemas.triggers import Arrival
 
 
@@ -82,3 +89,36 @@ def test_what_came_earlier_counts_within_the_window(
 def test_a_window_that_lacks_something_is_refused(written: dict[str, Any]) -> None:
     with pytest.raises(Rule):
         first(**written)
+
+
+@pytest.mark.parametrize(
+    ("rule", "at", "before", "after"),
+    [
+        (DEADLINE, "2025-03-05T09:00:00", "2025-03-05T09:00:00", "2025-03-06T09:00:00"),
+        (DEADLINE, "2025-03-05T08:59:59", "2025-03-04T09:00:00", "2025-03-05T09:00:00"),
+        (NIGHT, "2025-03-05T23:00:00", "2025-03-05T02:00:00", "2025-03-06T02:00:00"),
+        (second(every="PT6H"), "2025-03-05T10:00:00", "2025-03-05T06:00:00",
+         "2025-03-05T12:00:00"),
+        (second(every="PT1H", offset="PT15M"), "2025-03-05T10:15:00", "2025-03-05T10:15:00",
+         "2025-03-05T11:15:00"),
+        (second(), "2025-03-05T10:00:00", "2025-03-05T00:00:00", "2025-03-06T00:00:00"),
+        # Days as long as the clocks make them: 23 hours in spring, 25 in autumn.
+        (second(every="P1D", timezone="Europe/Paris"), "2025-03-30T10:00:00",
+         "2025-03-29T23:00:00", "2025-03-30T22:00:00"),
+        (second(every="P1D", timezone="America/New_York"), "2025-11-02T12:00:00",
+         "2025-11-02T04:00:00", "2025-11-03T05:00:00"),
+        (second(deadline="02:30:00", timezone="Europe/Paris"), "2025-03-30T00:00:00",
+         "2025-03-29T01:30:00", "2025-03-30T01:30:00"),
+        (second(deadline="09:00:00+05:00"), "2025-03-05T04:00:00", "2025-03-05T04:00:00",
+         "2025-03-06T04:00:00"),
+        (second(**{"from": "06:00:00", "to": "12:00:00"}, timezone="Australia/Lord_Howe"),
+         "2025-04-05T20:00:00", "2025-04-05T01:00:00", "2025-04-06T01:30:00"),
+        (second(deadline="23:59:59"), "2024-02-29T00:00:00", "2024-02-28T23:59:59",
+         "2024-02-29T23:59:59"),
+    ],
+)  # fmt: skip
+def test_windows_end_one_after_the_other(
+    rule: WindowRule, at: str, before: str, after: str
+) -> None:
+    assert end_before(rule, us(at)) == us(before)
+    assert end_after(rule, us(at)) == us(after)

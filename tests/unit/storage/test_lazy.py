@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 
 from tiercel_engine.storage.claims import INLINE_BYTES_MAX, pack
+from tiercel_engine.storage.lazy import Vault, variables_of
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_schemas.common import Payload
-from tiercel_worker.variables import Vault, variables_of
 
 SEALER = Sealer(base64.b64encode(b"k" * 32).decode())
 

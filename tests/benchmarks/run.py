@@ -10,6 +10,7 @@ P2: 1,000, then 10,000 executions of one Log task, 8 clients, until all have end
 P3: 500 executions of ten Log tasks one after the other.
 P4: ForEach with concurrencyLimit 0, one Return per value, 100 to 100,000 values.
 P5: ForEachItem that waits, one Log task per child, 1,000 to 100,000 children.
+P9: 40 Python scripts of recursive fibonacci(10), one after the other.
 render: a simple template, and one that reads outputs among 10 and 10,000 task runs; no log.
 process: the executor's decisions alone, on executions of 100 and of 100,000 task runs; no log.
 

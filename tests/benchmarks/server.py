@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tiercel_cli.kafka_broker import free_port
+from tiercel_worker.task_runner import zygote
 
 READY_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
@@ -25,6 +26,11 @@ tasks:
     type: io.kestra.plugin.core.log.Log
     message: "Hello {{ execution.id }}"
 """
+
+#: The processes of a server by a word of their command lines.
+ROLES = {name: name.encode() for name in ("executor", "worker", "indexer", "api")}
+#: What Python scripts are forked from.
+ROLES["scripts"] = zygote.__file__.encode()
 
 
 class Server:
@@ -91,14 +97,14 @@ class Server:
         """Role -> (CPU seconds so far, peak memory in MiB) of every process of the server."""
         found: dict[str, tuple[float, float]] = {}
         for pid in [self._process.pid, *descendants(self._process.pid)]:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue  # A script that has ended.
             cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            role = next(
-                (w.decode() for w in words if w in (b"executor", b"worker", b"indexer", b"api")),
-                "server",
-            )
-            status = Path(f"/proc/{pid}/status").read_text()
+            role = next((name for name, word in ROLES.items() if word in words), "server")
             peak_kib = next(
                 (int(x.split()[1]) for x in status.splitlines() if x.startswith("VmHWM")), 0
             )

@@ -1,8 +1,9 @@
-"""The workloads as flows, and what a client does with them (spec names P1 to P5)."""
+"""The workloads as flows, and what a client does with them (spec names P1 to P5, P9)."""
 
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from tests.benchmarks.server import Server
 CLIENTS = 8
 #: Executions of P3, and the tasks of each.
 CHAINS, CHAIN_TASKS = 500, 10
+#: Script tasks of P9, and how often they are measured.
+SCRIPTS, SCRIPT_ROUNDS = 40, 5
 
 Row = dict[str, Any]
 #: metric, value, unit, the bare loop's value.
@@ -22,6 +25,15 @@ Add = Callable[[str, float, str, float | None], None]
 CHAIN_FLOW = "id: chain\nnamespace: bench\ntasks:\n" + "".join(
     f"  - id: t{n}\n    type: io.kestra.plugin.core.log.Log\n    message: step {n}\n"
     for n in range(CHAIN_TASKS)
+)
+FIBONACCI = """\
+      def fibonacci(n):
+        return n if n < 2 else fibonacci(n - 1) + fibonacci(n - 2)
+      print(fibonacci(10))
+"""
+SCRIPT_FLOW = "id: scripts\nnamespace: bench\ntasks:\n" + "".join(
+    f"  - id: t{n}\n    type: io.kestra.plugin.scripts.python.Script\n    script: |\n{FIBONACCI}"
+    for n in range(SCRIPTS)
 )
 ITEM_FLOW = """id: item{count}
 namespace: bench
@@ -144,6 +156,21 @@ def p5(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -
     usage.add(add, count, "task_run")
 
 
+def p9(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -> None:
+    """40 Python scripts of recursive fibonacci(10), one after the other, `POST ?wait=true`.
+
+    The first execution, which also starts the interpreter that the scripts come from, is told apart.
+    """
+    server.add_flow(SCRIPT_FLOW)
+    (first,) = asyncio.run(load.one_at_a_time(server.url, "scripts", 1))
+    add("first", first, "s", None)
+    usage = Usage(server)
+    took = asyncio.run(load.one_at_a_time(server.url, "scripts", SCRIPT_ROUNDS))
+    add("duration", statistics.median(took), "s", None)
+    add("slowest", max(took), "s", None)
+    usage.add(add, SCRIPTS * SCRIPT_ROUNDS, "task_run")
+
+
 def run_many(server: Server, flow: str, count: int) -> float:
     """Start so many executions of a flow; seconds until all have ended."""
     before = asyncio.run(load.ended(server.url, flow))
@@ -171,4 +198,5 @@ WORKLOADS: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {
     "P3": (p3, (CHAINS,), (CHAINS,)),
     "P4": (p4, (100, 1_000, 10_000, 100_000), (100, 1_000)),
     "P5": (p5, (1_000, 10_000, 100_000), (1_000,)),
+    "P9": (p9, (SCRIPTS,), (SCRIPTS,)),
 }

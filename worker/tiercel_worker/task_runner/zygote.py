@@ -24,6 +24,7 @@ import contextlib
 import csv  # noqa: F401
 import ctypes
 import datetime  # noqa: F401
+import gc
 import json
 import linecache
 import math  # noqa: F401
@@ -176,6 +177,7 @@ def serve(main: socket.socket) -> dict[str, Any] | None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # Supervisors need no reaping.
+    gc.freeze()  # No fork copies these pages only to look for garbage in them.
     while True:
         data, descriptors, _, _ = socket.recv_fds(main, 1, DESCRIPTORS)
         if not data:
@@ -215,6 +217,7 @@ def _supervisor(descriptors: list[int]) -> dict[str, Any]:
     os.close(stderr)
     _tell(control, {"pid": pid})
     _Script(pid, control).supervise(woken)
+    control.close()  # The worker does not wait for the memory to be given back.
     os._exit(0)
 
 

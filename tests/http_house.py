@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import hashlib
 import ipaddress
+import re
 import ssl
 import threading
 from collections.abc import Iterator
@@ -36,11 +38,14 @@ class House:
         app.router.add_route("*", "/echo", self._echo)
         app.router.add_route("*", "/form", self._form)
         app.router.add_get("/redirect/{left}", self._redirect)
+        app.router.add_post("/moved/{code}/{place}", self._moved)
         app.router.add_get("/status/{code}", self._status)
         app.router.add_get("/bytes/{count}", self._bytes)
         app.router.add_get("/broken", self._broken)
         app.router.add_get("/slow", self._slow)
         app.router.add_get("/private", self._private)
+        app.router.add_route("*", "/digest", self._digest)
+        app.router.add_get("/latin", self._latin)
         app.router.add_get("/events", self._events)
         app.router.add_get("/{tail:.*}", self._proxied)
         app.middlewares.append(self._note)
@@ -77,6 +82,11 @@ class House:
         left = int(request.match_info["left"])
         raise web.HTTPFound(f"/redirect/{left - 1}" if left > 1 else "/echo")
 
+    async def _moved(self, request: web.Request) -> web.Response:
+        code, place = int(request.match_info["code"]), request.match_info["place"]
+        to = request.query.get("to", "")
+        return web.Response(status=code, headers={"Location": f"{to}/{place}"})
+
     async def _status(self, request: web.Request) -> web.Response:
         return web.Response(status=int(request.match_info["code"]), text="so it is")
 
@@ -110,6 +120,20 @@ class House:
             return web.Response(text="welcome")
         raise web.HTTPUnauthorized
 
+    async def _digest(self, request: web.Request) -> web.Response:
+        """Asks for a digest of ada and her password, as RFC 7616 has it."""
+        given = dict(re.findall(r'(\w+)="?([^",]+)"?', request.headers.get("Authorization", "")))
+        ha1, ha2 = _md5("ada:house:pass:word"), _md5(f"{request.method}:/digest")
+        parts = (ha1, "n0nce", given.get("nc"), given.get("cnonce"), given.get("qop"), ha2)
+        if given.get("response") == _md5(":".join(map(str, parts))):
+            return web.Response(text=f"welcome, {len(await request.read())}")
+        await request.read()
+        challenge = 'Digest realm="house", nonce="n0nce", qop="auth", algorithm=MD5'
+        raise web.HTTPUnauthorized(headers={"WWW-Authenticate": challenge})
+
+    async def _latin(self, request: web.Request) -> web.Response:
+        return web.Response(body="é".encode("latin-1"), headers={"Content-Type": "text/plain"})
+
     async def _events(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -121,9 +145,16 @@ class House:
         return web.Response(text=f"by proxy: {request.raw_path}")
 
 
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
 @contextmanager
-def http_house(tls_folder: Path | None = None) -> Iterator[House]:
-    """The server until the block ends; with a folder, over TLS with a certificate of its own."""
+def http_house(tls_folder: Path | None = None, asks_who: bool = False) -> Iterator[House]:
+    """The server until the block ends; with a folder, over TLS with a certificate of its own.
+
+    The certificate and its key are in house.pem there. With `asks_who` clients must show it, too.
+    """
     house = House()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -132,10 +163,17 @@ def http_house(tls_folder: Path | None = None) -> Iterator[House]:
 
     async def listen() -> None:
         await runner.setup()
-        context = None if tls_folder is None else _tls(tls_folder)
+        context = None if tls_folder is None else _tls(tls_folder, asks_who)
         site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
         await site.start()
         house.port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+
+    async def stop() -> None:
+        await runner.cleanup()
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     asyncio.run_coroutine_threadsafe(listen(), loop).result(START_S)
     house.url = f"http{'s' if tls_folder else ''}://127.0.0.1:{house.port}"
@@ -143,13 +181,13 @@ def http_house(tls_folder: Path | None = None) -> Iterator[House]:
         yield house
     finally:
         house.let_go.set()
-        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(START_S)
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(START_S)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(START_S)
         loop.close()
 
 
-def _tls(folder: Path) -> ssl.SSLContext:
+def _tls(folder: Path, asks_who: bool) -> ssl.SSLContext:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "house of the test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -163,6 +201,7 @@ def _tls(folder: Path) -> ssl.SSLContext:
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
@@ -173,4 +212,7 @@ def _tls(folder: Path) -> ssl.SSLContext:
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
+    if asks_who:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(path)
     return context

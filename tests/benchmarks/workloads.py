@@ -159,7 +159,7 @@ def p5(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -
 def p9(server: Server, bare: dict[str, float], add: Add, sizes: Sequence[int]) -> None:
     """40 Python scripts of recursive fibonacci(10), one after the other, `POST ?wait=true`.
 
-    The first execution, which also starts the interpreter that the scripts come from, is told apart.
+    The first execution, which also starts what the scripts are forked from, is told apart.
     """
     server.add_flow(SCRIPT_FLOW)
     (first,) = asyncio.run(load.one_at_a_time(server.url, "scripts", 1))

@@ -15,6 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from aiohttp_socks import (
+    ProxyConnectionError,
+    ProxyConnector,
+    ProxyError,
+    ProxyTimeoutError,
+    ProxyType,
+)
 from multidict import CIMultiDict
 
 from tiercel_engine.errors import TaskError
@@ -26,6 +33,18 @@ CONNECT_TIMEOUT_S = 30.0
 READ_TIMEOUT_S = 300.0
 BLOCK_BYTES = 256 << 10
 USER_AGENT = "Tiercel"
+HTTP = "http"
+
+
+#: What becomes of a request that brings no answer; OSError has those of TLS and of time.
+_FAILURES = (
+    aiohttp.ClientError,
+    ProxyError,
+    ProxyConnectionError,
+    ProxyTimeoutError,
+    ValueError,
+    OSError,
+)
 
 
 class NoAnswer(TaskError):
@@ -33,22 +52,44 @@ class NoAnswer(TaskError):
 
 
 @dataclass(frozen=True, slots=True)
+class Login:
+    """A user and a password."""
+
+    user: str
+    password: str
+
+    def basic(self) -> str:
+        """The header Authorization, or Proxy-Authorization."""
+        return f"Basic {base64.b64encode(f'{self.user}:{self.password}'.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Through what a request is sent. `scheme`: http, socks4 or socks5."""
+
+    scheme: str
+    host: str
+    port: int
+    login: Login | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Options:
     """How a request is sent.
 
     Attributes:
-        proxy: `http://host:port`; None for none.
-        proxy_auth, auth: user and password.
-        is_trusting: whether certificates are left unchecked.
+        authorization: the header of that name, where the request has none.
+        digest: answers a server that asks for a digest of these.
+        tls: as aiohttp takes it; False leaves certificates unchecked.
     """
 
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     read_timeout_s: float = READ_TIMEOUT_S
     follow_redirects: bool = True
-    auth: tuple[str, str] | None = None
-    proxy: str | None = None
-    proxy_auth: tuple[str, str] | None = None
-    is_trusting: bool = False
+    authorization: str | None = None
+    digest: Login | None = None
+    proxy: Proxy | None = None
+    tls: ssl.SSLContext | bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +122,7 @@ class Answer:
     uri: str
     code: int
     headers: dict[str, list[str]]
-    charset: str
+    charset: str | None
     size_bytes: int
 
 
@@ -114,35 +155,19 @@ async def _cancellable(context: RunContext, work: Any) -> Answer:
 
 
 async def _fetch(request: Request, options: Options, target: Path, bytes_max: int) -> Answer:
-    timeout = aiohttp.ClientTimeout(
-        total=None, sock_connect=options.connect_timeout_s, sock_read=options.read_timeout_s
-    )
-    headers: CIMultiDict[str] = CIMultiDict({"User-Agent": USER_AGENT, "Accept": "*/*"})
-    for name, given in request.headers.items():
-        headers.popall(name, None)
-        for text in [given] if isinstance(given, str) else given:
-            headers.add(name, text)
-    if options.auth is not None:
-        # aiohttp takes it away again when it is redirected to another host.
-        headers.setdefault("Authorization", basic_authorization(*options.auth))
     try:
         async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
+            _session(options) as session,
             session.request(
                 request.method,
                 request.uri,
                 params=request.query,
-                data=_body(request),
-                headers=headers,
+                data=request.body if request.form is None else _Form(request),
+                headers=_headers(request, options),
                 allow_redirects=options.follow_redirects,
                 max_redirects=REDIRECTS_MAX,
-                proxy=options.proxy,
-                proxy_headers=(
-                    None
-                    if options.proxy_auth is None
-                    else {"Proxy-Authorization": basic_authorization(*options.proxy_auth)}
-                ),
-                ssl=not options.is_trusting,
+                ssl=options.tls,
+                **_http_proxy(options.proxy),
             ) as response,
         ):
             size_bytes = await _receive(response, target, bytes_max)
@@ -150,12 +175,63 @@ async def _fetch(request: Request, options: Options, target: Path, bytes_max: in
                 str(response.url),
                 response.status,
                 {name: response.headers.getall(name) for name in response.headers},
-                response.charset or "utf-8",
+                response.charset,
                 size_bytes,
             )
-    except (aiohttp.ClientError, ssl.SSLError, TimeoutError, ValueError, OSError) as error:
+    except _FAILURES as error:
         reason = str(error) or type(error).__name__
         raise NoAnswer(f"Request '{request.method} {request.uri}' failed: {reason}") from error
+
+
+def _session(options: Options) -> aiohttp.ClientSession:
+    timeout = aiohttp.ClientTimeout(
+        # Proxies and handshakes included.
+        connect=options.connect_timeout_s,
+        sock_connect=options.connect_timeout_s,
+        sock_read=options.read_timeout_s,
+        total=None,
+    )
+    middlewares = []
+    if options.digest is not None:
+        login = options.digest
+        middlewares.append(aiohttp.DigestAuthMiddleware(login.user, login.password))
+    return aiohttp.ClientSession(
+        timeout=timeout, middlewares=middlewares, connector=_connector(options.proxy)
+    )
+
+
+def _connector(proxy: Proxy | None) -> aiohttp.TCPConnector:
+    if proxy is None or proxy.scheme == HTTP:
+        return aiohttp.TCPConnector()
+    return ProxyConnector(
+        proxy.host,
+        proxy.port,
+        ProxyType[proxy.scheme.upper()],
+        username=None if proxy.login is None else proxy.login.user,
+        password=None if proxy.login is None else proxy.login.password,
+        rdns=True,  # The proxy may know names that are not known here.
+    )
+
+
+def _http_proxy(proxy: Proxy | None) -> dict[str, Any]:
+    if proxy is None or proxy.scheme != HTTP:
+        return {}
+    found: dict[str, Any] = {"proxy": f"http://{proxy.host}:{proxy.port}"}
+    if proxy.login is not None:
+        found["proxy_headers"] = {"Proxy-Authorization": proxy.login.basic()}
+    return found
+
+
+def _headers(request: Request, options: Options) -> CIMultiDict[str]:
+    headers: CIMultiDict[str] = CIMultiDict({"User-Agent": USER_AGENT, "Accept": "*/*"})
+    for name, given in request.headers.items():
+        headers.popall(name, None)
+        for text in [given] if isinstance(given, str) else given:
+            headers.add(name, text)
+    if options.authorization is not None:
+        # aiohttp takes it away again when it is redirected to another host.
+        headers.setdefault("Authorization", options.authorization)
+    return headers
 
 
 async def _receive(response: aiohttp.ClientResponse, target: Path, bytes_max: int) -> int:
@@ -172,20 +248,20 @@ async def _receive(response: aiohttp.ClientResponse, target: Path, bytes_max: in
     return size_bytes
 
 
-def basic_authorization(user: str, password: str) -> str:
-    """The header Authorization (or Proxy-Authorization) of a user and a password."""
-    return f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
+class _Form(aiohttp.FormData):
+    """A form that can be sent again, for redirects and for servers that ask for a password."""
 
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self._request = request
 
-def _body(request: Request) -> Any:
-    if request.form is None:
-        return request.body
-    form = aiohttp.FormData(default_to_multipart=request.is_multipart)
-    for part in request.form:
-        if part.path is None:
-            form.add_field(part.name, part.text or "")
-        else:
-            name = part.file_name or part.path.name
-            # aiohttp reads it in blocks, and closes it.
-            form.add_field(part.name, part.path.open("rb"), filename=name)
-    return form
+    def __call__(self) -> aiohttp.Payload:
+        form = aiohttp.FormData(default_to_multipart=self._request.is_multipart)
+        for part in self._request.form or ():
+            if part.path is None:
+                form.add_field(part.name, part.text or "")
+            else:
+                name = part.file_name or part.path.name
+                # aiohttp reads it in blocks, and closes it.
+                form.add_field(part.name, part.path.open("rb"), filename=name)
+        return form()

@@ -115,7 +115,7 @@ class ServerApi:
             None if form is None else [Part(name, text=text) for name, text in form.items()],
             is_multipart=True,
         )
-        options = Options(CONNECT_TIMEOUT_S, READ_TIMEOUT_S, is_trusting=address.is_local)
+        options = Options(CONNECT_TIMEOUT_S, READ_TIMEOUT_S, tls=not address.is_local)
         with TemporaryDirectory(prefix="tiercel-api-") as folder:
             target = Path(folder) / "answer"
             answer = fetch(self._context, request, options, target, ANSWER_BYTES_MAX)

@@ -4,72 +4,32 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 import msgspec
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.flow.base import Part as FlowPart
 from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.uri import file_name, is_file_uri
-from tiercel_worker.http_client import (
-    CONNECT_TIMEOUT_S,
-    READ_TIMEOUT_S,
-    Answer,
-    Options,
-    Part,
-    Request,
-    fetch,
-)
+from tiercel_worker.http_client import Answer, Part, Request, fetch
 from tiercel_worker.task_runner.files import OWN_PREFIX
-from tiercel_worker.tasks.properties import flag, seconds, text_map, whole
+from tiercel_worker.tasks.http_options import LOGS, HttpOptions, SslOptions
+from tiercel_worker.tasks.properties import flag, text_map
 
 #: An answer that becomes an output is no larger than this.
 BODY_BYTES_MAX = 16 << 20
 #: How much of a failure's answer its message tells.
 BODY_CHARS_SHOWN = 1_000
+#: Headers whose values no log shows.
+SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "set-cookie")
 
 _FILE_NAME = re.compile(r"""filename\*?=(?:UTF-8'')?"?([^";]+)""", re.IGNORECASE)
-
-
-class SslOptions(FlowPart):
-    """`insecureTrustAllCertificates`: leave certificates unchecked."""
-
-    insecure_trust_all_certificates: bool | str = Field(False, alias="insecureTrustAllCertificates")
-
-
-class HttpOptions(FlowPart):
-    """How a request is sent, in the spelling of today (`timeout`, `auth`, `ssl`) and before."""
-
-    timeout: dict[str, Any] | None = None
-    auth: dict[str, Any] | None = None
-    proxy: dict[str, Any] | None = None
-    ssl: SslOptions | None = None
-    follow_redirects: bool | str = Field(True, alias="followRedirects")
-    allow_failed: bool | str | None = Field(None, alias="allowFailed")
-    allowed_response_codes: list[int | str] | None = Field(None, alias="allowedResponseCodes")
-    default_charset: Text = Field("UTF-8", alias="defaultCharset")
-    connect_timeout: str | float | None = Field(None, alias="connectTimeout")
-    read_timeout: str | float | None = Field(
-        None, validation_alias=AliasChoices("readTimeout", "readIdleTimeout")
-    )
-    connection_pool_idle_timeout: Any = Field(None, alias="connectionPoolIdleTimeout")
-    max_content_length: Any = Field(None, alias="maxContentLength")
-    basic_auth_user: Text | None = Field(None, alias="basicAuthUser")
-    basic_auth_password: Text | None = Field(None, alias="basicAuthPassword")
-    proxy_type: Text | None = Field(None, alias="proxyType")
-    proxy_address: Text | None = Field(None, alias="proxyAddress")
-    proxy_port: int | str | None = Field(None, alias="proxyPort")
-    proxy_username: Text | None = Field(None, alias="proxyUsername")
-    proxy_password: Text | None = Field(None, alias="proxyPassword")
-    log_level: Any = Field(None, alias="logLevel")
-    logs: Any = None
 
 
 class HttpTask(RunnableTask):
@@ -94,10 +54,23 @@ class HttpTask(RunnableTask):
         """
         target = context.working_directory() / f"{OWN_PREFIX}answer"
         request = self._request(context)
-        answer = fetch(context, request, self._options(context), target, bytes_max)
+        options = self.options.resolved(context, self.ssl_options)
+        logs = self.options.logged(context)
+        _log(context, logs, "REQUEST", _told(request), request.headers, request.body)
+        answer = fetch(context, request, options, target, bytes_max)
+        status = f"\n    status: {answer.code}"
+        _log(context, logs, "RESPONSE", status, answer.headers, _start(target))
         context.metric("response.length", answer.size_bytes, "counter", {"request": request.uri})
         self._check(context, request, answer, target)
         return answer, target
+
+    def charset(self, context: RunContext, answer: Answer) -> str:
+        """Of an answer's text: the one it names, where that is known, or the default."""
+        try:
+            "".encode(answer.charset or "")
+        except LookupError:
+            return self.options.charset(context)
+        return answer.charset or ""
 
     def _request(self, context: RunContext) -> Request:
         headers = text_map(context, self.headers, "headers")
@@ -105,13 +78,10 @@ class HttpTask(RunnableTask):
         form, body = self._form(context), None
         is_multipart = (content_type or "").lower().startswith("multipart/form-data")
         if form is None and self.body is not None:
-            body = self._body(context).encode()
+            body = self._body(context).encode(self.options.charset(context), "replace")
             content_type = content_type or "application/json"
         if content_type is not None and form is None:
             headers.setdefault("Content-Type", content_type)
-        bearer = self._bearer(context)
-        if bearer is not None:
-            headers.setdefault("Authorization", bearer)
         return Request(
             context.render(self.method).upper(),
             context.render(self.uri),
@@ -149,56 +119,6 @@ class HttpTask(RunnableTask):
         context.fetch_stored(value, path)
         return Part(name, path=path, file_name=own_name or file_name(value))
 
-    def _options(self, context: RunContext) -> Options:
-        given = self.options
-        timeout = given.timeout or {}
-        ssl = given.ssl or self.ssl_options
-        proxy, proxy_auth = self._proxy(context)
-        connect_s = seconds(context, timeout.get("connectTimeout", given.connect_timeout))
-        read_s = seconds(context, timeout.get("readIdleTimeout", given.read_timeout))
-        return Options(
-            CONNECT_TIMEOUT_S if connect_s is None else connect_s,
-            READ_TIMEOUT_S if read_s is None else read_s,
-            flag(context, given.follow_redirects),
-            self._auth(context),
-            proxy,
-            proxy_auth,
-            ssl is not None and flag(context, ssl.insecure_trust_all_certificates),
-        )
-
-    def _auth(self, context: RunContext) -> tuple[str, str] | None:
-        given = self.options
-        auth = given.auth or {}
-        kind = str(auth.get("type", "BASIC")).upper()
-        if auth and kind not in ("BASIC", "BEARER"):
-            raise TaskError(f"Expected auth of type BASIC or BEARER, but it was {kind}.")
-        user = auth.get("username", given.basic_auth_user)
-        if kind == "BEARER" or user is None:
-            return None
-        return context.render(user), context.render(
-            auth.get("password", given.basic_auth_password) or ""
-        )
-
-    def _bearer(self, context: RunContext) -> str | None:
-        auth = self.options.auth or {}
-        if str(auth.get("type", "")).upper() != "BEARER":
-            return None
-        return f"Bearer {context.render(auth.get('token') or '')}"
-
-    def _proxy(self, context: RunContext) -> tuple[str | None, tuple[str, str] | None]:
-        given, proxy = self.options, self.options.proxy or {}
-        kind = str(proxy.get("type", given.proxy_type or "HTTP")).upper()
-        address = proxy.get("address", given.proxy_address)
-        if address is None or kind == "DIRECT":
-            return None, None
-        if kind != "HTTP":
-            raise TaskError(f"Expected a proxy of type HTTP, but it was {kind}.")
-        port = whole(context, proxy.get("port", given.proxy_port)) or 80
-        user = proxy.get("username", given.proxy_username)
-        password = proxy.get("password", given.proxy_password) or ""
-        login = None if user is None else (context.render(user), context.render(password))
-        return f"http://{context.render(address)}:{port}", login
-
     def _check(self, context: RunContext, request: Request, answer: Answer, body: Path) -> None:
         codes = self.options.allowed_response_codes
         if codes is not None:
@@ -209,8 +129,7 @@ class HttpTask(RunnableTask):
                 context, self.allow_failed if allowed is None else allowed
             )
         if not is_fine:
-            with body.open("rb") as file:
-                start = file.read(BODY_CHARS_SHOWN).decode(_charset(answer), "replace")
+            start = _start(body).decode(self.charset(context, answer), "replace")
             raise TaskError(
                 f"Request '{request.uri}' failed with status code '{answer.code}'"
                 + (f" and body:\n{start}" if start else "")
@@ -240,9 +159,14 @@ class HttpRequest(HttpTask):
     """Send an HTTP request and keep its answer as outputs.
 
     Properties: `uri`, `method` (GET), `params`, `body` or `formData` (an address in it is sent as a
-    file), `contentType`, `headers`, `options` (`timeout`, `auth` of type BASIC or BEARER, `proxy`,
-    `ssl`, `followRedirects`, `allowFailed`, `allowedResponseCodes`), `encryptBody`. A status of 400
-    and more fails the task unless `allowFailed`. Outputs: `uri`, `code`, `headers` (name to
+    file), `contentType`, `headers`, `options`, `encryptBody`. Options: `timeout` (`connectTimeout`,
+    `readIdleTimeout`), `auth` (`type` BASIC, BEARER or DIGEST, `username`, `password`, `token`),
+    `proxy` (`type` HTTP, SOCKS, SOCKS4 or DIRECT, `address`, `port`, `username`, `password`),
+    `ssl` (`trustedCertificates`, `clientCertificate`, `clientKey`, `clientKeyPassword`: PEM, or the
+    address of a file of it; `insecureTrustAllCertificates`), `followRedirects` (20 at most),
+    `allowFailed`, `allowedResponseCodes`, `defaultCharset`, `logs` (of REQUEST_HEADERS,
+    REQUEST_BODY, RESPONSE_HEADERS, RESPONSE_BODY). A status of 400 and more fails the task unless
+    `allowFailed`. Outputs: `uri`, `code`, `headers` (name to
     values), `body`, or `encryptedBody`. Metrics: `response.length`.
 
     Example:
@@ -267,7 +191,7 @@ class HttpRequest(HttpTask):
 
     def run(self, context: RunContext) -> RequestOutput:
         answer, path = self.answer(context, BODY_BYTES_MAX)
-        text = path.read_bytes().decode(_charset(answer), "replace")
+        text = path.read_bytes().decode(self.charset(context, answer), "replace")
         is_sealed = flag(context, self.encrypt_body)
         form = None if self.form_data is None else text_map(context, self.form_data, "formData")
         return RequestOutput(
@@ -327,12 +251,37 @@ class Download(HttpTask):
         )
 
 
-def _charset(answer: Answer) -> str:
-    try:
-        "".encode(answer.charset)
-    except LookupError:
-        return "utf-8"
-    return answer.charset
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(BODY_CHARS_SHOWN)
+
+
+def _told(request: Request) -> str:
+    return f"\n    method: {request.method}\n    uri: {request.uri}"
+
+
+def _log(
+    context: RunContext,
+    asked: Sequence[str],
+    what: str,
+    start: str,
+    headers: Mapping[str, Any],
+    body: bytes | None,
+) -> None:
+    """Tell of a request or an answer what was asked for. Who may enter stays unsaid."""
+    if f"{what}_HEADERS" in asked:
+        lines = [
+            f"\n    {name}: {'********' if name.lower() in SECRET_HEADERS else text}"
+            for name, value in headers.items()
+            for text in ([value] if isinstance(value, str) else value)
+        ]
+        context.logger.log(
+            LOGS[f"{what}_HEADERS"],
+            f"{what.lower()}:{start}\n{what.lower()} headers:{''.join(lines)}",
+        )
+    if f"{what}_BODY" in asked:
+        text = (body or b"")[:BODY_CHARS_SHOWN].decode("utf-8", "replace")
+        context.logger.log(LOGS[f"{what}_BODY"], f"{what.lower()} payload:\n    {text}")
 
 
 def _header(value: Any) -> Any:

@@ -13,7 +13,7 @@ from tiercel_engine.flow.base import Part, Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.rows import row_line
-from tiercel_worker.http_client import basic_authorization
+from tiercel_worker.http_client import Login
 from tiercel_worker.tasks.properties import flag, text_list, text_map
 
 #: Lines that are fetched at a time.
@@ -40,7 +40,7 @@ class ServerTask(RunnableTask):
         if auth.get("apiToken"):
             return f"Bearer {auth['apiToken']}"
         if auth.get("username"):
-            return basic_authorization(str(auth["username"]), str(auth.get("password") or ""))
+            return Login(str(auth["username"]), str(auth.get("password") or "")).basic()
         return None
 
 

@@ -10,7 +10,8 @@ from tiercel_engine.flow.base import Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.plugin.polling import Answer, PollingTrigger, Wish
-from tiercel_worker.tasks.http import HttpOptions, HttpRequest, SslOptions
+from tiercel_worker.tasks.http import HttpRequest
+from tiercel_worker.tasks.http_options import HttpOptions, SslOptions
 
 ANY_SUCCESS = "{{ response.statusCode < 400 }}"
 

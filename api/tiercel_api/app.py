@@ -31,6 +31,7 @@ from tiercel_api.lags import LAGS, Lags, mind_lag
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
+    blueprints,
     dead_letters,
     documentation,
     execution_bulk,
@@ -103,6 +104,7 @@ ROUTES = (
     *flow_bulk.LAST_ROUTES,
     *templates.ROUTES,
     *plugins.ROUTES,
+    *blueprints.ROUTES,
     *logs.ROUTES,
     *metrics.ROUTES,
     *outputs.ROUTES,

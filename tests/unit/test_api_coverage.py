@@ -14,6 +14,7 @@ DOCUMENT = ROOT / "docs" / "api-coverage.md"
 ACCEPTANCE = ROOT / "tests" / "acceptance"
 #: API class -> the module of tests that drive it.
 APIS = {
+    "BlueprintsApi": "test_kestrapy_blueprints.py",
     "ExecutionsApi": "test_kestrapy_executions.py",
     "FlowsApi": "test_kestrapy_flows.py",
     "LogsApi": "test_kestrapy_logs.py",

@@ -146,6 +146,7 @@ BODIES: dict[str, tuple[str, ...]] = {
 
 #: Handler -> media type of its answer, where that is not JSON.
 ANSWERS: dict[str, str] = {
+    "blueprints.get_source": "application/yaml",
     "execution_dependencies.follow_dependencies": "text/event-stream",
     "execution_lists.export_csv": "text/csv",
     "flow_bulk.export_csv": "text/csv",

@@ -27,6 +27,7 @@ READERS: dict[str, tuple[str, ...]] = {
 }
 #: Functions that read filters.
 FILTER_READERS = (
+    "blueprint_filter",
     "execution_filter",
     "flow_filter",
     "log_filter",

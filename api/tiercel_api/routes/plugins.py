@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from tiercel_api.answers import json_response
+from tiercel_api.blueprints import types_in
 from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
 from tiercel_api.paging import is_set, page_of, sort_of
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import NotFound, UserError
-from tiercel_engine.flow.source import read
 from tiercel_engine.plugin.icons import digest, encoded, icon_of
 from tiercel_engine.plugin.inventory import Entry, Group, Inventory, package_facts
 from tiercel_engine.plugin.page import page_of_input, page_of_type
@@ -279,24 +279,8 @@ async def detect_missing(request: web.Request) -> web.Response:
     settings = request.app[SERVICES].settings
     text = (await read_body(request, "flow", settings.flow_bytes_max)).decode(errors="replace")
     known = request.app[INVENTORY]
-    missing = [name for name in await asyncio.to_thread(_types, text) if known.find(name) is None]
+    missing = [name for name in await asyncio.to_thread(types_in, text) if known.find(name) is None]
     return json_response({"artifacts": [], "missing": missing})
-
-
-def _types(source: str) -> list[str]:
-    """The types of tasks and triggers in a flow, each once. Raises InvalidFlow."""
-    found: set[str] = set()
-    waiting: list[Any] = [read(source).data]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, dict):
-            name = part.get("type")
-            if isinstance(name, str) and "." in name:
-                found.add(name)
-            waiting += part.values()
-        elif isinstance(part, list):
-            waiting += part
-    return sorted(found)
 
 
 async def install(request: web.Request) -> web.Response:

@@ -19,6 +19,7 @@ import requests
 from aiohttp import web
 
 from tiercel_api.app import create_app
+from tiercel_api.connections import BoundedRunner
 from tiercel_api.services import ApiSettings, Services
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import SystemClock
@@ -97,7 +98,7 @@ class ApiServer:
         self.session = requests.Session()
         self.port = 0
         self._loop = asyncio.new_event_loop()
-        self._runner = web.AppRunner(self.app, shutdown_timeout=1.0)
+        self._runner = BoundedRunner(self.app, shutdown_timeout=1.0)
         self._threads = [
             threading.Thread(target=run, daemon=True)
             for run in (self.executor.run, self.indexer.run, self._loop.run_forever)
@@ -134,11 +135,7 @@ class ApiServer:
     def stop_executor(self) -> None:
         """Stop it, and wait until it decides nothing more."""
         self.executor.stop()
-        pause = threading.Event()
-        deadline = time.monotonic() + DEADLINE_S
-        while self.executor.ready.is_set():
-            assert time.monotonic() < deadline
-            pause.wait(0.01)
+        until(lambda: not self.executor.ready.is_set())
 
     def stop_indexer(self) -> None:
         """Stop it, and wait until it writes nothing more."""
@@ -308,6 +305,15 @@ class ApiServer:
             f"/executions/{execution_id}", lambda d: d["state"]["current"] == state
         )
         return document
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition of this process."""
+    pause = threading.Event()
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, "Expected it to hold in time, but it did not."
+        pause.wait(0.02)
 
 
 @contextmanager

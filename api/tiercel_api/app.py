@@ -14,6 +14,12 @@ from collections.abc import AsyncIterator, Iterable
 from aiohttp import web
 
 from tiercel_api.answers import add_security_headers
+from tiercel_api.connections import (
+    CONNECTIONS,
+    Connections,
+    close_when_ending,
+    keep_bounds,
+)
 from tiercel_api.errors import INCIDENTS, BadRequest, Handler, HttpError, answer_errors
 from tiercel_api.evaluator import (
     EVALUATOR,
@@ -123,14 +129,18 @@ def create_app(services: Services) -> web.Application:
     """The application, ready to be run by aiohttp. It closes nothing of `services`."""
     # Bodies are bounded where they are read: each kind has its own limit.
     largest = services.settings.upload_bytes_max + services.settings.text_bytes_max
-    middlewares = [record_changes, answer_errors, check_request, check_access, mind_lag]
+    middlewares = [
+        record_changes, answer_errors, keep_bounds, check_request, check_access, mind_lag
+    ]  # fmt: skip
     app = web.Application(middlewares=middlewares, client_max_size=largest)
     app[SERVICES] = services
     app[INVENTORY] = Inventory(services.registry, services.catalog.defaults)
     app[INCIDENTS] = lambda: uuid.uuid4().hex[:12]
+    app[CONNECTIONS] = Connections(services.settings.bounds)
     app.cleanup_ctx.append(_parts)
     app.on_response_prepare.append(add_security_headers)
-    app.on_shutdown.append(_end_followers)
+    app.on_response_prepare.append(close_when_ending)
+    app.on_shutdown.append(_end_streams)
     app[DOCUMENTATION] = Documentation((*ROUTES, *system.API_ROUTES), system.version_text())
     _add(app, (*system.ROUTES, *sessions.ROUTES, *documentation.ROUTES))
     _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
@@ -237,5 +247,5 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     await asyncio.to_thread(app[READS].close)
 
 
-async def _end_followers(app: web.Application) -> None:
-    app[FOLLOWERS].end_all()
+async def _end_streams(app: web.Application) -> None:
+    app[CONNECTIONS].end()

@@ -72,7 +72,7 @@ class ExecutionWatch:
         self.decided: dict[str, CommandRejected | None] = {}
         self._changed = asyncio.Event()
 
-    def __call__(self, record: EventBatch | CommandRejected) -> None:
+    def __call__(self, record: EventBatch | CommandRejected, offset: int) -> None:
         """Take one record of the executions topic."""
         if isinstance(record, CommandRejected):
             self.decided[record.command_id] = record
@@ -92,8 +92,12 @@ class ExecutionWatch:
         """Whether the newest state is a final one."""
         return self.state is not None and is_terminated(self.state)
 
+    def wake(self) -> None:
+        """Let `changed` return."""
+        self._changed.set()
+
     async def changed(self, timeout_s: float) -> bool:
-        """Wait for the next record; False when none came in time."""
+        """Wait for the next record, or `wake`; False when neither came in time."""
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
@@ -223,7 +227,7 @@ class Gateway:
         """
         answer: asyncio.Future[TriggerState | None] = asyncio.get_running_loop().create_future()
 
-        def stated(state: TriggerState | None) -> None:
+        def stated(state: TriggerState | None, offset: int) -> None:
             is_answer = state is None or state.command_id == command.command_id
             if is_answer and not answer.done():
                 answer.set_result(state)
@@ -259,7 +263,7 @@ class Gateway:
         stored: asyncio.Future[list[FlowRevision]] = asyncio.get_running_loop().create_future()
         found: list[FlowRevision] = []
 
-        def revised(revision: FlowRevision) -> None:
+        def revised(revision: FlowRevision, offset: int) -> None:
             if revision.command_id == command.command_id and not stored.done():
                 found.append(revision)
                 if len(found) == count:

@@ -190,6 +190,15 @@ async def execution_at(
     return None if document is None else await request.app[FILES].redeemed(document)
 
 
+async def progress_of(
+    request: web.Request, execution_id: str, sequence: int
+) -> tuple[JsonObject, int] | None:
+    """As `execution_at`, with the number of the last event that the document holds."""
+    timeout_s = request.app[SERVICES].settings.index_timeout_s
+    found = await request.app[READS].progress(execution_id, max(1, sequence), timeout_s)
+    return None if found is None else (await request.app[FILES].redeemed(found[0]), found[1])
+
+
 async def document_at(request: web.Request, execution_id: str, sequence: int) -> JsonObject:
     """The execution once the read model holds this event of it, else as it stands there."""
     document = await execution_at(request, execution_id, sequence)

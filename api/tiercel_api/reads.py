@@ -70,6 +70,17 @@ class Reads:
         Raises:
             LogBusy: too many are waiting already.
         """
+        return await self._awaited(self._models.execution, execution_id, sequence, timeout_s)
+
+    async def progress(
+        self, execution_id: str, sequence: int, timeout_s: float
+    ) -> tuple[JsonObject, int] | None:
+        """As `execution_at`, with the number of the last event that the document holds."""
+        return await self._awaited(self._models.execution_at, execution_id, sequence, timeout_s)
+
+    async def _awaited(
+        self, read: Callable[[str], T | None], execution_id: str, sequence: int, timeout_s: float
+    ) -> T | None:
         deadline = time.monotonic() + timeout_s
         if self._is_told and sequence > 1:
             await self._until_told(execution_id, sequence, min(PAUSE_TOLD_S, timeout_s))
@@ -77,7 +88,9 @@ class Reads:
         while True:
             woken = self._wait_for(execution_id)
             try:
-                document = await self.call(self._look, execution_id, sequence)
+                document: T | None = await self._loop.run_in_executor(
+                    self._threads, self._look, read, execution_id, sequence
+                )
                 left_s = deadline - time.monotonic()
                 if document is not None or left_s <= 0:
                     return document
@@ -125,8 +138,8 @@ class Reads:
             pause_s = min(pause_s * 2, PAUSE_S_MAX)
         return True
 
-    def _look(self, execution_id: str, sequence: int) -> JsonObject | None:
-        """The document if it holds the event. Runs in a reading thread."""
+    def _look(self, read: Callable[[str], T | None], execution_id: str, sequence: int) -> T | None:
+        """What is read if it holds the event. Runs in a reading thread."""
         is_told = self._told.get(execution_id, 0) >= sequence
         if (
             sequence > 1
@@ -134,7 +147,7 @@ class Reads:
             and self._models.execution_sequence(execution_id) < sequence
         ):
             return None
-        return self._models.execution(execution_id)
+        return read(execution_id)
 
     def _wait_for(self, execution_id: str) -> asyncio.Future[None]:
         if self._count >= WAITING_MAX:

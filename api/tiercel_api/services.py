@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 
+from tiercel_api.bounds import Bounds
 from tiercel_api.reads import IndexedHook
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock
@@ -50,6 +51,7 @@ class ApiSettings:
         file_threads: threads that move files; as many uploads and downloads make progress at once.
         lag_commands_max: commands that executors may be behind before nothing new is started.
         lag_max_s: how old the oldest of them may be.
+        bounds: what connections may use.
         followers_max: server-sent event streams at a time.
     """
 
@@ -72,7 +74,8 @@ class ApiSettings:
     file_threads: int = 8
     lag_commands_max: int = 100_000
     lag_max_s: float = 60.0
-    followers_max: int = 1_000
+    bounds: Bounds = field(default_factory=Bounds)
+    followers_max: int = 2_000
 
 
 @dataclass(slots=True)

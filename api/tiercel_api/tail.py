@@ -21,8 +21,8 @@ from tiercel_schemas.codec import UnreadableRecord, decode
 
 log = get_logger(component="api")
 
-#: Takes one decoded record. Called in the event loop; must not block.
-Sink = Callable[[Any], None]
+#: Takes one decoded record and its offset. Called in the event loop; must not block.
+Sink = Callable[[Any, int], None]
 
 POLL_RECORDS_MAX = 2_000
 POLL_S = 1.0
@@ -174,33 +174,33 @@ class _Reader:
             self._consumer = None
             consumer.close()
 
-    def _wanted(self, records: list[Record]) -> list[tuple[str, Any]]:
-        wanted = []
+    def _wanted(self, records: list[Record]) -> list[tuple[str, Any, int]]:
+        wanted: list[tuple[str, Any, int]] = []
         for record in records:
             key = record.key if self._key_of is None else self._key_of(record.key)
             if key not in self._sinks:
                 continue
             if record.value is None and self._with_ends:
-                wanted.append((key, None))
+                wanted.append((key, None, record.offset))
                 continue
             try:
-                wanted.append((key, decode(record.value)))
+                wanted.append((key, decode(record.value), record.offset))
             except UnreadableRecord as error:
                 # The executor sends such a record to the dead letters; here it is only not shown.
                 log.warning("record_unreadable", topic=self._topic, key=key, error=str(error))
         return wanted
 
-    def _hand_over(self, wanted: list[tuple[str, Any]]) -> None:
+    def _hand_over(self, wanted: list[tuple[str, Any, int]]) -> None:
         while not self._room.acquire(timeout=POLL_S):
             if self._stopping.is_set():
                 return
         self._call(self._deliver, wanted)
 
-    def _deliver(self, wanted: list[tuple[str, Any]]) -> None:
+    def _deliver(self, wanted: list[tuple[str, Any, int]]) -> None:
         self._room.release()
-        for key, record in wanted:
+        for key, record, offset in wanted:
             for sink in tuple(self._sinks.get(key, ())):
-                sink(record)
+                sink(record, offset)
 
     def _call(self, function: Callable[..., None], *args: Any) -> None:
         """Run it in the event loop; nobody listens any more when that is closed."""

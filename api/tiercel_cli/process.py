@@ -5,8 +5,10 @@ Theory of operation:
 2. Each role's `run` is one thread. The process is ready once every role is and the API listens.
 3. It runs until a signal, the end of standard input (when asked), or the end of a role. A role
    that ends by itself has failed: the process says why and stops with exit code 1.
-4. The stop: workers drain while clients can still look; then the API; then the others, in order,
-   so that what was finished is decided and indexed. A role that does not stop in time is given up.
+4. The stop: at once the API is not ready, starts nothing new, and lets streams and held requests
+   end. Workers drain while clients can still look; then the API takes no more requests, lets those
+   that run end, and closes; then the others stop, in order, so that what was finished is decided
+   and indexed. A role that does not stop in time is given up.
 
 It knows nothing about what a role does or which adapters it uses.
 """
@@ -26,6 +28,7 @@ from typing import Any, NamedTuple, Protocol
 
 from aiohttp import web
 
+from tiercel_api.connections import CONNECTIONS, BoundedRunner
 from tiercel_cli.address import tell_address
 from tiercel_cli.exposure import tls_context
 from tiercel_engine.config import Settings
@@ -37,7 +40,7 @@ from tiercel_engine.telemetry.metrics import ROLE_READY
 READY_POLL_S = 0.02
 #: Seconds between two lines that say which roles are not ready yet.
 READY_WARNING_S = 15.0
-#: Seconds that open requests get to end when the API stops.
+#: Seconds that answers get to be sent when the API stops.
 REQUESTS_END_S = 3.0
 #: Connections that may wait to be accepted.
 BACKLOG = 1024
@@ -151,9 +154,7 @@ class RoleProcess:
     async def _serve(
         self, app: web.Application, listener: socket.socket, context: ssl.SSLContext | None
     ) -> tuple[web.AppRunner, str]:
-        server = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=REQUESTS_END_S
-        )
+        server = BoundedRunner(app, handle_signals=False, shutdown_timeout=REQUESTS_END_S)
         await server.setup()
         await web.SockSite(server, listener, ssl_context=context).start()
         host, port = listener.getsockname()[:2]
@@ -187,7 +188,12 @@ class RoleProcess:
     ) -> bool:
         self._stopping.set()
         log.info("stopping")
+        connections = None if server is None else server.app.get(CONNECTIONS)
+        if connections is not None:
+            connections.end()
         kept = [await self._stop(role, ends[role.name]) for role in self._roles if role.drains]
+        if connections is not None and not await connections.close(self._settings.api_drain_s):
+            log.warning("requests_cut", after_s=self._settings.api_drain_s)
         if server is not None:
             await server.cleanup()
         kept += [await self._stop(r, ends[r.name]) for r in self._roles if not r.drains]

@@ -18,6 +18,7 @@ from random import Random
 from aiohttp import web
 
 from tiercel_api.app import create_app
+from tiercel_api.bounds import Bounds
 from tiercel_api.monitoring import create_monitoring
 from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
 from tiercel_cli.address import find_address
@@ -258,6 +259,11 @@ class _Parts:
                     hosts=_allowed_hosts(self._settings.host),
                     dialect=self._settings.dialect,
                     templates=self._settings.templates,
+                    bounds=Bounds(
+                        connections_max=self._settings.connections_max,
+                        per_client_max=self._settings.connections_per_client_max,
+                    ),
+                    followers_max=self._settings.streams_max,
                     lag_commands_max=self._settings.lag_commands_max,
                     lag_max_s=self._settings.lag_max_s,
                 ),

@@ -159,6 +159,14 @@ class Settings(BaseModel):
         ge=0,
         description="Other ended executions per partition whose id stays known.",
     )
+    api_drain_s: float = Field(
+        default=10.0, ge=0, description="Seconds that requests get to end when the API stops."
+    )
+    connections_max: int = Field(4_096, ge=1, description="Connections to the API at a time.")
+    connections_per_client_max: int = Field(
+        2_048, ge=1, description="Of them from one address; a proxy has one, too."
+    )
+    streams_max: int = Field(2_000, ge=1, description="Executions and logs followed at a time.")
     lag_commands_max: int = Field(
         default=100_000,
         ge=1,
@@ -166,9 +174,7 @@ class Settings(BaseModel):
         "(503).",
     )
     lag_max_s: float = Field(
-        default=60.0,
-        gt=0,
-        description="Seconds that the oldest of them may be old before that.",
+        60.0, gt=0, description="Seconds that the oldest of them may be old before that."
     )
     metrics_port: int | None = Field(
         default=None,

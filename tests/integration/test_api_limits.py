@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from tests.api_harness import DEADLINE_S, YAML, ApiServer, api_server, flow_source
+from tests.api_harness import DEADLINE_S, YAML, ApiServer, api_server, flow_source, until
 
 from tiercel_api import bodies, follow
 from tiercel_api.follow import FOLLOWERS
@@ -19,16 +17,6 @@ from tiercel_engine.errors import LogBusy
 
 HELD = ApiSettings(command_timeout_s=0.3, index_timeout_s=0.3, followers_max=2)
 ORDERS = "inputs:\n  - {id: orders, type: FILE}"
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Wait for a condition of this process."""
-    pause = threading.Event()
-    for _ in range(int(DEADLINE_S / 0.02)):
-        if holds():
-            return
-        pause.wait(0.02)
-    raise AssertionError("Expected it to hold in time, but it did not.")
 
 
 def test_a_silent_executor_is_told_with_a_time_to_try_again(tmp_path: Path) -> None:
@@ -130,7 +118,7 @@ def test_streams_are_bounded_and_end_with_the_server(tmp_path: Path) -> None:
         assert third.status_code == 503
         assert third.json()["message"].startswith("Service Unavailable: ")
     for stream in streams:
-        assert b"id: progress" in stream.content
+        assert b"event: reconnect\nretry: " in stream.content
 
 
 def test_a_body_that_stops_coming_is_given_up(

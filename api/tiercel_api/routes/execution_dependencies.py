@@ -32,7 +32,7 @@ async def follow_dependencies(request: web.Request) -> web.StreamResponse:
     depth = DEPTH_MAX if is_set(request.query, "expandAll") else 1
     with_source = not is_set(request.query, "destinationOnly")
     async with request.app[GATEWAY].watching(document["id"]) as watch:
-        async with request.app[FOLLOWERS].stream(request) as stream:
+        async with request.app[FOLLOWERS].stream(request, watch.wake) as stream:
             await _follow(request, stream, watch, depth, with_source)
         return stream.response
 

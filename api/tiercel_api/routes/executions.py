@@ -14,6 +14,7 @@ from tiercel_api.answers import (
     json_response,
 )
 from tiercel_api.checks import failed_checks, refuse_if_blocked
+from tiercel_api.connections import is_over, woken_at_end
 from tiercel_api.documents import (
     CORRELATION_LABEL,
     created_execution,
@@ -23,7 +24,7 @@ from tiercel_api.door_rendering import with_inputs
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
 from tiercel_api.filters import instant_us, label_of
-from tiercel_api.follow import FOLLOWERS, EventStream
+from tiercel_api.follow import END, FOLLOWERS, LAST_EVENT_ID, EventStream
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY, ExecutionWatch
 from tiercel_api.lookup import (
@@ -32,6 +33,7 @@ from tiercel_api.lookup import (
     execution_of,
     find_flow,
     find_flow_of,
+    progress_of,
     runnable_flow,
     tenant_of,
 )
@@ -56,8 +58,6 @@ from tiercel_schemas.ids import make_id
 from tiercel_schemas.state import is_terminated
 
 KINDS = frozenset({"NORMAL", "TEST", "PLAYGROUND", "LOOP"})
-#: How often a held request looks whether its client is still there.
-HELD_CHECK_S = 5.0
 #: Least time between two events of a stream, and how many times the time that one took.
 PROGRESS_GAP_S = 0.02
 PROGRESS_SHARE = 5.0
@@ -146,21 +146,18 @@ async def _start_and_wait(
     deadline = time.monotonic() + settings.wait_timeout_s
     async with gateway.watching(command.execution_id) as watch:
         await gateway.send(command.execution_id, command)
-        while not watch.is_terminated and not _is_gone(request):
-            watch.raise_refusal(command.command_id)
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                break
-            await watch.changed(min(left_s, HELD_CHECK_S))
+        with woken_at_end(request, watch.wake):
+            while not watch.is_terminated and not is_over(request):
+                watch.raise_refusal(command.command_id)
+                left_s = deadline - time.monotonic()
+                if left_s <= 0:
+                    break
+                await watch.changed(left_s)
     document = await execution_at(request, command.execution_id, watch.last_seq)
     if document is not None:
         return document
     now_us = request.app[SERVICES].clock.now_us()
     return created_execution(command, flow, inputs, trigger, now_us)
-
-
-def _is_gone(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 async def resolved_inputs(request: web.Request, flow: Flow, form: Form) -> JsonObject:
@@ -311,49 +308,56 @@ async def list_flows_to_execute(request: web.Request) -> web.Response:
 
 
 async def follow_execution(request: web.Request) -> web.StreamResponse:
-    """GET /executions/{executionId}/follow: its document at every change, until it has ended."""
+    """GET /executions/{executionId}/follow: its document at every change, until it has ended.
+
+    Ids of events are numbers of events of the execution. `Last-Event-ID` goes on behind one; after
+    the last event, `end`, there is nothing more (204).
+    """
     execution_id = request.match_info["executionId"]
     async with request.app[GATEWAY].watching(execution_id) as watch:
-        document = await execution_of(request)
-        async with request.app[FOLLOWERS].stream(request) as stream:
-            await _follow(request, stream, watch, document)
+        await execution_of(request)
+        if request.headers.get(LAST_EVENT_ID) == END:
+            return web.Response(status=204)
+        async with request.app[FOLLOWERS].stream(request, watch.wake) as stream:
+            await _follow(request, stream, watch, execution_id)
         return stream.response
 
 
 async def _follow(
-    request: web.Request, stream: EventStream, watch: ExecutionWatch, document: JsonObject
+    request: web.Request, stream: EventStream, watch: ExecutionWatch, execution_id: str
 ) -> None:
-    sent, idle_s = b"", 0
+    sent, idle_s = stream.position or 0, 0.0
     while stream.is_open:
         started = time.monotonic()
-        data = await encode_execution(request, document)
-        if is_terminated(document["state"]["current"]):
-            await stream.send("end", data)
-            return
-        if data != sent:
-            await stream.send("progress", data)
-            sent = data
+        found = await progress_of(request, execution_id, watch.last_seq)
+        if found is not None:
+            document, sequence = found
+            has_ended = is_terminated(document["state"]["current"])
+            if has_ended or sequence > sent:
+                data = await encode_execution(request, document)
+                await stream.send(END if has_ended else sequence, data)
+                sent = sequence
+            if has_ended:
+                return
         # A document that is dear to make is made less often.
         gap_s = max(PROGRESS_GAP_S, PROGRESS_SHARE * (time.monotonic() - started))
         idle_s = await _until_changed(stream, watch, idle_s)
         await asyncio.sleep(gap_s)
-        document = await execution_at(request, document["id"], watch.last_seq) or document
 
 
-async def _until_changed(stream: EventStream, watch: ExecutionWatch, idle_s: int) -> int:
-    """Wait for an event, or for a time to look without one; seconds without any event so far.
+async def _until_changed(stream: EventStream, watch: ExecutionWatch, idle_s: float) -> float:
+    """Wait for an event, or for a time to look without one; the next such time to wait.
 
     What happened just before the watch began is in the read model soon after, so looks without
     an event become rarer: after 1, 2, 4, 8 … seconds.
     """
-    while stream.is_open:
-        if await watch.changed(1.0):
-            return 0
+    look_s = max(1.0, 2 * idle_s)
+    deadline = time.monotonic() + look_s
+    while stream.is_open and (left_s := deadline - time.monotonic()) > 0:
+        if await watch.changed(min(left_s, stream.silence_s)):
+            return 0.0
         await stream.keep_alive()
-        idle_s += 1
-        if idle_s.bit_count() == 1:
-            break
-    return idle_s
+    return look_s
 
 
 ROUTES = (

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import web
 
-from tiercel_api import filters
 from tiercel_api.answers import encode_json, json_response
 from tiercel_api.documents import log_text
 from tiercel_api.errors import HttpError
-from tiercel_api.follow import FOLLOWERS, LogLines
+from tiercel_api.follow import FOLLOWERS, LogLines, log_document
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.line_deletions import (
     all_indexed,
@@ -19,18 +16,15 @@ from tiercel_api.line_deletions import (
     purge_of,
     say_deleted,
 )
+from tiercel_api.log_places import LogPlace, lines_wanted
 from tiercel_api.paging import is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import JsonObject, LogFilter
-from tiercel_engine.repository.query import LEVELS
-from tiercel_engine.repository.terms import Facts, Term, holds
+from tiercel_engine.repository.terms import Term
 from tiercel_schemas.logs import LogsDeleted
-from tiercel_schemas.topics import partition_for
 
-#: How often a stream of log lines looks whether its reader is still there.
-IDLE_S = 1.0
-#: How long a stream waits for the read model to hold what was written before it began.
+#: How long a search waits for the read model to hold what was written before it.
 INDEXED_TIMEOUT_S = 2.0
 
 
@@ -50,49 +44,54 @@ async def search_logs(request: web.Request) -> web.Response:
 
 async def get_logs(request: web.Request) -> web.Response:
     """GET /logs/{executionId}."""
-    return json_response(await _stored(request, _filter(request)))
+    return json_response(await _stored(request, lines_wanted(request)))
 
 
 async def download_logs(request: web.Request) -> web.Response:
     """GET /logs/{executionId}/download: the log as plain text."""
     execution_id = request.match_info["executionId"]
-    text = log_text(await _stored(request, _filter(request)))
+    text = log_text(await _stored(request, lines_wanted(request)))
     headers = {"Content-Disposition": f'attachment; filename="{_safe(execution_id)}.log"'}
     return web.Response(text=text, headers=headers)
 
 
 async def follow_logs(request: web.Request) -> web.StreamResponse:
-    """GET /logs/{executionId}/follow: the stored lines, then those that come. Does not end."""
-    where = _filter(request)
+    """GET /logs/{executionId}/follow: the stored lines, then those that come. Does not end.
+
+    Ids of events are offsets of lines; `Last-Event-ID` goes on behind one.
+    """
+    where = lines_wanted(request)
+    place = await LogPlace.of(request, request.match_info["executionId"], where)
     lines = LogLines()
-    gateway = request.app[GATEWAY]
     async with (
-        gateway.logs.following(request.match_info["executionId"], lines),
-        request.app[FOLLOWERS].stream(request) as stream,
+        request.app[GATEWAY].logs.following(place.execution_id, lines),
+        request.app[FOLLOWERS].stream(request, lines.wake) as stream,
     ):
-        await _await_indexed(request, request.match_info["executionId"])
-        stored = await _stored(request, where)
-        lines.forget(stored)
-        for line in stored:
-            await stream.send("progress", encode_json(line))
-        while stream.is_open and not lines.is_overrun:
-            for line in await lines.next(IDLE_S):
-                if _is_wanted(line, where):
-                    await stream.send("progress", encode_json(line))
+        missed: int | None = await place.end()
+        sent = -1 if stream.position is None else stream.position
+        while stream.is_open:
+            if missed is not None:
+                async for offset, line in place.stored(sent, missed):
+                    await stream.send(offset, encode_json(line))
+                    sent = offset
+                    if not stream.is_open:
+                        break
+            for offset, entry in await lines.next(stream.silence_s):
+                line = log_document(entry)
+                if offset > sent and place.is_wanted(line):
+                    await stream.send(offset, encode_json(line))
+                    sent = offset
+            missed = lines.take_missed()
             await stream.keep_alive()
     return stream.response
 
 
 async def _await_indexed(request: web.Request, execution_id: str) -> None:
-    """Wait for the lines written before the live ones began to come: no stream brings them."""
-    services = request.app[SERVICES]
-    topic = services.topics.logs.name
-    partition = partition_for(
-        execution_id,
-        await asyncio.to_thread(services.log.partition_count, topic),
+    """Wait until the read model holds the lines that were written so far."""
+    place = await LogPlace.of(request, execution_id, LogFilter())
+    await request.app[READS].indexed_up_to(
+        place.topic, place.partition, await place.end(), INDEXED_TIMEOUT_S
     )
-    end = await asyncio.to_thread(services.log.end_offset, topic, partition)
-    await request.app[READS].indexed_up_to(topic, partition, end, INDEXED_TIMEOUT_S)
 
 
 async def delete_logs(request: web.Request) -> web.Response:
@@ -151,27 +150,8 @@ async def purge_logs(request: web.Request) -> web.Response:
     return json_response({"count": found.total})
 
 
-def _filter(request: web.Request) -> LogFilter:
-    now_us = request.app[SERVICES].clock.now_us()
-    return log_filter(request.query, now_us, execution_id=request.match_info["executionId"])
-
-
 async def _stored(request: web.Request, where: LogFilter) -> list[JsonObject]:
     return await request.app[READS].call(request.app[SERVICES].models.logs, where)
-
-
-def _is_wanted(line: JsonObject, where: LogFilter) -> bool:
-    """Whether a live line matches what the request asked for. Raises SearchTooSlow."""
-    if not where.terms:
-        return True
-    fields = {
-        **line,
-        "attempt": line.get("attemptNumber"),
-        "level": LEVELS.index(line["level"]) if line["level"] in LEVELS else len(LEVELS),
-        "timestamp": filters.instant_us(line["timestamp"]),
-    }
-    facts = Facts(fields, (line["message"],))
-    return all(holds(term, facts) for term in where.terms)
 
 
 def _safe(name: str) -> str:

@@ -167,6 +167,9 @@ class ReadModels(Statistics, Protocol):
     def task_run(self, execution_id: str, task_run_id: str) -> JsonObject | None:
         """One task run as `execution` has it; None: not there."""
 
+    def execution_at(self, execution_id: str) -> tuple[JsonObject, int] | None:
+        """As `execution`, with the number of the last event that the document holds."""
+
     def execution_sequence(self, execution_id: str) -> int:
         """Number of the last event that the row of this execution holds; 0: not there."""
 
@@ -209,6 +212,15 @@ class ReadModels(Statistics, Protocol):
 
     def logs(self, where: LogFilter, limit: int = 10_000) -> list[JsonObject]:
         """Log lines in the order of their time."""
+
+    def log_lines(
+        self, where: LogFilter, partition: int, after: int, limit: int
+    ) -> list[tuple[int, JsonObject]]:
+        """Lines of an execution behind an offset of its logs partition, in the order of the log.
+
+        Returns:
+            (offset, line) pairs.
+        """
 
     def search_logs(
         self, where: LogFilter, page: int, size: int, sort: Sequence[tuple[str, bool]] = ()

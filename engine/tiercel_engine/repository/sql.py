@@ -46,17 +46,25 @@ class SqlReadModels(SqlStatistics):
     """`ReadModels` on an engine. Threads take connections from its pool."""
 
     def execution(self, execution_id: str) -> JsonObject | None:
+        with self._reading() as connection:
+            return self._execution(connection, execution_id)
+
+    def execution_at(self, execution_id: str) -> tuple[JsonObject, int] | None:
+        with self._reading() as connection:
+            found = self._execution(connection, execution_id)
+            return None if found is None else (found, self._sequence(connection, execution_id))
+
+    def _execution(self, connection: sa.Connection, execution_id: str) -> JsonObject | None:
         runs = (
             sa.select(task_runs.c.document)
             .where(task_runs.c.execution_id == execution_id)
             .order_by(task_runs.c.position)
         )
         document = sa.select(executions.c.document).where(executions.c.id == execution_id)
-        with self._reading() as connection:
-            text = connection.execute(document).scalar()
-            if text is None:
-                return None
-            run_texts = connection.execute(runs).scalars().all()
+        text = connection.execute(document).scalar()
+        if text is None:
+            return None
+        run_texts = connection.execute(runs).scalars().all()
         return _with_task_runs(_decode(text), [_decode(run) for run in run_texts])
 
     def task_run(self, execution_id: str, task_run_id: str) -> JsonObject | None:
@@ -67,11 +75,14 @@ class SqlReadModels(SqlStatistics):
         return None if text is None else _decode(text)
 
     def execution_sequence(self, execution_id: str) -> int:
+        with self._reading() as connection:
+            return self._sequence(connection, execution_id)
+
+    def _sequence(self, connection: sa.Connection, execution_id: str) -> int:
         newest = sa.select(sa.func.max(execution_records.c.seq)).where(
             execution_records.c.execution_id == execution_id
         )
-        with self._reading() as connection:
-            return connection.execute(newest).scalar() or 0
+        return connection.execute(newest).scalar() or 0
 
     def execution_positions(self, execution_id: str) -> list[int]:
         offsets = (
@@ -158,6 +169,21 @@ class SqlReadModels(SqlStatistics):
             oldest_first = (("timestamp", True),)
             rows = connection.execute(_lines(where, oldest_first).limit(limit)).mappings()
             return [log_document(row) for row in rows]
+
+    def log_lines(
+        self, where: LogFilter, partition: int, after: int, limit: int
+    ) -> list[tuple[int, JsonObject]]:
+        # Not the bare column: the primary key would lead through the lines of all executions.
+        place = logs.c.offset + 0
+        found = (
+            sa.select(logs)
+            .where(*query.log_conditions(where), logs.c.partition == partition, place > after)
+            .order_by(place)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(found).mappings()
+            return [(row["offset"], log_document(row)) for row in rows]
 
     def search_logs(
         self, where: LogFilter, page: int, size: int, sort: Sequence[tuple[str, bool]] = ()

@@ -75,6 +75,10 @@ API_INDEX_LAG = Gauge(
 API_INDEX_LAG_S = Gauge(
     "tiercel_api_index_lag_seconds", "Age of the oldest record that the read model does not hold."
 )
+API_STREAMS = Gauge("tiercel_api_streams", "Open streams of server-sent events.")
+API_STREAMS_CUT = Counter(
+    "tiercel_api_streams_cut_total", "Streams cut: their reader was slow, had gone …", ["reason"]
+)
 API_REFUSED = Counter(
     "tiercel_api_refused_total", "Requests and connections refused to protect us.", ["reason"]
 )

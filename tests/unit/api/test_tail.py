@@ -77,7 +77,7 @@ class Heard:
     def __init__(self) -> None:
         self.messages: list[str] = []
 
-    def __call__(self, record: Any) -> None:
+    def __call__(self, record: Any, offset: int) -> None:
         self.messages.append("(end)" if record is None else record.message)
 
     async def until(self, count: int) -> list[str]:

@@ -11,6 +11,7 @@ P3: 500 executions of ten Log tasks one after the other.
 P4: ForEach with concurrencyLimit 0, one Return per value, 100 to 100,000 values.
 P5: ForEachItem that waits, one Log task per child, 1,000 to 100,000 children.
 P9: 40 Python scripts of recursive fibonacci(10), one after the other.
+P11: a scheduler of 1,000 to 100,000 flows with a Schedule each: its start, and a pass; SQLite log.
 render: a simple template, and one that reads outputs among 10 and 10,000 task runs; no log.
 process: the executor's decisions alone, on executions of 100 and of 100,000 task runs; no log.
 
@@ -34,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import bare_loop, core_cost, expression_render, plot
+from tests.benchmarks import bare_loop, core_cost, expression_render, plot, scheduler
 from tests.benchmarks.server import Server
 from tests.benchmarks.workloads import CLIENTS, WORKLOADS
 
@@ -44,8 +45,9 @@ from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 
 CORE_SIZES = (100, 1_000, 10_000, 100_000)
-#: Those that need no server.
-WITHOUT_LOG = ("process", "render")
+SCHEDULER_SIZES = (1_000, 10_000, 100_000)
+#: Those that need no server, and no log but one of their own.
+WITHOUT_LOG = ("process", "render", "P11")
 #: Those whose rows carry a ratio to the bare loop.
 COMPARED = ("P1", "P2")
 console = Console()
@@ -138,6 +140,16 @@ def measure_render(rows: Rows) -> None:
     rows.show(first)
 
 
+def measure_scheduler(rows: Rows, sizes: Sequence[int]) -> None:
+    """The start of a scheduler, and its passes."""
+    first = len(rows.rows)
+    for size in sizes:
+        console.print(f"P11/{size} on sqlite ...")
+        scheduler.measured(size, rows.adder(f"P11/{size}", "sqlite"))
+        rows.save()
+    rows.show(first)
+
+
 @contextmanager
 def opened(log: str, quick: bool) -> Iterator[tuple[str | None, Bare]]:
     """The broker's address, if there is one, and the bare loop on that log."""
@@ -210,6 +222,9 @@ def main() -> None:
         measure_core(rows, options.sizes or CORE_SIZES)
     if "render" in options.only:
         measure_render(rows)
+    if "P11" in options.only:
+        quick = SCHEDULER_SIZES[:1] if options.quick else SCHEDULER_SIZES
+        measure_scheduler(rows, options.sizes or quick)
     if set(options.only) - set(WITHOUT_LOG):
         for log in options.log:
             with opened(log, options.quick) as (kafka, bare_of):

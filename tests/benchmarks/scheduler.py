@@ -1,6 +1,4 @@
-"""P11: 100,000 flows, each with a Schedule: the start of a scheduler, and one pass of it.
-
-    python tests/benchmarks/scheduler.py [--flows 100000] [--data DIR]
+"""P11: flows each with a Schedule: the start of a scheduler over 100,000, and one pass of it.
 
 Over the embedded log. The flows and the states of their triggers are in the log already, as they
 are when a server starts again; reading new flows is a matter of when they are saved. A pass is one
@@ -9,12 +7,13 @@ turn of the loop: what it costs when nothing is due, and when one trigger is, wi
 
 from __future__ import annotations
 
-import argparse
 import gc
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import FakeClock
@@ -65,45 +64,47 @@ def fill(log: SqliteLog, topics: Topics, count: int) -> None:
     appender.close()
 
 
-def measure(folder: Path, count: int) -> None:
-    clock = FakeClock(NOW_US)
-    log = SqliteLog(folder / "log.db", clock, "normal")
-    topics = Topics()
-    log.create_topics(topics.all())
-    fill(log, topics, count)
-    gc.collect()
+def measured(count: int, add: Callable[..., Any]) -> None:
+    """Give `add` (metric, value, unit, no bare loop) what a scheduler of `count` triggers takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        clock, topics = FakeClock(NOW_US), Topics()
+        log = SqliteLog(Path(folder) / "log.db", clock, "normal")
+        log.create_topics(topics.all())
+        fill(log, topics, count)
+        gc.collect()
+        begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
+        catalog = FlowCatalog(log, topics, PluginRegistry.load(), clock)
+        scheduler = Scheduler(
+            log=log,
+            topics=topics,
+            catalog=catalog,
+            storage=Storage(Path(folder) / "storage"),
+            clock=clock,
+            instance="bench",
+            settings=SchedulerSettings(idle_poll_s=0.0),
+        )
+        scheduler.open()
+        while not scheduler.ready.is_set():
+            scheduler.turn()
+        add("start", time.perf_counter() - begin_s, "s", None)
+        add("start_cpu", time.process_time() - begin_cpu_s, "s", None)
+        assert len(scheduler.states()) == count
+        _passes(scheduler, clock, add)
+        scheduler.close()
+        catalog.close()
+        log.close()
 
-    begin_s, begin_cpu_s = time.perf_counter(), time.process_time()
-    catalog = FlowCatalog(log, topics, PluginRegistry.load(), clock)
-    scheduler = Scheduler(
-        log=log,
-        topics=topics,
-        catalog=catalog,
-        storage=Storage(folder / "storage"),
-        clock=clock,
-        instance="bench",
-        settings=SchedulerSettings(idle_poll_s=0.0),
-    )
-    scheduler.open()
-    while not scheduler.ready.is_set():
-        scheduler.turn()
-    start_s = time.perf_counter() - begin_s
-    start_cpu_s = time.process_time() - begin_cpu_s
-    assert len(scheduler.states()) == count
 
+def _passes(scheduler: Scheduler, clock: FakeClock, add: Callable[..., Any]) -> None:
     idle = [_turn(scheduler) for _ in range(PASSES)]
     clock.advance(3_600.0)
     due = []
     for _ in range(PASSES):
         clock.advance(0.001)
         due.append(_turn(scheduler))
-    print(f"triggers              {count}")
-    print(f"start                 {start_s:.2f} s ({start_cpu_s:.2f} s of CPU)")
-    print(f"pass, nothing due     {_p50(idle):.2f} ms (p99 {_p99(idle):.2f})")
-    print(f"pass, one due         {_p50(due):.2f} ms (p99 {_p99(due):.2f})")
-    scheduler.close()
-    catalog.close()
-    log.close()
+    for name, times in (("pass_idle", idle), ("pass_one_due", due)):
+        add(f"{name}_p50", statistics.median(times), "ms", None)
+        add(f"{name}_p99", sorted(times)[int(len(times) * 0.99)], "ms", None)
 
 
 def _turn(scheduler: Scheduler) -> float:
@@ -111,24 +112,3 @@ def _turn(scheduler: Scheduler) -> float:
     begin_s = time.perf_counter()
     scheduler.turn()
     return (time.perf_counter() - begin_s) * 1_000
-
-
-def _p50(values: list[float]) -> float:
-    return statistics.median(values)
-
-
-def _p99(values: list[float]) -> float:
-    return sorted(values)[int(len(values) * 0.99)]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--flows", type=int, default=100_000)
-    parser.add_argument("--data", type=Path)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        measure(options.data or Path(folder), options.flows)
-
-
-if __name__ == "__main__":
-    main()

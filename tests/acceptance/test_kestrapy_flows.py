@@ -155,6 +155,42 @@ def test_flows_are_searched(api: Any, namespace: str) -> None:
     assert namespace in api.list_distinct_namespaces(T, q=namespace)
 
 
+@drives("search_flows_by_source_code", "preview_replace_by_source_code")
+@drives("apply_replace_by_source_code", "replace_line_by_source_code")
+def test_a_text_is_found_and_replaced_in_sources(api: Any, namespace: str) -> None:
+    for flow_id in ("one", "two"):
+        api.create_flow(T, source(namespace, flow_id))
+    asked = {"query": "h(el)lo", "regex": True, "replacement": "b$1l", "scope": "TASKS"}
+
+    (match,) = (
+        api.search_flows_by_source_code(
+            T, q="HE..O", namespace=namespace, regex=True, scope="TASKS", sort=["id:asc"]
+        )
+        .results[0]
+        .matches
+    )
+    preview = api.preview_replace_by_source_code(T, {**asked, "namespace": namespace})
+    applied = api.apply_replace_by_source_code(T, {**asked, "flows": ids(namespace, "one", "none")})
+    lined = api.replace_line_by_source_code(
+        T, {**asked, "namespace": namespace, "id": "two", "line": match.line, "column": 13}
+    )
+
+    assert (match.line, match.column, match.snippet) == (6, 13, "    message: hello")
+    assert [preview[name] for name in ("totalMatches", "totalFlows")] == [2, 2]
+    assert preview["flows"][0]["matches"] == [
+        {"line": 6, "before": "    message: hello", "after": "    message: bell"}
+    ]
+    assert [flow["revision"] for flow in applied["updated"]] == [2]
+    assert applied["skipped"] == [{"namespace": namespace, "id": "none", "reason": "NOT_FOUND"}]
+    assert lined["source"].endswith("message: bell\n")
+    # A flow that would not be one any more, or would be another, stays.
+    broken = {"query": "id: one", "replacement": "id: three", "flows": ids(namespace, "one")}
+    (skipped,) = api.apply_replace_by_source_code(T, broken)["skipped"]
+    assert skipped["reason"] == "INVALID_FLOW"
+    with pytest.raises(UnprocessableEntityException):
+        api.preview_replace_by_source_code(T, {"query": "(", "regex": True, "replacement": ""})
+
+
 @drives("export_flows_by_ids", "export_flows_by_query", "export_flows_by_query_csv")
 @drives("import_flows")
 def test_flows_are_exported_and_imported(api: Any, namespace: str) -> None:

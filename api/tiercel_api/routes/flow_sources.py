@@ -1,11 +1,10 @@
-"""/flows/source and what else looks into flows' sources: search, replace, checks of parts."""
+"""/flows/…: parts of flows, and what is known of many."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -17,7 +16,7 @@ from tiercel_api.documents import flow_document
 from tiercel_api.errors import HttpError
 from tiercel_api.flow_writes import json_as_yaml, newest_of, refusal, store_flow
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
-from tiercel_api.paging import FlowFilter, is_set, page_of, sort_of
+from tiercel_api.paging import FlowFilter, is_set
 from tiercel_api.routes.flow_bulk import key_of
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.security.access import Permission
@@ -25,71 +24,8 @@ from tiercel_api.security.guard import allow
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
 from tiercel_engine.flow.parse import load_flow
-from tiercel_engine.repository.base import JsonObject, Page
-from tiercel_schemas.flows import FlowRevision
+from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.ids import FlowKey
-
-#: Characters before and behind a match that a fragment shows, and fragments of one flow.
-CONTEXT_CHARS = 40
-FRAGMENTS_MAX = 20
-PATTERN_CHARS_MAX = 200
-
-Find = Callable[[str], re.Match[str] | None]
-
-
-async def search_sources(request: web.Request) -> web.Response:
-    """GET /flows/source?q: flows whose source holds the text, with the places."""
-    query = request.query
-    if is_set(query, "regex"):
-        raise HttpError(422, "Illegal argument", "Expected a plain text: regex is not supported.")
-    find = _finder(query.get("q") or "", is_set(query, "caseSensitive"), is_set(query, "wholeWord"))
-    where = FlowFilter(namespace_prefix=query.get("namespace") or None)
-    page, size = page_of(query)
-    sort = sort_of(query)
-
-    def search() -> Page:
-        found = [e for e in matching_flows(request, where, sort) if find(e.source) is not None]
-        return Page([_result(e, find) for e in found[(page - 1) * size : page * size]], len(found))
-
-    return json_response(await asyncio.to_thread(search))
-
-
-def _finder(text: str, case_sensitive: bool, whole_word: bool) -> Find:
-    if len(text) > PATTERN_CHARS_MAX:
-        raise HttpError(
-            422, "Illegal argument", f"Expected at most {PATTERN_CHARS_MAX} characters of text."
-        )
-    pattern = rf"\b{re.escape(text)}\b" if whole_word else re.escape(text)
-    return re.compile(pattern, 0 if case_sensitive else re.IGNORECASE).search
-
-
-def _result(entry: FlowRevision, find: Find) -> JsonObject:
-    lines = entry.source.splitlines()
-    matches = [
-        {"line": number, "lineNumber": number, "content": line}
-        for number, line in enumerate(lines, 1)
-        if find(line) is not None
-    ]
-    return {
-        "namespace": entry.namespace,
-        "id": entry.flow_id,
-        "editable": True,
-        "matches": matches[:FRAGMENTS_MAX],
-        "model": {"namespace": entry.namespace, "id": entry.flow_id, "revision": entry.revision},
-        "fragments": list(_fragments(entry.source, find)),
-    }
-
-
-def _fragments(source: str, find: Find) -> Iterator[str]:
-    at, count = 0, 0
-    while count < FRAGMENTS_MAX and (match := find(source[at:])) is not None:
-        if match.end() == match.start():
-            return
-        start, end = at + match.start(), at + match.end()
-        before, after = source[max(0, start - CONTEXT_CHARS) : start], source[end:][:CONTEXT_CHARS]
-        yield f"{before}[mark]{source[start:end]}[/mark]{after}"
-        at, count = end, count + 1
-
 
 # -- parts of a flow ---------------------------------------------------------------------------
 
@@ -309,7 +245,6 @@ def _upstream(part: Any) -> Iterator[Name]:
 
 
 ROUTES = (
-    ("GET", "/flows/source", search_sources),
     ("GET", "/flows/deprecated", list_deprecated),
     ("POST", "/flows/hashes/by-ids", hashes_by_ids),
     ("POST", "/flows/validate/task", validate_task),

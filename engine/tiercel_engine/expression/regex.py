@@ -231,16 +231,25 @@ def replaced(text: str, pattern: str, replacement: str, match_s: float = MATCH_S
 
     def expand(found: Match) -> str:
         nonlocal grown
-        try:
-            piece = _REFERENCE.sub(lambda reference: _referred(reference, found), replacement)
-        except IndexError as e:
-            raise Fault("No such group in the regular expression") from e
+        piece = expanded(found, replacement)
         grown += len(piece)
         if grown > OUTPUT_CHARS_MAX:
             raise LimitFault(f"Expected a text of at most {OUTPUT_CHARS_MAX} characters")
         return piece
 
     return compiled.sub(expand, text, match_s)
+
+
+def expanded(found: Match, replacement: str) -> str:
+    """A replacement with the groups of a match in the place of `$1` and `${name}`.
+
+    Raises:
+        Fault: there is no such group, or the replacement does not read.
+    """
+    try:
+        return _REFERENCE.sub(lambda reference: _referred(reference, found), replacement)
+    except IndexError as e:
+        raise Fault("No such group in the regular expression") from e
 
 
 def _referred(reference: re.Match[str], found: Match) -> str:

@@ -38,6 +38,7 @@ from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
     blueprints,
+    concurrency,
     dead_letters,
     documentation,
     execution_bulk,
@@ -83,7 +84,8 @@ from tiercel_engine.plugin.inventory import Inventory
 PREFIX = "/api/v1"
 #: First segments below the prefix that name something else than a tenant.
 RESERVED = (
-    "actions", "apps", "assets", "auths", "banners", "basicAuth", "blueprints", "configs",
+    "actions", "apps", "assets", "auths", "banners", "basicAuth", "blueprints",
+    "concurrency-limit", "configs",
     "dashboards", "dead-letters", "executions", "flows", "instance", "kv", "license-info", "logs",
     "me", "metrics", "namespaces", "outputs", "pebble", "plugins", "roles", "scim", "secrets",
     "setup", "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
@@ -121,6 +123,7 @@ ROUTES = (
     *users.API_ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
+    *concurrency.ROUTES,
     *dead_letters.ROUTES,
     *trigger_bulk.ROUTES,
     *triggers.ROUTES,

@@ -117,21 +117,22 @@ class Reads:
 
     async def gone(self, execution_id: str, timeout_s: float) -> None:
         """Wait until the read model does not hold an execution any more, or for so long."""
-        deadline = time.monotonic() + timeout_s
-        pause_s = PAUSE_S_MIN
-        while await self.call(self._models.execution_sequence, execution_id):
-            if time.monotonic() >= deadline:
-                return
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, PAUSE_S_MAX)
+        await self.until(lambda: not self._models.execution_sequence(execution_id), timeout_s)
 
     async def indexed_up_to(
         self, topic: str, partition: int, offset: int, timeout_s: float
     ) -> bool:
         """Wait until the read model holds a partition up to `offset`; False: not in time."""
+        lane = (topic, partition)
+        return await self.until(
+            lambda: self._models.indexed_offsets().get(lane, 0) >= offset, timeout_s
+        )
+
+    async def until(self, holds: Callable[[], bool], timeout_s: float) -> bool:
+        """Look again and again, in a reading thread, until it holds; False: not in time."""
         deadline = time.monotonic() + timeout_s
         pause_s = PAUSE_S_MIN
-        while (await self.call(self._models.indexed_offsets)).get((topic, partition), 0) < offset:
+        while not await self.call(holds):
             if time.monotonic() >= deadline:
                 return False
             await asyncio.sleep(pause_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 import zipfile
 from typing import Any
 
@@ -189,6 +190,35 @@ def test_a_text_is_found_and_replaced_in_sources(api: Any, namespace: str) -> No
     assert skipped["reason"] == "INVALID_FLOW"
     with pytest.raises(UnprocessableEntityException):
         api.preview_replace_by_source_code(T, {"query": "(", "regex": True, "replacement": ""})
+
+
+@drives("search_concurrency_limits", "update_concurrency_limit")
+def test_flows_that_limit_their_executions_are_told(
+    api: Any, embedded_server: RunningServer, namespace: str
+) -> None:
+    api.create_flow(T, source(namespace, extra="concurrency: {limit: 2}\n"))
+    executions = KestraClient(host=embedded_server.url, timeout=60).executions
+    executions.create_execution(T, namespace, "one", wait=True)
+
+    limit = _limit_of(api, namespace)
+    same = api.update_concurrency_limit(namespace, "one", T, limit)
+
+    assert (limit.running, limit.additional_properties["limit"]) == (0, 2)
+    assert same.running == 0
+    limit.running = 1
+    with pytest.raises(UnprocessableEntityException):
+        api.update_concurrency_limit(namespace, "one", T, limit)
+
+
+def _limit_of(api: Any, namespace: str) -> Any:
+    """The limit of the namespace's flow: the read model is a moment behind."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for limit in api.search_concurrency_limits(T).results:
+            if limit.namespace == namespace and limit.running == 0:
+                return limit
+        time.sleep(0.05)
+    raise AssertionError("Expected the flow's limit in time, but it was not there.")
 
 
 @drives("export_flows_by_ids", "export_flows_by_query", "export_flows_by_query_csv")

@@ -98,6 +98,7 @@ ANY_BODY = "*/*"
 
 #: Handler -> media types of the body that it takes. Others take none.
 BODIES: dict[str, tuple[str, ...]] = {
+    "concurrency.update_limit": (JSON_BODY,),
     "execution_bulk.by-ids": (JSON_BODY,),
     "execution_bulk.labels_by_ids": (JSON_BODY,),
     "execution_bulk.labels_by_query": (JSON_BODY,),

@@ -19,6 +19,7 @@ from tiercel_engine.indexer import documents, lines
 from tiercel_engine.indexer.fold import fold, missing_task_runs
 from tiercel_engine.indexer.projections import BrokenHistory, settle
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
+from tiercel_engine.indexer.slot_rows import SlotRows
 from tiercel_engine.indexer.trigger_rows import TriggerRows
 from tiercel_engine.repository.base import Changes, Lane, LinesDeletion, Row, WriteModels
 from tiercel_engine.telemetry.metrics import INDEXER_RECORDS
@@ -109,7 +110,7 @@ class Projector:
         """Decode; lines and metrics go straight into `changes`, as do the offsets."""
         batches: list[tuple[Record, EventBatch]] = []
         unreadable: list[tuple[Record, str]] = []
-        triggers = TriggerRows()
+        triggers, slots = TriggerRows(), SlotRows()
         for record in records:
             lane = (record.topic, record.partition)
             before = self._next[lane]
@@ -124,7 +125,9 @@ class Projector:
                     batch = decode(record.value)
                     if isinstance(batch, EventBatch):
                         batches.append((record, batch))
-                    elif not isinstance(batch, CommandRejected | SlotBatch):
+                    elif isinstance(batch, SlotBatch):
+                        slots.add(batch)
+                    elif not isinstance(batch, CommandRejected):
                         raise UnreadableRecord(
                             f"Expected an EventBatch, but it is a {type(batch).__name__}."
                         )
@@ -141,6 +144,7 @@ class Projector:
                 else:
                     changes.lines_deleted.append(deletion)
         triggers.collect(changes)
+        slots.collect(changes)
         self._bury(unreadable)
         for topic, count in Counter(record.topic for record in records).items():
             INDEXER_RECORDS.labels(topic).inc(count)

@@ -256,6 +256,12 @@ class ReadModels(Statistics, Protocol):
             SortUnknown: no such column.
         """
 
+    def flow_limits(self, tenant: str, page: int, size: int) -> Page:
+        """Flows that limit their executions: limit, behavior, how many run and how many wait."""
+
+    def slot_holders(self, tenant: str, namespace: str, flow_id: str) -> dict[str, str | None]:
+        """Executions that have a slot of a flow -> their state; None: they are not there."""
+
     def count_metrics(self, where: MeasureFilter) -> int:
         """How many metrics match."""
 
@@ -314,6 +320,7 @@ class Changes(msgspec.Struct):
         logs, metrics: rows to insert.
         lines_deleted: log lines and metrics to remove, after all else is written.
         triggers_removed, triggers: rows of `triggers` to remove, to insert or overwrite.
+        flow_limits: rows to insert or overwrite; flow_slots_removed, flow_slots: as triggers.
     """
 
     offsets: dict[Lane, tuple[int, int]] = msgspec.field(default_factory=dict)
@@ -329,6 +336,9 @@ class Changes(msgspec.Struct):
     lines_deleted: list[LinesDeletion] = msgspec.field(default_factory=list)
     triggers_removed: list[Row] = msgspec.field(default_factory=list)
     triggers: list[Row] = msgspec.field(default_factory=list)
+    flow_limits: list[Row] = msgspec.field(default_factory=list)
+    flow_slots_removed: list[Row] = msgspec.field(default_factory=list)
+    flow_slots: list[Row] = msgspec.field(default_factory=list)
 
 
 class WriteModels(Protocol):

@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from tiercel_engine.clock import iso
-from tiercel_engine.repository import query
+from tiercel_engine.repository import query, slots
 from tiercel_engine.repository.base import (
     ExecutionFilter,
     JsonObject,
@@ -235,6 +235,19 @@ class SqlReadModels(SqlStatistics):
         with self._searching(where.terms) as connection:
             texts = connection.execute(paged(found, page, size)).scalars().all()
             return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
+
+    def flow_limits(self, tenant: str, page: int, size: int) -> Page:
+        found = slots.limits(tenant)
+        total = sa.select(sa.func.count()).select_from(found.order_by(None).subquery())
+        with self._reading() as connection:
+            rows = connection.execute(paged(found, page, size)).mappings()
+            results = [slots.document(row) for row in rows]
+            return Page(results, connection.execute(total).scalar_one())
+
+    def slot_holders(self, tenant: str, namespace: str, flow_id: str) -> dict[str, str | None]:
+        with self._reading() as connection:
+            rows = connection.execute(slots.holders(tenant, namespace, flow_id))
+            return {row.execution_id: row.state for row in rows}
 
     def metric_names(self, namespace: str, flow_id: str, task_id: str | None = None) -> list[str]:
         m = metrics.c

@@ -36,6 +36,8 @@ from tiercel_engine.repository.sql import SqlReadModels
 from tiercel_engine.repository.tables import (
     execution_records,
     executions,
+    flow_limits,
+    flow_slots,
     indexed_offsets,
     labels,
     logs,
@@ -121,6 +123,9 @@ class SqlStore(SqlReadModels):
             (sql.add_metric, changes.metrics),
             (sql.remove_trigger, changes.triggers_removed),
             (sql.put_trigger, changes.triggers),
+            (sql.put_limit, changes.flow_limits),
+            (sql.remove_slot, changes.flow_slots_removed),
+            (sql.put_slot, changes.flow_slots),
         )
         with self._writing() as connection:
             self._move_offsets(connection, changes.offsets)
@@ -153,9 +158,9 @@ class SqlStore(SqlReadModels):
 
     def clear(self, keep_below: Mapping[Lane, int], logs: str, metrics: str) -> None:
         with self._writing() as connection:
-            for name in ("executions", "task_runs", "execution_records", "labels", "triggers"):
-                connection.execute(metadata.tables[name].delete())
-            connection.execute(indexed_offsets.delete())
+            for table in metadata.tables.values():
+                if table.name not in ("logs", "metrics"):
+                    connection.execute(table.delete())
             for (topic, partition), offset in sorted(keep_below.items()):
                 name = {logs: "logs", metrics: "metrics"}[topic]
                 table = metadata.tables[name]
@@ -261,6 +266,9 @@ class _Statements:
         self.remove_label = self._remove(labels)
         self.put_trigger = self._overwrite(triggers)
         self.remove_trigger = self._remove(triggers)
+        self.put_limit = self._overwrite(flow_limits)
+        self.put_slot = self._overwrite(flow_slots)
+        self.remove_slot = self._remove(flow_slots)
         self.load_executions = self._text(self._select_executions())
         self.load_task_runs = self._text(self._select_task_runs())
         lane = indexed_offsets.c

@@ -140,6 +140,29 @@ triggers = sa.Table(
     sa.Index("triggers_by_next", "next_us"),
 )
 
+#: What flows say of executions at once; none: any number.
+flow_limits = sa.Table(
+    "flow_limits",
+    metadata,
+    sa.Column("tenant", KEY, primary_key=True),
+    sa.Column("namespace", KEY, primary_key=True),
+    sa.Column("flow_id", KEY, primary_key=True),
+    sa.Column("executions_max", sa.Integer()),
+    _required("behavior", KEY),
+)
+
+#: Executions that have a slot of their flow (`is_held` 1), or wait for one (0).
+flow_slots = sa.Table(
+    "flow_slots",
+    metadata,
+    sa.Column("tenant", KEY, primary_key=True),
+    sa.Column("namespace", KEY, primary_key=True),
+    sa.Column("flow_id", KEY, primary_key=True),
+    sa.Column("execution_id", KEY, primary_key=True),
+    _required("is_held", sa.Integer()),
+    sqlite_with_rowid=False,
+)
+
 #: Written in the transaction of the rows, so what is indexed is indexed once.
 indexed_offsets = sa.Table(
     "indexed_offsets",

@@ -87,7 +87,12 @@ def test_of_two_writers_at_once_one_is_refused(store: Store) -> None:
 def test_task_runs_are_loaded_by_execution_and_id(store: Store) -> None:
     # given: more rows than one statement takes keys, and ids that two executions share
     def row(execution_id: str, position: int) -> dict[str, object]:
-        at = {"start_us": 1, "changed_us": 2, "document": f"{execution_id} {position}"}
+        at = {
+            "start_us": 1,
+            "changed_us": 2,
+            "state": "RUNNING",
+            "document": f"{execution_id} {position}",
+        }
         return {"execution_id": execution_id, "position": position, "id": f"'{position}\"", **at}
 
     rows = [row(execution_id, n) for execution_id in ("one", "two") for n in range(600)]

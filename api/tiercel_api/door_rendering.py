@@ -74,8 +74,7 @@ async def with_inputs(
 
 def _templates(definition: Input) -> list[Any]:
     expression = definition.expression if isinstance(definition, ChoiceInput) else None
-    condition = definition.depends_on.condition if definition.depends_on else None
-    return [definition.defaults, expression, condition]
+    return [definition.defaults, expression, *definition.conditions]
 
 
 def door_renderer(request: web.Request, flow: Flow) -> Callable[[Expired | None], Renderer]:

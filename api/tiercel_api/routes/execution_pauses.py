@@ -112,7 +112,7 @@ async def _paused(
         raise Conflict("Execution is not paused, can't resume it")
     flow = await find_flow_of(request, document)
     task = None if run is None else flow.task(run["taskId"])
-    definitions = task.on_resume if isinstance(task, Pause) else ()
+    definitions = task.asked if isinstance(task, Pause) else ()
     return document, flow, None if run is None else run["id"], definitions
 
 

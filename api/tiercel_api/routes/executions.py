@@ -49,6 +49,7 @@ from tiercel_api.preconditions import idempotent_id
 from tiercel_api.reads import READS
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import LogUnavailable
+from tiercel_engine.flow.input_types import FORM
 from tiercel_engine.flow.inputs import examine, put, resolve_inputs
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
@@ -245,8 +246,14 @@ async def validate_inputs(request: web.Request) -> web.Response:
 
 
 def _definition(flow: Flow, input_id: str) -> JsonObject:
-    written: list[JsonObject] = flow.properties.get("inputs", [])
-    return next(definition for definition in written if definition["id"] == input_id)
+    """As it was written; one in a form under its full id."""
+    for written in flow.properties.get("inputs", []):
+        if written["id"] == input_id:
+            return written  # type: ignore[no-any-return]
+        for inner in written.get("inputs", ()) if written["type"] == FORM else ():
+            if f"{written['id']}.{inner['id']}" == input_id:
+                return {**inner, "id": input_id}
+    raise AssertionError(f"{input_id} is an input of {flow.id}")
 
 
 async def get_execution(request: web.Request) -> web.Response:

@@ -178,7 +178,7 @@ def evidence(data: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return list(dict.fromkeys(new)), list(dict.fromkeys(old))
 
 
-_NEW_TYPES = frozenset({"io.kestra.plugin.core.flow.Loop"})
+_NEW_TYPES = frozenset({"io.kestra.plugin.core.flow.Loop", "FORM"})
 _OLD_TYPES = re.compile(
     r"io\.kestra\.core\.|BOOLEAN$|ENUM$"
     r"|io\.kestra\.plugin\.core\.(state\.|flow\.(ForEach|EachSequential|EachParallel|Template))"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -35,6 +36,7 @@ from tiercel_engine.flow.values import (
 )
 
 PATTERN_CHARS_MAX = 1_000
+FORM = "FORM"
 
 
 class DependsOn(Part):
@@ -63,11 +65,28 @@ class Input(Part):
     depends_on: DependsOn | None = Field(None, alias="dependsOn")
 
     _renders_defaults: bool = PrivateAttr(True)
+    #: When the form around it is asked for.
+    _form_depends_on: DependsOn | None = PrivateAttr(None)
 
     @property
     def renders_defaults(self) -> bool:
         """Whether templates in `defaults` are rendered; the flow's dialect says so."""
         return self._renders_defaults
+
+    @property
+    def dependencies(self) -> list[DependsOn]:
+        """What must hold so that it is asked for: of the form around it, and its own."""
+        return [each for each in (self._form_depends_on, self.depends_on) if each is not None]
+
+    @property
+    def needs(self) -> list[str]:
+        """The ids of the inputs that it depends on."""
+        return [name for each in self.dependencies for name in each.inputs]
+
+    @property
+    def conditions(self) -> list[str]:
+        """The templates that must hold so that it is asked for."""
+        return [each.condition for each in self.dependencies if each.condition is not None]
 
     @classmethod
     def known_properties(cls) -> list[str]:
@@ -320,26 +339,6 @@ class MultiChoiceInput(ChoiceInput):
         return convert(self.type, value, self.item_type)
 
 
-INPUT_TYPES: dict[str, type[Input]] = {
-    name: cls
-    for cls in (
-        StringInput,
-        SecretInput,
-        NumberInput,
-        IntInput,
-        PlainInput,
-        JsonInput,
-        TemporalInput,
-        DurationInput,
-        FileInput,
-        ArrayInput,
-        ChoiceInput,
-        MultiChoiceInput,
-    )
-    for name in cls.TYPES
-}
-
-
 def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
     if not isinstance(value, dict):
         return handler(value)
@@ -356,6 +355,55 @@ def _as_own_type(value: Any, handler: ValidatorFunctionWrapHandler, info: Valida
 
 #: An input of whatever type its `type` property names.
 AnyInput = SerializeAsAny[Annotated[Input, WrapValidator(_as_own_type)]]
+
+
+class FormInput(Input):
+    """Inputs that are asked for together; each has its value under the form's id.
+
+    An input `region` of a form `place` is `place.region`: there it is given, depended on and read.
+    """
+
+    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.input.FormInput"
+    TYPES: ClassVar[tuple[str, ...]] = (FORM,)
+
+    inputs: list[AnyInput]
+
+    def model_post_init(self, context: Any) -> None:
+        """Give the inputs their full ids."""
+        for each in self.inputs:
+            if isinstance(each, FormInput):
+                raise Rule(f"{self.id}: forms cannot be nested")
+            each.id = f"{self.id}.{each.id}"
+            each._form_depends_on = self.depends_on
+
+
+def leaves(inputs: Iterable[Input]) -> list[Input]:
+    """The inputs that have values: those in forms instead of the forms."""
+    found: list[Input] = []
+    for each in inputs:
+        found += each.inputs if isinstance(each, FormInput) else [each]
+    return found
+
+
+INPUT_TYPES: dict[str, type[Input]] = {
+    name: cls
+    for cls in (
+        StringInput,
+        SecretInput,
+        NumberInput,
+        IntInput,
+        PlainInput,
+        JsonInput,
+        TemporalInput,
+        DurationInput,
+        FileInput,
+        ArrayInput,
+        ChoiceInput,
+        MultiChoiceInput,
+        FormInput,
+    )
+    for name in cls.TYPES
+}
 
 #: All type names that inputs and outputs may have.
 VALUE_TYPES = (*CONVERSIONS, *LIST_TYPES)

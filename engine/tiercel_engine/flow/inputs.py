@@ -103,10 +103,7 @@ def examine(
 ) -> list[InputOutcome]:
     """What becomes of each input, in the order in which they are written. Raises nothing."""
     by_id = {definition.id: definition for definition in inputs}
-    needs = {
-        definition.id: definition.depends_on.inputs if definition.depends_on else []
-        for definition in inputs
-    }
+    needs = {definition.id: definition.needs for definition in inputs}
     try:
         order = dependencies_first(needs)
     except CycleError:  # refused when a flow is saved; a stored one is taken as it is written
@@ -134,15 +131,15 @@ def _is_enabled(
     variables: Mapping[str, Any],
     render: Render | None,
 ) -> bool:
-    depends_on = definition.depends_on
-    if depends_on is None:
-        return True
-    if any(name in done and not done[name].enabled for name in depends_on.inputs):
+    if any(name in done and not done[name].enabled for name in definition.needs):
         return False
-    if depends_on.condition is None or render is None:
+    if render is None:
         return True
-    result = render(depends_on.condition, variables)
-    return result is not None and text_of(result).strip().lower() not in _FALSY
+    for condition in definition.conditions:
+        result = render(condition, variables)
+        if result is None or text_of(result).strip().lower() in _FALSY:
+            return False
+    return True
 
 
 def _one(

@@ -19,7 +19,7 @@ from tiercel_engine.flow.base import (
 )
 from tiercel_engine.flow.checks import Check
 from tiercel_engine.flow.dialect import DEFAULT, Dialect, dialect_of
-from tiercel_engine.flow.input_types import AnyInput
+from tiercel_engine.flow.input_types import AnyInput, Input, leaves
 from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
 from tiercel_engine.flow.trigger import AnyTrigger
 
@@ -138,7 +138,7 @@ class Flow(Part):
         revision: Given by the server; what stands in the text does not count.
         description: Words for readers, in Markdown.
         labels: A map of texts, to find executions by.
-        inputs: What a caller gives, with types.
+        written_inputs: What a caller gives, with types.
         variables: Values that tasks read as `{{ vars.name }}`.
         tasks: What runs, in order; at least one.
         errors: Tasks for a failure.
@@ -168,7 +168,7 @@ class Flow(Part):
     revision: int = 1
     description: Text | None = None
     labels: Labels = ()
-    inputs: list[AnyInput] = Field([])
+    written_inputs: list[AnyInput] = Field([], alias="inputs")
     variables: dict[str, Any] = Field({})
     tasks: list[AnyTask] = Field(min_length=1)
     errors: list[AnyTask] = Field([])
@@ -194,6 +194,7 @@ class Flow(Part):
     _properties: dict[str, Any] = PrivateAttr(default_factory=dict)
     _dialect: Dialect = PrivateAttr(default_factory=lambda: dialect_of(DEFAULT))
     _tasks_by_id: dict[str, Task] = PrivateAttr(default_factory=dict)
+    _inputs: list[Input] = PrivateAttr(default_factory=list)
 
     @property
     def properties(self) -> dict[str, Any]:
@@ -206,9 +207,15 @@ class Flow(Part):
         return self._dialect
 
     def model_post_init(self, context: Any) -> None:
-        """Index every task, at any depth, by its id."""
+        """Index every task, at any depth, by its id; take inputs out of their forms."""
+        self._inputs = leaves(self.written_inputs)
         for task in self.all_tasks():
             self._tasks_by_id.setdefault(task.id, task)
+
+    @property
+    def inputs(self) -> list[Input]:
+        """What a caller gives values for; those in forms instead of the forms."""
+        return self._inputs
 
     def task(self, task_id: str) -> Task | None:
         """The task with this id, at any depth."""

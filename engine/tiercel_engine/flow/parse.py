@@ -19,6 +19,7 @@ from tiercel_engine.errors import InvalidFlow, Violation
 from tiercel_engine.flow.base import Part
 from tiercel_engine.flow.defaults import TypeDefault, apply_defaults
 from tiercel_engine.flow.dialect import DEFAULT, decide, dialect_of
+from tiercel_engine.flow.input_types import FORM
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.report import invalid_flow
 from tiercel_engine.flow.source import Document, failure_at, read
@@ -186,10 +187,7 @@ def _as_answered(flow: Flow, data: dict[str, Any]) -> dict[str, Any]:
         "revision": flow.revision,
     }
     if data.get("inputs"):
-        answer["inputs"] = [
-            _input_as_answered(part.id, written)
-            for part, written in zip(flow.inputs, data["inputs"], strict=True)
-        ]
+        answer["inputs"] = [_input_as_answered(written) for written in data["inputs"]]
     answer["disabled"] = flow.disabled
     answer["deleted"] = flow.deleted
     for key, value in data.items():
@@ -202,7 +200,10 @@ def _as_answered(flow: Flow, data: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def _input_as_answered(input_id: str, written: dict[str, Any]) -> dict[str, Any]:
+def _input_as_answered(written: dict[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in written.items() if value is not None}
+    if rest["type"] == FORM:
+        rest["inputs"] = [_input_as_answered(each) for each in rest["inputs"]]
+    input_id = str(rest.get("id", rest.get("name")))
     identity = {"id": input_id, "type": rest["type"], "required": rest.get("required", True)}
     return {**identity, **{k: v for k, v in rest.items() if k not in (*identity, "name")}}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiercel_engine.flow.dialect import evidence
-from tiercel_engine.flow.input_types import Input
+from tiercel_engine.flow.input_types import FormInput, Input
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import Task
@@ -117,9 +117,7 @@ def _duplicates(kind: str, parts: Iterable[Any]) -> list[Problem]:
 
 
 def _dependencies(inputs: list[Input]) -> Iterator[Problem]:
-    needs: Mapping[str, list[str]] = {
-        each.id: each.depends_on.inputs if each.depends_on else [] for each in inputs
-    }
+    needs: Mapping[str, list[str]] = {each.id: each.needs for each in inputs}
     for name, wanted in needs.items():
         for missing in (need for need in wanted if need not in needs):
             yield Problem(f"Input [{name}] depends on a non-existent input [{missing}]")
@@ -173,12 +171,19 @@ def _deprecations(flow: Flow) -> Iterator[str]:
     for name in ("taskDefaults", "listeners"):
         if name in written:
             yield name
-    for index, each in enumerate(flow.inputs):
+    for path, each in _inputs_with_paths("inputs", flow.written_inputs):
         if each.type in _OLD_INPUT_TYPES:
-            yield f"inputs[{index}].type"
+            yield f"{path}.type"
     for path, task in tasks_with_paths(flow):
         if task.DEPRECATED:
             yield path
+
+
+def _inputs_with_paths(path: str, inputs: Iterable[Input]) -> Iterator[tuple[str, Input]]:
+    for index, each in enumerate(inputs):
+        yield (own := f"{path}[{index}]"), each
+        if isinstance(each, FormInput):
+            yield from _inputs_with_paths(f"{own}.inputs", each.inputs)
 
 
 def _warnings(flow: Flow) -> Iterator[str]:
@@ -205,7 +210,7 @@ def _warnings(flow: Flow) -> Iterator[str]:
                 for each in flow.inputs
                 if each.required
                 and each.defaults is None
-                and each.depends_on is None
+                and not each.dependencies
                 and each.id not in (trigger.inputs or {})
             ]
             if missing:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from tiercel_engine.flow.base import Part, Rule, Text
-from tiercel_engine.flow.input_types import AnyInput
+from tiercel_engine.flow.input_types import AnyInput, Input, leaves
 from tiercel_engine.flow.model import Output
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import AnyTask, DurationS, Task
@@ -228,6 +228,11 @@ class Pause(Block):
     on_resume: list[AnyInput] = Field([], alias="onResume")
     on_pause: AnyTask | None = Field(None, alias="onPause")
     tasks: list[AnyTask] = Field([])
+
+    @property
+    def asked(self) -> list[Input]:
+        """What a resume gives values for; those in forms instead of the forms."""
+        return leaves(self.on_resume)
 
     def branches(self) -> dict[str, list[Task]]:
         on_pause = {"onPause": [self.on_pause]} if self.on_pause is not None else {}

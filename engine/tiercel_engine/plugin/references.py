@@ -42,7 +42,7 @@ def _places(flow: Flow) -> Iterator[tuple[str, Any]]:
     for output in flow.outputs:
         yield f"Output [{output.id}]", output.value
     for each in flow.inputs:
-        templates = [each.defaults, each.depends_on.condition if each.depends_on else None]
+        templates = [each.defaults, *each.conditions]
         templates += [each.expression] if isinstance(each, ChoiceInput) else []
         yield f"Input [{each.id}]", templates
 

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.flow.flow_types import FLOW, load, refusal
 
 from tiercel_engine.errors import InvalidExpression, InvalidInput
+from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.inputs import InputOutcome, examine, resolve_inputs
 from tiercel_engine.flow.model import Flow
 
@@ -251,3 +252,78 @@ def test_a_definition_that_makes_no_sense_is_refused_when_the_flow_is_saved(
 def test_a_stored_flow_with_a_cycle_among_its_inputs_still_resolves() -> None:
     flow = load(FLOW + "inputs: [{id: a, type: INT, dependsOn: {inputs: [a]}}]", lenient=True)
     assert resolve_inputs(flow, {"a": "1"}) == {"a": 1}
+
+
+FORMS = """\
+inputs:
+  - id: kind
+    type: SELECT
+    values: [small, large]
+    defaults: small
+  - id: place
+    type: FORM
+    displayName: Where
+    inputs:
+      - {id: region, type: SELECT, values: [EU, US]}
+      - id: zone
+        type: STRING
+        defaults: "{{ inputs.place.region }}-1"
+        dependsOn: {inputs: [place.region]}
+  - id: disk
+    type: FORM
+    dependsOn: {inputs: [kind], condition: "{{ inputs.kind == 'large' }}"}
+    inputs:
+      - {id: gigabytes, type: INT, min: 1}
+"""
+
+
+def _rendered(template: Any, variables: Mapping[str, Any]) -> Any:
+    return Renderer().value(template, variables)
+
+
+def test_the_inputs_of_a_form_are_values_under_its_id() -> None:
+    flow = load(FLOW + FORMS)
+
+    def given(**values: Any) -> Any:
+        named = {name.replace("__", "."): value for name, value in values.items()}
+        return resolve_inputs(flow, named, render=_rendered)
+
+    assert given(place__region="EU") == {
+        "kind": "small",
+        "place": {"region": "EU", "zone": "EU-1"},
+    }
+    nested = given(kind="large", place={"region": "US"}, disk={"gigabytes": "7"})
+    assert nested["disk"] == {"gigabytes": 7}
+    with pytest.raises(InvalidInput) as caught:
+        given(kind="large", place__region="AU", disk__gigabytes=0)
+    assert [violation.path for violation in caught.value.violations] == [
+        "place.region",
+        "disk.gigabytes",
+    ]
+
+
+def test_a_form_is_shown_as_it_was_written() -> None:
+    flow = load(FLOW + FORMS)
+    assert [each.id for each in flow.inputs] == [
+        "kind",
+        "place.region",
+        "place.zone",
+        "disk.gigabytes",
+    ]
+    shown = flow.properties["inputs"][1]
+    assert (shown["id"], shown["type"], shown["displayName"]) == ("place", "FORM", "Where")
+    assert [each["id"] for each in shown["inputs"]] == ["region", "zone"]
+    assert flow.dialect.name == "2.0"
+
+
+@pytest.mark.parametrize(
+    ("inner", "message"),
+    [
+        ("{id: f, type: FORM, inputs: []}", "place: forms cannot be nested"),
+        ("{id: a, type: STRING, dependsOn: {inputs: [b]}}", "non-existent input [b]"),
+        ("{id: a, type: NUMBER}", "Invalid type: NUMBER"),
+    ],
+)
+def test_what_a_form_cannot_hold_is_refused(inner: str, message: str) -> None:
+    source = f"inputs:\n  - id: place\n    type: FORM\n    inputs: [{inner}]\n"
+    assert message in str(refusal(FLOW + source))

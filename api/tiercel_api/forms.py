@@ -21,6 +21,7 @@ from tiercel_api.files import FILES
 from tiercel_api.services import SERVICES, ApiSettings
 from tiercel_engine.flow.input_types import FileInput, Input
 from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.values import LIST_TYPES
 
 MULTIPART = "multipart/form-data"
 URLENCODED = "application/x-www-form-urlencoded"
@@ -37,6 +38,14 @@ class Form:
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
         self.stored: list[str] = []
+
+    def give(self, name: str, text: str, definition: Input | None) -> None:
+        """Take a text. A list may come as JSON, or one by one under the same name."""
+        before = self.values.get(name)
+        if before is not None and definition is not None and definition.type in LIST_TYPES:
+            self.values[name] = [*(before if isinstance(before, list) else [before]), text]
+        else:
+            self.values[name] = text
 
     async def discard(self, request: web.Request) -> None:
         """Remove the stored files: no execution will own them."""
@@ -71,7 +80,7 @@ async def read_form(
             definitions = flow.inputs if inputs is None else inputs
             await _FormReader(request, flow, execution_id, form, definitions).read()
         elif kind == URLENCODED:
-            await _read_urlencoded(request, form)
+            await _read_urlencoded(request, form, flow.inputs if inputs is None else inputs)
         else:
             raise UnsupportedMediaType(kind, (MULTIPART,))
     except BaseException:
@@ -80,7 +89,7 @@ async def read_form(
     return form
 
 
-async def _read_urlencoded(request: web.Request, form: Form) -> None:
+async def _read_urlencoded(request: web.Request, form: Form, definitions: Sequence[Input]) -> None:
     settings = request.app[SERVICES].settings
     body = await read_body(request, "form text", settings.text_bytes_max)
     try:
@@ -92,7 +101,9 @@ async def _read_urlencoded(request: web.Request, form: Form) -> None:
         )
     except ValueError as error:
         raise BadRequest(f"Expected a form, but {error}.") from None
-    form.values.update(pairs)
+    by_id = {definition.id: definition for definition in definitions}
+    for name, text in pairs:
+        form.give(name, text, by_id.get(name))
 
 
 class _FormReader:
@@ -129,7 +140,7 @@ class _FormReader:
     async def _take(self, part: BodyPartReader) -> None:
         name, filename = part_names(part)
         if filename is None:
-            self._form.values[name] = await self._text(part)
+            self._form.give(name, await self._text(part), self._inputs.get(name))
             return
         input_id = self._file_input(name, filename)
         if input_id is None:

@@ -26,6 +26,19 @@ ORDERS = """inputs:
     type: FILE
 """
 
+LISTS = """inputs:
+  - id: sizes
+    type: ARRAY
+    itemType: INT
+"""
+FORMS = """inputs:
+  - id: place
+    type: FORM
+    inputs:
+      - {id: region, type: SELECT, values: [EU, US]}
+      - {id: plan, type: FILE}
+"""
+
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
@@ -33,6 +46,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         server.save_flow(flow_source("hello", GREETING + "labels:\n  room: kitchen"))
         server.save_flow(flow_source("orders", ORDERS))
         server.save_flow(flow_source("off", "disabled: true"))
+        server.save_flow(flow_source("lists", LISTS))
+        server.save_flow(flow_source("forms", FORMS))
         server.save_flow(
             flow_source("needs", "inputs:\n  - id: who\n    type: STRING\n  - {id: n, type: INT}")
         )
@@ -164,6 +179,36 @@ def test_what_cannot_be_started_is_refused(
     assert response.status_code == status
     assert response.json()["message"].startswith(message)
     assert response.json()["_links"]["self"]["href"] == f"/api/v1/executions{path}"
+
+
+@pytest.mark.parametrize("kind", ["files", "data"])
+def test_a_list_may_come_as_json_or_one_by_one(api: ApiServer, kind: str) -> None:
+    def started(*texts: str) -> Any:
+        sent: Any = [("sizes", (None, text) if kind == "files" else text) for text in texts]
+        body = api.post("/executions/house.kitchen/lists", **{kind: sent}).json()
+        return body.get("inputs", {}).get("sizes", body.get("message"))
+
+    assert started("[1, 2]") == [1, 2]
+    assert started("1", "2") == [1, 2]
+    assert started("1", "x").startswith("Invalid entity: sizes: Invalid input for `sizes`, Unable")
+    assert "such as `[" in started("1")
+
+
+def test_forms_are_given_by_full_ids_and_checked_so(api: ApiServer) -> None:
+    given = {"place.region": (None, "AU"), "place.plan": ("plan.csv", b"1,2")}
+    checked = api.post("/executions/house.kitchen/forms/validate", files=given).json()
+    assert [(row["input"]["id"], row["input"]["type"]) for row in checked["inputs"]] == [
+        ("place.region", "SELECT"),
+        ("place.plan", "FILE"),
+    ]
+    assert checked["inputs"][0]["errors"]
+
+    given["place.region"] = (None, "EU")
+    inputs = api.post("/executions/house.kitchen/forms", files=given).json()["inputs"]
+    assert inputs["place"]["region"] == "EU"
+    assert inputs["place"]["plan"].endswith("/plan.csv")
+    form = api.get("/flows/house.kitchen/forms").json()["inputs"][0]
+    assert [each["id"] for each in form["inputs"]] == ["region", "plan"]
 
 
 def test_missing_and_mistyped_inputs_are_named(api: ApiServer) -> None:

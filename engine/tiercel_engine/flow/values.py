@@ -6,6 +6,7 @@ their normal form. Reasons are worded as clients of the peer know them.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
@@ -79,12 +80,10 @@ def integer(value: Any) -> int:
 
 def decimal(value: Any) -> float:
     """A floating-point number, or its text."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     text = text_of(value)
-    if _FLOAT.fullmatch(text) is None:
+    if _FLOAT.fullmatch(text) is None or not math.isfinite(number := float(text)):
         raise BadValue(f'For input string: "{text}"')
-    return float(text)
+    return number
 
 
 def boolean(value: Any) -> bool:
@@ -131,7 +130,8 @@ def time_of_day(value: Any) -> str:
         raise _unparsed(text) from None
     if parsed.tzinfo is not None or ":" not in text:
         raise _unparsed(text)
-    return parsed.isoformat()
+    is_whole_ms = parsed.microsecond and parsed.microsecond % 1_000 == 0
+    return parsed.isoformat("milliseconds" if is_whole_ms else "auto")
 
 
 def duration(value: Any) -> str:
@@ -236,9 +236,12 @@ def convert(kind: str, value: Any, item_kind: str | None = None) -> Any:
     value = plain(value)
     if kind not in LIST_TYPES:
         return CONVERSIONS[kind](value)
-    items = json_value(value)
+    try:
+        items = json_value(value)
+    except BadValue:
+        items = None
     if not isinstance(items, list):
-        raise BadValue("Expected a list, or a list as JSON text")
+        raise BadValue('Expected a list, or a list as JSON text such as `["a", "b"]`')
     if item_kind is None:
         return items
     converted = []

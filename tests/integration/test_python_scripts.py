@@ -163,6 +163,7 @@ def forked(own_session, twice):
             os._exit(0)
         os.write(tell, b"%d" % os.getpid())
         time.sleep(600)
+        os._exit(0)
     pid = int(os.read(told, 20))
     return pid
 

@@ -67,6 +67,7 @@ from tiercel_api.routes import (
     templates,
     trigger_bulk,
     triggers,
+    usage,
     users,
     webhooks,
 )
@@ -121,6 +122,7 @@ ROUTES = (
     *statistics.ROUTES,
     *sessions.API_ROUTES,
     *users.API_ROUTES,
+    *usage.ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
     *concurrency.ROUTES,

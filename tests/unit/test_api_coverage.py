@@ -19,6 +19,7 @@ APIS = {
     "FlowsApi": "test_kestrapy_flows.py",
     "LogsApi": "test_kestrapy_logs.py",
     "MetricsApi": "test_kestrapy_logs.py",
+    "MiscApi": "test_kestrapy_misc.py",
     "OutputsApi": "test_kestrapy_outputs.py",
     "PluginsApi": "test_kestrapy_plugins.py",
     "TriggersApi": "test_kestrapy_triggers.py",
@@ -37,6 +38,7 @@ NOT_SERVED = {
     "report_promote": ENTERPRISE,
     "search_concurrency_limits": "not served yet",
     "update_concurrency_limit": "not served yet",
+    "worker_selector_tags": "not served yet",
 }
 HEAD = """# Calls of the client package that are served
 

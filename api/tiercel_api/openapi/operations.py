@@ -38,7 +38,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "encoding": (TEXT, "Encoding of the text; UTF-8 unless said otherwise."),
     "expandAll": (FLAG, "Executions that follow from what follows, too."),
     "field": (TEXT, "The field whose values are asked for."),
-    "from": (TEXT, "Where it is."),
+    "from": (TEXT, "Where it is; of a report: since when."),
     "indexed": (FLAG, "Answer once every line written so far can be found."),
     "inputs": ({"type": "array", "items": TEXT}, "`name:value`, as often as there are inputs."),
     "maxRows": ({"type": "integer", "minimum": 1}, "Rows at most."),
@@ -166,6 +166,7 @@ ANSWERS: dict[str, str] = {
     "system.get_prometheus": "text/plain",
     "system.ping": "text/plain",
     "triggers.export_triggers": "text/csv",
+    "usage.get_report": "text/csv",
 }
 
 #: Status -> what it means, for every operation: the table of `tiercel_api.errors` knows no others.

@@ -68,16 +68,16 @@ async def summary(request: web.Request) -> web.Response:
 
 async def executions_daily(request: web.Request) -> web.Response:
     """POST /stats/executions/daily: executions over time by state, and how long they took."""
-    return json_response(await _daily(request, "executions"))
+    return json_response(await daily(request, "executions", await _body(request)))
 
 
 async def task_runs_daily(request: web.Request) -> web.Response:
     """POST /stats/taskruns/daily: the same of task runs."""
-    return json_response(await _daily(request, "taskRuns"))
+    return json_response(await daily(request, "taskRuns", await _body(request)))
 
 
-async def _daily(request: web.Request, table: str) -> list[JsonObject]:
-    body = await _body(request)
+async def daily(request: web.Request, table: str, body: JsonObject) -> list[JsonObject]:
+    """`table` over time, as `body` asks; of the last 30 days when it names no dates."""
     window = _window(request, body)
     found = await _grouped(request, table, body, window, ())
     return _spans(found.rows, window)

@@ -53,7 +53,8 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
 
 #: What everybody may ask who is somebody: it is about no namespace.
 _COMMON = re.compile(
-    r"(?:[A-Z]+ /me|(?:GET|HEAD) /(?:plugins|blueprints/community|configs)"
+    r"(?:[A-Z]+ /me|(?:GET|HEAD) /(?:plugins|blueprints/community|configs|auths|pebble"
+    r"|basicAuthValidationErrors|license-info|license/refresh)"
     r"|POST /plugins/(?:auto-install/detect|pluginUiManifest))(?:/.*)?"
 )
 

@@ -43,7 +43,7 @@ HASHES_MAX = 2
 OPEN_ROUTES = frozenset(
     {"/health", "/ready", "/ping", "/login", "/logout", "/ui/", "/docs", "/openapi.json"}
 )
-OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup")
+OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup", "/configs/login")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
 #: Searches and deletions that touch only what is below the namespaces which their query names.
 NARROWABLE = (

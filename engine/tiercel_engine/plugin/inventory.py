@@ -6,6 +6,7 @@ for itself are left out.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,6 +132,13 @@ class Inventory:
     def find(self, name: str) -> Entry | None:
         """The type of this name or older name."""
         return self._by_name.get(name)
+
+    @cached_property
+    def digest(self) -> int:
+        """Changes when other types, or other versions of their packages, are installed."""
+        packages = sorted({entry.package for entry in self.entries})
+        parts = [*self._by_name, *(f"{p} {package_facts(p)['version']}" for p in packages)]
+        return zlib.crc32("\n".join(parts).encode())
 
     @cached_property
     def definitions(self) -> Definitions:

@@ -225,7 +225,12 @@ class ApiServer:
     ) -> TaskJob:
         """Run the next task of an execution to its end; leaves a log line and a metric."""
         job = self.next_job(execution_id)
-        now_us = self.clock.now_us()
+        self.finish(job, state, outputs)
+        return job
+
+    def finish(self, job: TaskJob, state: str = "SUCCESS", outputs: str | None = "{}") -> None:
+        """Run a job to its end; leaves a log line and a metric."""
+        execution_id, now_us = job.execution_id, self.clock.now_us()
         self.append(
             self.topics.commands.name,
             execution_id,
@@ -248,7 +253,6 @@ class ApiServer:
                 None if outputs is None else Payload(json=outputs),
             ),
         )
-        return job
 
     def say(self, job: TaskJob, level: str, message: str) -> None:
         """Add a line to the task's log."""

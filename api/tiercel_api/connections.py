@@ -304,3 +304,4 @@ async def close_when_ending(request: web.Request, response: web.StreamResponse) 
     """Keep no connection for another request once the server stops."""
     if request.app[CONNECTIONS].is_ending:
         response.force_close()
+        response.headers["Connection"] = "close"

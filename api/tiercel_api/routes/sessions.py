@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from html import escape
 from typing import Any
 
@@ -135,9 +134,8 @@ async def login(request: web.Request) -> web.Response:
     guard, address = request.app[GUARD], request.remote or ""
     refuse_when_guessing(guard, address)
     body = await json_body(request)
-    user = await guard.login(text_of(body, "username"), text_of(body, "password"))
+    user = await guard.login(text_of(body, "username"), text_of(body, "password"), address)
     if user is None:
-        guard.limiter.failed(address, time.monotonic())
         raise HttpError(401, "Unauthorized", "The name or the password is wrong.")
     cookie = guard.signer.cookie(user.username, user.version, request.app[SERVICES].clock.now_us())
     response = json_response({"username": user.username})
@@ -179,8 +177,7 @@ async def change_password(request: web.Request) -> web.Response:
     """PUT /me/password: with the old one."""
     user, body = _me(request), await json_body(request)
     guard, address = request.app[GUARD], request.remote or ""
-    if await guard.login(user.username, text_of(body, "oldPassword")) is None:
-        guard.limiter.failed(address, time.monotonic())
+    if await guard.login(user.username, text_of(body, "oldPassword"), address) is None:
         raise HttpError(403, "Forbidden", "The old password is wrong.")
     await save_user(request, user.username, password=text_of(body, "newPassword"))
     return web.Response(status=204)

@@ -56,6 +56,9 @@ async def call_webhook(request: web.Request) -> web.Response:
     except NotFound:
         guard.limiter.failed(address, time.monotonic())
         raise
+    finally:
+        # Of many guesses at once only the first are told what became of them.
+        refuse_when_guessing(guard, address)
     created_us = services.clock.now_us()
     execution_id = make_id(created_us, gateway.random_bits())
     call = await read_call(request, flow, webhook, execution_id)

@@ -98,7 +98,7 @@ class Guard:
         if scheme.lower() == "bearer":
             return self._of_token(value.strip())
         if scheme.lower() == "basic":
-            return await self._of_basic(value.strip())
+            return await self._of_basic(value.strip(), request.remote or "")
         cookie = request.cookies.get(COOKIE)
         return None if cookie is None else self._of_cookie(cookie)
 
@@ -118,13 +118,13 @@ class Guard:
         grants = access.narrowed(user.roles, token.roles) if token.roles else user.roles
         return Principal(user.username, grants)
 
-    async def _of_basic(self, value: str) -> Principal | None:
+    async def _of_basic(self, value: str, address: str) -> Principal | None:
         try:
             text = base64.b64decode(value, validate=True).decode()
         except (binascii.Error, ValueError):
-            return None
-        username, mark, password = text.partition(":")
-        user = await self.login(username, password) if mark else None
+            text = ""
+        username, _, password = text.partition(":")
+        user = await self.login(username, password, address)
         return None if user is None else Principal(user.username, user.roles)
 
     def _of_cookie(self, cookie: str) -> Principal | None:
@@ -138,17 +138,27 @@ class Guard:
         user = self._topic.accounts.users.get(username)
         return None if user is None or user.disabled else user
 
-    async def login(self, username: str, password: str) -> User | None:
-        """The user whose password this is; None otherwise, after the same time."""
+    async def login(self, username: str, password: str, address: str) -> User | None:
+        """The user whose password this is; None otherwise, after the same time.
+
+        Failures are counted, and asked for, while nobody else can look: many guesses at once are
+        no more than one after the other.
+
+        Raises:
+            HttpError: 429, this address failed too often.
+        """
         user = self._user(username)
         stored = None if user is None else user.password_hash
         seen = hmac.digest(self._salt, f"{stored}\n{password}".encode(), "sha256")
         if user is not None and self._verified.get(seen, 0.0) > time.monotonic():
             return user
         async with self._hashing:
-            is_right = await asyncio.to_thread(secrets.is_password, stored, password)
-        if not is_right:
-            return None
+            if user is not None and self._verified.get(seen, 0.0) > time.monotonic():
+                return user
+            refuse_when_guessing(self, address)
+            if not await asyncio.to_thread(secrets.is_password, stored, password):
+                self.limiter.failed(address, time.monotonic())
+                return None
         self._verified[seen] = time.monotonic() + VERIFIED_S
         if len(self._verified) > VERIFIED_MAX:
             self._verified.popitem(last=False)
@@ -172,7 +182,9 @@ async def check_access(request: web.Request, handler: Handler) -> web.StreamResp
     refuse_when_guessing(guard, address)
     principal = await guard.principal(request)
     if principal is None:
-        if "Authorization" in request.headers or COOKIE in request.cookies:
+        given = request.headers.get("Authorization", "")
+        # A wrong password has been counted already.
+        if (given or COOKIE in request.cookies) and not given.lower().startswith("basic "):
             guard.limiter.failed(address, time.monotonic())
         raise HttpError(401, "Unauthorized", "Log in, or send an API token.")
     if principal.cookie is not None and request.method not in SAFE_METHODS:

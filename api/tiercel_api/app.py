@@ -39,6 +39,8 @@ from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
     blueprints,
     concurrency,
+    dashboard_charts,
+    dashboards,
     dead_letters,
     documentation,
     execution_bulk,
@@ -119,6 +121,8 @@ ROUTES = (
     *logs.ROUTES,
     *metrics.ROUTES,
     *outputs.ROUTES,
+    *dashboards.ROUTES,
+    *dashboard_charts.ROUTES,
     *statistics.ROUTES,
     *sessions.API_ROUTES,
     *users.API_ROUTES,

@@ -354,6 +354,11 @@ def of_metrics(query: Query, now_us: int) -> Sequence[Condition]:
     return conditions(query, _LINE_FLAT, _METRIC_READERS, now_us)
 
 
+def of_table(table: str, query: Query, now_us: int) -> Sequence[Condition]:
+    """What filters ask of the rows of a table of `repository.aggregates`, no flat parameters."""
+    return conditions(query, {}, READERS[table], now_us)
+
+
 def of_triggers(query: Query, now_us: int) -> Sequence[Condition]:
     """What a search of triggers asks for, in both spellings.
 
@@ -489,4 +494,12 @@ _TRIGGER_READERS: dict[str, Reader] = {
     "nextEvaluationDate": instant,
     "nextExecutionDate": renamed("nextEvaluationDate", instant),
     "updatedAt": instant,
+}
+#: Table of `repository.aggregates` -> its fields and what they make of a condition.
+READERS: Mapping[str, Mapping[str, Reader]] = {
+    "executions": _EXECUTION_READERS,
+    "flows": {name: reader for name, reader in _FLOW_READERS.items() if name != "labels"},
+    "logs": _LOG_READERS,
+    "metrics": _METRIC_READERS,
+    "triggers": {**_TRIGGER_READERS, **_window("updatedAt")},
 }

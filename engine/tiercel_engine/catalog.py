@@ -1,4 +1,4 @@
-"""Every revision of every flow, in memory: the flows topic as a table.
+"""Every revision of every flow, template and dashboard, in memory: the flows topic as a table.
 
 Sources are kept as text; a flow is parsed when it is first asked for and kept among the
 `PARSED_MAX` last used. The reading side (`refresh`, `catch_up`) may be called by any thread and
@@ -21,7 +21,7 @@ from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.parse import TypeLookup, load_flow
 from tiercel_schemas.codec import UnreadableRecord, decode_as
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.ids import FlowKey, is_dashboard
 from tiercel_schemas.topics import Topics
 
 PARSED_MAX = 2_000
@@ -82,7 +82,7 @@ class FlowCatalog:
 
         Whoever writes a revision need not wait for the log to bring it back.
         """
-        if self._store(revision):
+        if self._store(revision) and not is_dashboard(revision.tenant):
             for listener in self._listeners:
                 listener(revision)
 
@@ -180,11 +180,14 @@ class FlowCatalog:
         return [entry for entry in self._revisions.get(key, {}).values() if not entry.purged]
 
     def latest_all(self, tenant: str | None = None) -> list[FlowRevision]:
-        """The latest revision of every flow that is not deleted, ordered by key."""
+        """The latest revision of every flow that is not deleted, ordered by key.
+
+        Dashboards are among what is stored, too, and answered when `tenant` is theirs.
+        """
         latest = [
             known[next(reversed(known))]
             for key, known in sorted(self._revisions.copy().items())
-            if tenant is None or key.tenant == tenant
+            if key.tenant == tenant or (tenant is None and not is_dashboard(key.tenant))
         ]
         return [entry for entry in latest if not entry.deleted]
 
@@ -193,7 +196,7 @@ class FlowCatalog:
         return sorted({entry.namespace for entry in self.latest_all(tenant)})
 
     def on_change(self, listener: Changed) -> None:
-        """Call `listener` for every new revision, in the thread that takes it in.
+        """Call `listener` for every new revision of a flow, in the thread that takes it in.
 
         It must be quick and raise nothing.
         """

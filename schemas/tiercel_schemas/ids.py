@@ -85,6 +85,19 @@ def template_key(tenant: str, namespace: str, template_id: str) -> FlowKey:
     return FlowKey(f"templates:{tenant}", namespace, template_id)
 
 
+_DASHBOARDS = "dashboards:"
+
+
+def dashboard_key(tenant: str, dashboard_id: str) -> FlowKey:
+    """What names a dashboard: stored like a flow, of a tenant that no request can name."""
+    return FlowKey(f"{_DASHBOARDS}{tenant}", "", dashboard_id)
+
+
+def is_dashboard(tenant: str) -> bool:
+    """Whether what is stored for this tenant are dashboards, which are no flows."""
+    return tenant.startswith(_DASHBOARDS)
+
+
 class TriggerKey(NamedTuple):
     """What names a trigger. Its flow's key comes first, so that both share a partition."""
 

@@ -46,6 +46,7 @@ def run(command: str, folder: Path, server: RunningServer) -> str:
     """Run one line in a shell that finds `tiercel`; return what it printed."""
     environment = clean_environment()
     environment["TIERCEL_SERVER"] = server.url
+    environment["API"] = f"{server.url}/api/v1/main"
     environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     done = subprocess.run(
         ["bash", "-c", command],
@@ -60,12 +61,16 @@ def run(command: str, folder: Path, server: RunningServer) -> str:
     return done.stdout
 
 
-def test_the_sessions_of_the_command_line_page_hold(tmp_path: Path, orders: Path) -> None:
+@pytest.mark.parametrize(("page", "steps_min"), [("cli.md", 9), ("dashboards.md", 8)])
+def test_the_sessions_of_a_page_hold(
+    tmp_path: Path, orders: Path, page: str, steps_min: int
+) -> None:
     folder = tmp_path / "folder"
-    shutil.copytree(ROOT / "deploy" / "examples", folder / "deploy" / "examples")
+    for kind in ("examples", "dashboards"):
+        shutil.copytree(ROOT / "deploy" / kind, folder / "deploy" / kind)
     shutil.copy(orders, folder / "orders.csv")
-    steps = sessions(ROOT / "docs" / "cli.md")
-    assert len(steps) > 8
+    steps = sessions(ROOT / "docs" / page)
+    assert len(steps) >= steps_min
 
     with running_server(tmp_path / "data") as server:
         for command, expected in steps:
@@ -87,7 +92,8 @@ def test_the_sessions_of_the_page_of_types_hold(
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{n}" for n in ("README.md", "cli.md", "plugins.md"))]
+    "page",
+    ["README.md", *(f"docs/{n}" for n in ("README.md", "cli.md", "dashboards.md", "plugins.md"))],
 )
 def test_links_between_pages_lead_somewhere(page: str) -> None:
     path = ROOT / page

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +11,7 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json
+from tiercel_api.csv_texts import csv_text
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.narrowing import readable
 from tiercel_api.paging import execution_filter, whole_number
@@ -86,21 +85,14 @@ _COLUMNS = (
 
 
 def _table(documents: Iterable[JsonObject]) -> str:
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for document in documents:
-        state = document["state"]
-        labels = ",".join(f"{one['key']}:{one['value']}" for one in document.get("labels", ()))
-        shown = {**document, **state, "state": state["current"], "labels": labels}
-        writer.writerow([_cell(shown.get(name, "")) for name in _COLUMNS])
-    return lines.getvalue()
+    return csv_text(_COLUMNS, map(_row, documents))
 
 
-def _cell(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
-    is_formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-    return f"'{value}" if is_formula else value
+def _row(document: JsonObject) -> list[Any]:
+    state = document["state"]
+    labels = ",".join(f"{one['key']}:{one['value']}" for one in document.get("labels", ()))
+    shown = {**document, **state, "state": state["current"], "labels": labels}
+    return [shown.get(name, "") for name in _COLUMNS]
 
 
 def _where(request: web.Request) -> ExecutionFilter:

@@ -7,7 +7,6 @@ many is no transaction. All are checked before the first is stored.
 from __future__ import annotations
 
 import asyncio
-import csv
 import io
 import re
 import zipfile
@@ -18,6 +17,7 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json, reading_form
+from tiercel_api.csv_texts import csv_text
 from tiercel_api.documents import flow_document
 from tiercel_api.errors import BadRequest, BodyTooLarge, HttpError
 from tiercel_api.flow_writes import load, newest_of, read_source, refusal, send, store_flow
@@ -188,13 +188,10 @@ def _packed(entries: Sequence[FlowRevision]) -> bytes:
 
 async def export_csv(request: web.Request) -> web.Response:
     """GET /flows/export/by-query/csv: the flows that match as a table."""
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
-    writer.writerow(("namespace", "id", "revision"))
-    for entry in await _by_query(request):
-        writer.writerow((entry.namespace, entry.flow_id, entry.revision))
+    rows = [(one.namespace, one.flow_id, one.revision) for one in await _by_query(request)]
+    text = csv_text(("namespace", "id", "revision"), rows)
     headers = {"Content-Disposition": 'attachment; filename="flows.csv"'}
-    return web.Response(text=lines.getvalue(), content_type="text/csv", headers=headers)
+    return web.Response(text=text, content_type="text/csv", headers=headers)
 
 
 async def import_flows(request: web.Request) -> web.Response:

@@ -21,7 +21,7 @@ from tiercel_engine.executor.world import ExecutorWorld
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.ids import FlowKey, is_dashboard
 from tiercel_schemas.state import State
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,8 @@ class Handler:
             partition.accept(step)
 
     def _limit(self, partition: Partition, saved: FlowRevision, outbox: Outbox) -> None:
-        if not saved.deleted and not saved.purged and partition.slots:
+        is_flow = not (saved.deleted or saved.purged or is_dashboard(saved.tenant))
+        if is_flow and partition.slots:
             slots.flow_saved(partition, self._world.parsed(saved), self._world.now_us(), outbox)
 
     def _say_stale(self, partition: Partition, command: Any, reason: str, outbox: Outbox) -> None:

@@ -14,7 +14,7 @@ from tiercel_schemas import events as e
 from tiercel_schemas.common import PositionRange
 from tiercel_schemas.concurrency import SlotBatch
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey
+from tiercel_schemas.ids import FlowKey, is_dashboard
 from tiercel_schemas.topics import Topic, Topics, partition_for
 from tiercel_schemas.triggers import FlowChanged, TriggerExecutionEnded
 
@@ -88,7 +88,7 @@ class Outbox:
             records.append(NewRecord(self._topics.metrics.name, key, codec.encode(metric)))
         for flow in step.flows:
             records.append(self._flow_record(flow))
-            if not flow.purged:
+            if not flow.purged and not is_dashboard(flow.tenant):
                 changed = FlowChanged(flow.tenant, flow.namespace, flow.flow_id, flow.revision)
                 records.append(self._command_record(key, changed))
         records += [self._command_record(to, command) for to, command in step.commands]

@@ -18,7 +18,7 @@ from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.model import Flow
 from tiercel_schemas.flows import FlowRevision
-from tiercel_schemas.ids import FlowKey, make_id
+from tiercel_schemas.ids import FlowKey, is_dashboard, make_id
 
 log = structlog.get_logger(__name__)
 
@@ -104,7 +104,10 @@ class ExecutorWorld:
         """Why this revision cannot be stored: it must be a flow, and the one it is stored as.
 
         Types are not checked here: the doors did, and this process may lack a plugin they have.
+        Dashboards are not either: nobody but the doors reads them.
         """
+        if is_dashboard(revision.tenant):
+            return None
         try:
             flow = self._catalog.parse(revision)
         except InvalidFlow as error:

@@ -40,13 +40,16 @@ _PEER_TYPES = {
 Classes = Mapping[int, type[Part]]
 
 
-def invalid_flow(error: ValidationError, document: Document, classes: Classes) -> InvalidFlow:
+def invalid_flow(
+    error: ValidationError, document: Document, classes: Classes, what: str = "flow"
+) -> InvalidFlow:
     """The error to raise for what pydantic found; from its first `VIOLATIONS_MAX` findings.
 
     Args:
         error: what pydantic says.
         document: what was read.
         classes: which model read each mapping, by the mapping's id().
+        what: was to be read.
     """
     shapes: list[Violation] = []
     rules: list[Violation] = []
@@ -72,7 +75,7 @@ def invalid_flow(error: ValidationError, document: Document, classes: Classes) -
     shapes.sort(key=lambda violation: (violation.line, violation.column))
     if shapes:
         message = "\n".join(
-            ("Illegal flow yaml: " if violation.path == "yaml" else "") + violation.message
+            (f"Illegal {what} yaml: " if violation.path == "yaml" else "") + violation.message
             for violation in shapes
             if not violation.message.startswith("Could not resolve")
         )

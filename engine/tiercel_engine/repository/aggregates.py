@@ -87,7 +87,13 @@ FIELDS: Mapping[str, Mapping[str, Kind]] = {
         "workerId": Kind.TEXT,
         "nextExecutionDate": Kind.INSTANT,
     },
-    "flows": {"id": Kind.TEXT, "namespace": Kind.TEXT, "revision": Kind.NUMBER},
+    "flows": {
+        "id": Kind.TEXT,
+        "flowId": Kind.TEXT,
+        "namespace": Kind.TEXT,
+        "revision": Kind.NUMBER,
+        "flowRevision": Kind.NUMBER,
+    },
 }
 #: Table -> the field that a window of time is about; those not named have none.
 DATES = {"executions": "startDate", "taskRuns": "startDate", "logs": "date", "metrics": "date"}

@@ -161,6 +161,7 @@ class _Plan:
                 name: sa.func.json_extract(source.c.value, f"$.{name}", type_=kind)
                 for name, kind in kinds.items()
             }
+        fields |= {"flowId": fields["id"], "flowRevision": fields["revision"]}
         return Searched(fields, (fields["id"], fields["namespace"])), source
 
 

@@ -16,6 +16,7 @@ from tiercel_api import filters
 from tiercel_api.errors import HttpError
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import is_within, narrowed_roots
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import MeasureFilter
 from tiercel_engine.repository.query import LEVELS
@@ -60,10 +61,11 @@ def deletion_of(request: web.Request) -> dict[str, Any]:
     return parts
 
 
-def purge_of(request: web.Request) -> MeasureFilter:
+def purges_of(request: web.Request) -> list[MeasureFilter]:
     """What a purge asks for: `endDate`, and `startDate`, `namespace`, `flowId` if it likes.
 
     As in Kestra, a namespace alone stands for those below it, too; beside a flow for itself.
+    Whoever may purge in single namespaces only gets a purge for each of them.
 
     Raises:
         HttpError: there is no `endDate`, or something that a purge does not narrow by.
@@ -79,7 +81,11 @@ def purge_of(request: web.Request) -> MeasureFilter:
         )
     if "flow_id" in parts and "namespace" in parts:
         parts["exact_namespace"] = parts.pop("namespace")
-    return MeasureFilter(**parts)
+    exact = parts.get("exact_namespace")
+    if exact is not None:
+        return [MeasureFilter(**parts)] if is_within(request, exact) else []
+    roots = narrowed_roots(request, parts.pop("namespace", None))
+    return [MeasureFilter(namespace=root, **parts) for root in roots]
 
 
 def levels_of(texts: Iterable[str]) -> tuple[str, ...]:

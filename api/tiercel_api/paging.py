@@ -90,20 +90,28 @@ ASKS_FOR_PARTS = ("kind", "parentId", "triggerExecutionId")
 NORMAL = "NORMAL"
 
 
-def execution_filter(query: Query, now_us: int) -> ExecutionFilter:
-    """What `GET /executions/search` asks for.
+def execution_filter(
+    query: Query, now_us: int, within: Sequence[Condition] = ()
+) -> ExecutionFilter:
+    """What `GET /executions/search` asks for; `within` narrows it, as that of the others here.
 
     Executions that are parts of others, or tests, are shown to who asks for them: by their kind,
     or by the execution around them.
     """
     asks = any(name in key for key in query for name in ASKS_FOR_PARTS)
     kinds = () if asks else (NORMAL,)
-    return ExecutionFilter(kinds=kinds, terms=filters.of_executions(query, now_us))
+    terms = [*filters.of_executions(query, now_us), *within]
+    return ExecutionFilter(kinds=kinds, terms=terms)
 
 
-def log_filter(query: Query, now_us: int, execution_id: str | None = None) -> LogFilter:
+def log_filter(
+    query: Query,
+    now_us: int,
+    execution_id: str | None = None,
+    within: Sequence[Condition] = (),
+) -> LogFilter:
     """What `GET /logs/…` asks for."""
-    return LogFilter(execution_id=execution_id, terms=filters.of_logs(query, now_us))
+    return LogFilter(execution_id=execution_id, terms=[*filters.of_logs(query, now_us), *within])
 
 
 def metric_filter(query: Query, now_us: int) -> Sequence[Condition]:
@@ -111,9 +119,9 @@ def metric_filter(query: Query, now_us: int) -> Sequence[Condition]:
     return filters.of_metrics(query, now_us)
 
 
-def trigger_filter(query: Query, now_us: int) -> TriggerFilter:
+def trigger_filter(query: Query, now_us: int, within: Sequence[Condition] = ()) -> TriggerFilter:
     """What `GET /triggers/search` asks for."""
-    return TriggerFilter(terms=filters.of_triggers(query, now_us))
+    return TriggerFilter(terms=[*filters.of_triggers(query, now_us), *within])
 
 
 def _violation(path: str, message: str) -> InvalidInput:

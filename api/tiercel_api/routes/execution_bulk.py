@@ -23,9 +23,11 @@ from tiercel_api.lookup import execution_at, is_fresh_id
 from tiercel_api.paging import execution_filter, is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.routes.execution_verbs import state_parameter, what_goes
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import UserError
-from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_engine.repository.base import ExecutionFilter, JsonObject, LogFilter
+from tiercel_engine.repository.terms import Term
 from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas.state import State, is_terminated
 
@@ -149,7 +151,7 @@ def by_ids(verb: Verb) -> Callable[[web.Request], Awaitable[web.Response]]:
         return await _bulk(request, verb, ids_of(await read_json(request)))
 
     handler.__doc__ = f"{verb.method} …/by-ids: {verb.title} the executions that the body lists."
-    return handler
+    return narrows(handler)
 
 
 def by_query(verb: Verb) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -159,9 +161,10 @@ def by_query(verb: Verb) -> Callable[[web.Request], Awaitable[web.Response]]:
         return await _bulk(request, verb, await _found(request))
 
     handler.__doc__ = f"{verb.method} …/by-query: {verb.title} the executions that match."
-    return handler
+    return narrows(handler)
 
 
+@narrows
 async def labels_by_ids(request: web.Request) -> web.Response:
     """POST /executions/labels/by-ids: `{executionsId, executionLabels}`."""
     body = await read_json(request)
@@ -171,6 +174,7 @@ async def labels_by_ids(request: web.Request) -> web.Response:
     return await _bulk(request, verb, ids_of(body.get("executionsId")))
 
 
+@narrows
 async def labels_by_query(request: web.Request) -> web.Response:
     """POST /executions/labels/by-query: the body lists labels."""
     verb = _labelling(await read_json(request))
@@ -207,7 +211,7 @@ def _too_many(count: int) -> HttpError:
 
 async def _found(request: web.Request) -> list[str]:
     services = request.app[SERVICES]
-    where = execution_filter(request.query, services.clock.now_us())
+    where = execution_filter(request.query, services.clock.now_us(), narrowing(request))
     find = services.models.find_executions
     limit = optional_number(request.query, "limit")
     if limit is not None:
@@ -264,13 +268,19 @@ def _invalid(message: str, execution_id: str) -> JsonObject:
 
 async def _states(request: web.Request, ids: Sequence[str]) -> dict[str, str]:
     """State of each execution that is there; fresh ones are waited for."""
-    states = await request.app[READS].call(request.app[SERVICES].models.execution_states, ids)
+    models, read = request.app[SERVICES].models, request.app[READS].call
+    states = await read(models.execution_states, ids)
     for execution_id in ids:
         if execution_id not in states and is_fresh_id(request, execution_id):
             document = await execution_at(request, execution_id, 1)
             if document is not None:
                 states[execution_id] = document["state"]["current"]
-    return states
+    within = narrowing(request)
+    if not within or not states:
+        return states
+    where = ExecutionFilter(terms=[Term("id", "IN", tuple(states)), *within])
+    visible = await read(models.find_executions, where, len(states))
+    return {execution_id: states[execution_id] for execution_id in visible}
 
 
 def _path(name: str, kind: str) -> str:

@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json
 from tiercel_api.csv_texts import csv_text
 from tiercel_api.errors import BadRequest, HttpError
-from tiercel_api.narrowing import readable
 from tiercel_api.paging import execution_filter, whole_number
 from tiercel_api.reads import READS
-from tiercel_api.security.access import Permission
-from tiercel_api.security.guard import is_allowed
+from tiercel_api.security.narrowing import is_within, narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 
@@ -27,13 +24,13 @@ ROWS_MAX = 50_000
 VALUES_MAX = 10_000
 
 
+@narrows
 async def latest_executions(request: web.Request) -> web.Response:
     """POST /executions/latest: the newest execution of each flow that the body lists."""
     body = await read_json(request)
     if not isinstance(body, list) or len(body) > FLOWS_MAX:
         raise HttpError(422, "Illegal argument", f"Expected a list of at most {FLOWS_MAX} flows.")
-    given = [_flow_of(entry) for entry in body]
-    flows = [one for one in given if is_allowed(request, Permission.READ, one[0])]
+    flows = [flow for flow in map(_flow_of, body) if is_within(request, flow[0])]
     models = request.app[SERVICES].models
     found = await request.app[READS].call(models.latest_executions, flows)
     return json_response([_summary(document) for document in found])
@@ -57,6 +54,7 @@ def _summary(document: JsonObject) -> JsonObject:
     }
 
 
+@narrows
 async def distinct_field_values(request: web.Request) -> web.Response:
     """GET /executions/distinct-field-values?field&size: the values of one field."""
     field = request.query.get("field")
@@ -65,10 +63,10 @@ async def distinct_field_values(request: web.Request) -> web.Response:
     size = min(whole_number(request.query, "size", 100), VALUES_MAX)
     models = request.app[SERVICES].models
     where = _where(request)
-    where = msgspec.structs.replace(where, terms=(*where.terms, *readable(request)))
     return json_response(await request.app[READS].call(models.distinct_values, field, where, size))
 
 
+@narrows
 async def export_csv(request: web.Request) -> web.Response:
     """GET /executions/export/by-query/csv: the executions that match as a table."""
     models, where = request.app[SERVICES].models, _where(request)
@@ -96,7 +94,8 @@ def _row(document: JsonObject) -> list[Any]:
 
 
 def _where(request: web.Request) -> ExecutionFilter:
-    return execution_filter(request.query, request.app[SERVICES].clock.now_us())
+    now_us = request.app[SERVICES].clock.now_us()
+    return execution_filter(request.query, now_us, narrowing(request))
 
 
 async def average_duration(request: web.Request) -> web.Response:

@@ -47,6 +47,7 @@ from tiercel_api.paging import (
 )
 from tiercel_api.preconditions import idempotent_id
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import is_within, narrowing, narrows
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import LogUnavailable
 from tiercel_engine.flow.input_types import FORM
@@ -261,10 +262,11 @@ async def get_execution(request: web.Request) -> web.Response:
     return await execution_response(request, await execution_of(request))
 
 
+@narrows
 async def search_executions(request: web.Request) -> web.Response:
     """GET /executions/search."""
     services = request.app[SERVICES]
-    where = execution_filter(request.query, services.clock.now_us())
+    where = execution_filter(request.query, services.clock.now_us(), narrowing(request))
     page, size = page_of(request.query)
     found = await request.app[READS].call(
         services.models.search_executions, where, page, size, sort_of(request.query)
@@ -272,6 +274,7 @@ async def search_executions(request: web.Request) -> web.Response:
     return executions_response(request, found)
 
 
+@narrows
 async def list_executions(request: web.Request) -> web.Response:
     """GET /executions?namespace&flowId: executions of one flow, newest first."""
     query = request.query
@@ -279,7 +282,12 @@ async def list_executions(request: web.Request) -> web.Response:
         if not query.get(name):
             raise BadRequest(f"Required argument [{name}] not specified")
     page, size = page_of(query)
-    where = ExecutionFilter(namespace=query["namespace"], flow_id=query["flowId"], kinds=(NORMAL,))
+    where = ExecutionFilter(
+        namespace=query["namespace"],
+        flow_id=query["flowId"],
+        kinds=(NORMAL,),
+        terms=narrowing(request),
+    )
     found = await request.app[READS].call(
         request.app[SERVICES].models.search_executions, where, page, size, ()
     )
@@ -301,9 +309,11 @@ async def get_flow_to_execute(request: web.Request) -> web.Response:
     return json_response(flow_for_execution(flow))
 
 
+@narrows
 async def list_namespaces(request: web.Request) -> web.Response:
     """GET /executions/namespaces: the namespaces that have a flow to execute."""
-    return json_response(request.app[SERVICES].catalog.namespaces(tenant_of(request)))
+    found = request.app[SERVICES].catalog.namespaces(tenant_of(request))
+    return json_response([name for name in found if is_within(request, name)])
 
 
 async def list_flows_to_execute(request: web.Request) -> web.Response:

@@ -27,6 +27,7 @@ from tiercel_api.paging import flow_filter, is_set
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, UserError
 from tiercel_schemas.flows import FlowRevision
@@ -110,6 +111,8 @@ async def _by_ids(request: web.Request) -> list[FlowRevision]:
     found = []
     for entry in body:
         key = FlowKey(tenant_of(request), str(entry.get("namespace")), str(entry.get("id")))
+        if not is_within(request, key.namespace):
+            raise NotFound(f"Flow {key.namespace}.{key.flow_id}")
         try:
             found.append(await newest_of(request, key))
         except NotFound:
@@ -157,7 +160,7 @@ def _counted(
         return json_response({"count": len(found)})
 
     handler.__doc__ = f"/flows/{verb}/…: {verb} the flows that are named or match."
-    return handler
+    return narrows(handler)
 
 
 # -- export and import -------------------------------------------------------------------------
@@ -175,7 +178,7 @@ def _exported(
         return web.Response(body=archive, content_type="application/octet-stream", headers=headers)
 
     handler.__doc__ = "/flows/export/…: the flows that are named or match, as an archive."
-    return handler
+    return narrows(handler)
 
 
 def _packed(entries: Sequence[FlowRevision]) -> bytes:
@@ -186,6 +189,7 @@ def _packed(entries: Sequence[FlowRevision]) -> bytes:
     return target.getvalue()
 
 
+@narrows
 async def export_csv(request: web.Request) -> web.Response:
     """GET /flows/export/by-query/csv: the flows that match as a table."""
     rows = [(one.namespace, one.flow_id, one.revision) for one in await _by_query(request)]
@@ -194,6 +198,7 @@ async def export_csv(request: web.Request) -> web.Response:
     return web.Response(text=text, content_type="text/csv", headers=headers)
 
 
+@narrows
 async def import_flows(request: web.Request) -> web.Response:
     """POST /flows/import: the flows of a part `fileUpload`, YAML or an archive of it.
 

@@ -19,8 +19,7 @@ from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import FlowFilter, is_set
 from tiercel_api.routes.flow_bulk import key_of
 from tiercel_api.routes.flows import matching_flows
-from tiercel_api.security.access import Permission
-from tiercel_api.security.guard import allow
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
 from tiercel_engine.flow.parse import load_flow
@@ -96,6 +95,7 @@ async def _checked_part(request: web.Request, section: str) -> JsonObject:
 # -- what is known of many ---------------------------------------------------------------------
 
 
+@narrows
 async def list_deprecated(request: web.Request) -> web.Response:
     """GET /flows/deprecated?namespace: flows with tasks under an older name."""
     services = request.app[SERVICES]
@@ -129,6 +129,7 @@ async def list_deprecated(request: web.Request) -> web.Response:
     return json_response(await asyncio.to_thread(find))
 
 
+@narrows
 async def hashes_by_ids(request: web.Request) -> web.Response:
     """POST /flows/hashes/by-ids: SHA-256 of the sources; none where there is no flow."""
     body = await read_json(request)
@@ -138,8 +139,9 @@ async def hashes_by_ids(request: web.Request) -> web.Response:
     for entry in body:
         given = entry if isinstance(entry, dict) else {}
         key = FlowKey(tenant_of(request), str(given.get("namespace")), str(given.get("id")))
-        allow(request, Permission.READ, key.namespace)
-        found = await request.app[FLOWS].entry(key)
+        found = None
+        if is_within(request, key.namespace):
+            found = await request.app[FLOWS].entry(key)
         result: JsonObject = {"namespace": key.namespace, "flowId": key.flow_id}
         if found is not None:
             digest = hashlib.sha256(found.source.encode()).hexdigest()

@@ -25,6 +25,7 @@ from tiercel_api.paging import FlowFilter, flow_filter, is_set, optional_number,
 from tiercel_api.preconditions import failed, wanted_revision
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
@@ -148,6 +149,7 @@ async def list_flows(request: web.Request) -> web.Response:
     return json_response([stored_document(request, entry) for entry in found])
 
 
+@narrows
 async def search_flows(request: web.Request) -> web.Response:
     """GET /flows/search."""
     where, sort = flow_filter(request.query), sort_of(request.query)
@@ -169,7 +171,8 @@ def matching_flows(
     found = [
         entry
         for entry in catalog.latest_all(tenant_of(request))
-        if where.matches(entry, partial(_labels, request, entry))
+        if is_within(request, entry.namespace)
+        and where.matches(entry, partial(_labels, request, entry))
     ]
     for field, ascending in reversed(tuple(sort)):
         found.sort(key=_sort_key(field), reverse=not ascending)
@@ -217,11 +220,13 @@ def stored_document(
         return unreadable_flow(entry, str(error), source)
 
 
+@narrows
 async def distinct_namespaces(request: web.Request) -> web.Response:
     """GET /flows/distinct-namespaces: the namespaces that have a flow."""
     q = request.query.get("q", "").lower()
     names = request.app[SERVICES].catalog.namespaces(tenant_of(request))
-    return json_response([name for name in names if q in name.lower()])
+    found = [name for name in names if q in name.lower() and is_within(request, name)]
+    return json_response(found)
 
 
 async def validate_flows(request: web.Request) -> web.Response:

@@ -13,14 +13,15 @@ from tiercel_api.line_deletions import (
     all_indexed,
     deletion_of,
     levels_of,
-    purge_of,
+    purges_of,
     say_deleted,
 )
 from tiercel_api.log_places import LogPlace, lines_wanted
 from tiercel_api.paging import is_set, log_filter, page_of, sort_of
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
-from tiercel_engine.repository.base import JsonObject, LogFilter
+from tiercel_engine.repository.base import JsonObject, LogFilter, MeasureFilter
 from tiercel_engine.repository.terms import Term
 from tiercel_schemas.logs import LogsDeleted
 
@@ -28,10 +29,12 @@ from tiercel_schemas.logs import LogsDeleted
 INDEXED_TIMEOUT_S = 2.0
 
 
+@narrows
 async def search_logs(request: web.Request) -> web.Response:
     """GET /logs/search; with `indexed=true` no line of an execution named is left out so far."""
     services = request.app[SERVICES]
-    where = log_filter(request.query, services.clock.now_us())
+    now_us = services.clock.now_us()
+    where = log_filter(request.query, now_us, within=narrowing(request))
     page, size = page_of(request.query)
     if is_set(request.query, "indexed"):
         for term in where.terms:
@@ -121,11 +124,17 @@ async def delete_flow_logs(request: web.Request) -> web.Response:
     return web.Response()
 
 
+@narrows
 async def purge_logs(request: web.Request) -> web.Response:
     """DELETE /logs/by-query?endDate&startDate&namespace&flowId&logLevels: how many lines went."""
-    services = request.app[SERVICES]
-    asked = purge_of(request)
     levels = levels_of(request.query.getall("logLevels", []))
+    purges = purges_of(request)
+    await all_indexed(request, request.app[SERVICES].topics.logs)
+    return json_response({"count": sum([await _purge(request, one, levels) for one in purges])})
+
+
+async def _purge(request: web.Request, asked: MeasureFilter, levels: tuple[str, ...]) -> int:
+    services = request.app[SERVICES]
     deletion = LogsDeleted(
         namespace=asked.exact_namespace,
         namespace_prefix=asked.namespace,
@@ -143,11 +152,10 @@ async def purge_logs(request: web.Request) -> web.Response:
         start_us=asked.start_us,
         end_us=asked.end_us,
     )
-    await all_indexed(request, services.topics.logs)
     found = await request.app[READS].call(services.models.search_logs, where, 1, 1)
     if found.total:
         await say_deleted(request, services.topics.logs, deletion)
-    return json_response({"count": found.total})
+    return found.total
 
 
 async def _stored(request: web.Request, where: LogFilter) -> list[JsonObject]:

@@ -8,12 +8,13 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
-from tiercel_api.line_deletions import all_indexed, purge_of, say_deleted
+from tiercel_api.line_deletions import all_indexed, purges_of, say_deleted
 from tiercel_api.paging import metric_filter, page_of, sort_of
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import narrows
 from tiercel_api.services import SERVICES
 from tiercel_api.spans import window_of
-from tiercel_engine.repository.base import MetricFilter
+from tiercel_engine.repository.base import MeasureFilter, MetricFilter
 from tiercel_schemas.logs import MetricsDeleted
 
 KINDS = ("sum", "avg", "min", "max")
@@ -107,10 +108,16 @@ def _value(parts: list[list[float]], kind: str) -> float:
     return min(parts[0]) if kind == "min" else max(parts[0])
 
 
+@narrows
 async def purge_metrics(request: web.Request) -> web.Response:
     """DELETE /metrics/by-query?endDate&startDate&namespace&flowId: how many metrics went."""
+    purges = purges_of(request)
+    await all_indexed(request, request.app[SERVICES].topics.metrics)
+    return json_response({"count": sum([await _purge(request, one) for one in purges])})
+
+
+async def _purge(request: web.Request, where: MeasureFilter) -> int:
     services = request.app[SERVICES]
-    where = purge_of(request)
     deletion = MetricsDeleted(
         namespace=where.exact_namespace,
         namespace_prefix=where.namespace,
@@ -119,11 +126,10 @@ async def purge_metrics(request: web.Request) -> web.Response:
         end_us=where.end_us,
         at_us=services.clock.now_us(),
     )
-    await all_indexed(request, services.topics.metrics)
     count = await request.app[READS].call(services.models.count_metrics, where)
     if count:
         await say_deleted(request, services.topics.metrics, deletion)
-    return json_response({"count": count})
+    return count
 
 
 ROUTES = (

@@ -19,6 +19,7 @@ from tiercel_api.paging import FlowFilter, Query, is_set, page_of, sort_of
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow, is_allowed
+from tiercel_api.security.narrowing import narrows
 from tiercel_api.source_text import Change, Found, Search, changed
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.repository.base import JsonObject, Page
@@ -32,6 +33,7 @@ FRAGMENTS_MAX = 20
 FLOWS_MAX = 1_000
 
 
+@narrows
 async def search_sources(request: web.Request) -> web.Response:
     """GET /flows/source?q: flows whose source holds the text, with the places; all without one."""
     query = request.query
@@ -119,6 +121,7 @@ async def _asked(request: web.Request) -> _Asked:
         raise HttpError(422, "Invalid entity", str(error)) from None
 
 
+@narrows
 async def preview(request: web.Request) -> web.Response:
     """POST /flows/source/replace/preview: what a replacement would change. Stores nothing."""
     asked = await _asked(request)
@@ -152,6 +155,7 @@ def _shown(request: web.Request, entry: FlowRevision, found: list[Change]) -> Js
     }
 
 
+@narrows
 async def apply_replacement(request: web.Request) -> web.Response:
     """POST /flows/source/replace/apply: store the changed flows; each that is not, with why."""
     asked = await _asked(request)
@@ -171,6 +175,7 @@ async def apply_replacement(request: web.Request) -> web.Response:
     return json_response({"updated": updated, "skipped": skipped})
 
 
+@narrows
 async def replace_line(request: web.Request) -> web.Response:
     """POST /flows/source/replace/line: replace the matches of one line, or the one at `column`."""
     asked = await _asked(request)
@@ -206,6 +211,8 @@ async def _replace(
     column: int | None = None,
 ) -> FlowRevision:
     """Store a flow's next revision with the text replaced. Raises _Skipped."""
+    if not is_allowed(request, Permission.READ, key.namespace):
+        raise _Skipped("NOT_FOUND")
     try:
         newest = await newest_of(request, key)
     except NotFound:

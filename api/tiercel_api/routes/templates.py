@@ -17,6 +17,7 @@ from tiercel_api.lookup import FLOWS, tenant_of
 from tiercel_api.paging import flow_filter, page_of
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
@@ -77,6 +78,7 @@ async def delete_template(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@narrows
 async def search_templates(request: web.Request) -> web.Response:
     """GET /templates/search: ordered by namespace and id."""
     _check_enabled(request)
@@ -84,7 +86,7 @@ async def search_templates(request: web.Request) -> web.Response:
     page, size = page_of(request.query)
     tenant = template_key(tenant_of(request), "", "").tenant
     latest = await asyncio.to_thread(request.app[SERVICES].catalog.latest_all, tenant)
-    found = [entry for entry in latest if where.matches(entry)]
+    found = [e for e in latest if is_within(request, e.namespace) and where.matches(e)]
     shown = [await _document(request, one) for one in found[(page - 1) * size : page * size]]
     return json_response({"results": shown, "total": len(found)})
 

@@ -17,6 +17,7 @@ from tiercel_api.lookup import tenant_of
 from tiercel_api.paging import is_set, trigger_filter
 from tiercel_api.reads import READS
 from tiercel_api.routes.triggers import ask, command_id_of, exists, key_in_body
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import UserError
 from tiercel_engine.telemetry.logging import get_logger
@@ -53,7 +54,7 @@ def _bulk(title: str, make: Make, by_query: bool) -> Any:
         done = await _ask_all(request, keys, make, disabled)
         return json_response({"count": done, "totalItems": done})
 
-    return handler
+    return narrows(handler)
 
 
 async def _ask_all(request: web.Request, keys: list[TriggerKey], make: Make, disabled: bool) -> int:
@@ -115,7 +116,7 @@ async def _queried(request: web.Request) -> list[TriggerKey]:
         written = body.get("filters") if isinstance(body, dict) else body
         if written is not None:
             query = MultiDictProxy(MultiDict([*query.items(), *in_query(written).items()]))
-    where = trigger_filter(query, services.clock.now_us())
+    where = trigger_filter(query, services.clock.now_us(), narrowing(request))
     found = await request.app[READS].call(
         services.models.search_triggers, where, 1, TRIGGERS_MAX, ()
     )

@@ -21,6 +21,7 @@ from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import page_of, sort_of, trigger_filter, whole_number
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import is_within, narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.expression.render import Renderer
@@ -44,10 +45,11 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+@narrows
 async def search_triggers(request: web.Request) -> web.Response:
     """GET /triggers/search: each with its definition and its state, under old names and new."""
     services = request.app[SERVICES]
-    where = trigger_filter(request.query, services.clock.now_us())
+    where = trigger_filter(request.query, services.clock.now_us(), narrowing(request))
     page, size = page_of(request.query)
     found = await request.app[READS].call(
         services.models.search_triggers, where, page, size, sort_of(request.query)
@@ -85,10 +87,11 @@ async def triggers_of_flow(request: web.Request) -> web.Response:
     return json_response(found)
 
 
+@narrows
 async def export_triggers(request: web.Request) -> web.Response:
     """GET /triggers/export/by-query/csv."""
     services = request.app[SERVICES]
-    where = trigger_filter(request.query, services.clock.now_us())
+    where = trigger_filter(request.query, services.clock.now_us(), narrowing(request))
     found = await request.app[READS].call(services.models.search_triggers, where, 1, EXPORT_MAX, ())
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore")
@@ -124,6 +127,7 @@ def _dates(flow: Flow, trigger: Trigger, zone: str, now_us: int, count: int) -> 
     return dates
 
 
+@narrows
 async def put_trigger(request: web.Request) -> web.Response:
     """PUT /triggers: `backfill` starts one, else `disabled` disables or enables."""
     body = await body_of(request)
@@ -136,6 +140,7 @@ async def put_trigger(request: web.Request) -> web.Response:
     return json_response(await ask(request, key, command))
 
 
+@narrows
 async def create_backfill(request: web.Request) -> web.Response:
     """PUT or POST /triggers/backfill/create."""
     body = await body_of(request)
@@ -165,12 +170,14 @@ def _backfill(request: web.Request, key: TriggerKey, written: JsonObject) -> t.S
     )
 
 
+@narrows
 async def delete_backfill(request: web.Request) -> web.Response:
     """POST /triggers/backfill/delete."""
     key = key_in_body(request, await body_of(request))
     return json_response(await ask(request, key, t.EndBackfill(command_id_of(request), *key)))
 
 
+@narrows
 async def pause_backfill(request: web.Request) -> web.Response:
     """PUT /triggers/backfill/pause and /unpause."""
     key = key_in_body(request, await body_of(request))
@@ -247,6 +254,8 @@ async def ask(request: web.Request, key: TriggerKey, command: Any) -> JsonObject
         Conflict, Rejected, HttpError: it refused.
     """
     if not await exists(request, key):
+        if not is_within(request, key.namespace):
+            raise NotFound("Flow not found")
         # Raises NotFound, too, and tells what is not there.
         _, trigger = await find_trigger(request, key)
         raise NotFound(f"A trigger of type {trigger.type} has no state.")
@@ -263,6 +272,8 @@ async def ask(request: web.Request, key: TriggerKey, command: Any) -> JsonObject
 
 async def exists(request: web.Request, key: TriggerKey) -> bool:
     """Whether a trigger has a state, or gets it in a moment because its flow has it."""
+    if not is_within(request, key.namespace):
+        return False
     where = TriggerFilter(namespace=key.namespace, flow_id=key.flow_id, trigger_id=key.trigger_id)
     models, reads = request.app[SERVICES].models, request.app[READS]
     if (await reads.call(models.search_triggers, where, 1, 1, ())).total:

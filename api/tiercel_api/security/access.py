@@ -2,10 +2,10 @@
 
 Theory of operation. Every route needs one permission, worked out from its method and pattern; the
 table below is read from the top. A role is granted for a namespace and everything below it, or for
-all. A request that names its namespace (in the path, by an execution, or by a filter) needs the
-permission there; one that names none needs it everywhere. So a route that nobody thought of here
-is closed to everybody who is limited to some namespaces, and takes an editor's rights to change
-anything.
+all. A request that names its namespace (in the path, or by an execution) needs the permission
+there; one that names none needs it everywhere, or its handler keeps to the namespaces in which it
+is given (`narrowing`). So a route that nobody thought of here is closed to everybody who is limited
+to some namespaces, and takes an editor's rights to change anything.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
     for methods, path, permission in (
         (".*", r"/(users|auditlogs|dead-letters)(/|$)", Permission.ADMIN),
         ("GET|HEAD", r"/", Permission.READ),
-        ("POST", r".*/(search|validate|latest|graph)(/|$)", Permission.READ),
+        ("POST", r".*/(search|validate|latest|graph|autocomplete)(/|$)", Permission.READ),
+        ("POST", r"/flows/export/", Permission.READ),
         ("POST", r"/stats/|/dashboards/(.*/)?charts/", Permission.READ),
         ("POST", r"/flows/(graph|expressions|hashes|source/replace/preview)", Permission.READ),
         ("DELETE", r"/executions/.*/kill$|/executions/(actions/)?kill/", Permission.EXECUTE),
@@ -53,7 +54,7 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
 
 #: What everybody may ask who is somebody: it is about no namespace.
 _COMMON = re.compile(
-    r"(?:[A-Z]+ /me|(?:GET|HEAD) /(?:plugins|blueprints/community|configs|auths|pebble"
+    r"(?:[A-Z]+ /me|(?:GET|HEAD) /(?:plugins|blueprints/community|configs|auths|pebble|tenants"
     r"|basicAuthValidationErrors|license-info|license/refresh)"
     r"|POST /plugins/(?:auto-install/detect|pluginUiManifest))(?:/.*)?"
 )

@@ -26,6 +26,7 @@ from tiercel_api.security import access, secrets
 from tiercel_api.security.access import Permission
 from tiercel_api.security.accounts import User
 from tiercel_api.security.limiter import Limiter
+from tiercel_api.security.narrowing import NAMESPACES, is_narrowing
 from tiercel_api.security.topic import AccountsTopic
 from tiercel_engine.clock import Clock
 from tiercel_schemas.accounts import RoleGrant
@@ -45,23 +46,10 @@ OPEN_ROUTES = frozenset(
 )
 OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup", "/configs/login")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
-#: Searches and deletions that touch only what is below the namespaces which their query names.
-NARROWABLE = (
-    "/flows/search",
-    "/executions/search",
-    "/logs/search",
-    "/logs/by-query",
-    "/metrics/by-query",
-    "/triggers/search",
-    "/templates/search",
-)
 #: Reads that show of every namespace what whoever asks may see of it: see `readable_namespaces`.
-_NARROWED = re.compile(
-    r"/(stats|taskruns|dashboards)(/|$)|/executions/(latest|distinct-field-values)$"
-)
-_NAMESPACE_FILTERS = frozenset(
-    f"FILTERS[NAMESPACE][{operator}]" for operator in ("EQUALS", "PREFIX", "STARTS_WITH", "IN")
-)
+_NARROWED = re.compile(r"/(stats|taskruns|dashboards)(/|$)")
+#: Calls that store what their body names: the handler asks by `allow` when it has read it.
+_IN_BODY = frozenset({"/flows", "/templates", "/namespaces"})
 
 
 class Principal(msgspec.Struct, frozen=True):
@@ -234,13 +222,15 @@ async def _check_permission(request: web.Request, principal: Principal, path: st
     permission = access.permission_for(request.method, path)
     if access.may(principal.grants, permission, None):
         return
-    if request.method == "POST" and path in ("/flows", "/templates"):
-        # The namespace stands in the body: the handler asks again, by `allow`.
+    if request.method == "POST" and path in _IN_BODY:
         return
-    is_narrowed = permission == Permission.READ and _NARROWED.match(path) is not None
-    if is_narrowed and access.namespaces_of(principal.grants, permission):
+    within = access.namespaces_of(principal.grants, permission)
+    if within and is_narrowing(request.match_info.handler):
+        request[NAMESPACES] = within
         return
-    namespaces = await _namespaces(request, path)
+    if within and permission == Permission.READ and _NARROWED.match(path) is not None:
+        return
+    namespaces = await _namespaces(request)
     if namespaces and all(access.may(principal.grants, permission, n) for n in namespaces):
         return
     where = f"in {', '.join(namespaces)}" if namespaces else "in every namespace"
@@ -249,7 +239,7 @@ async def _check_permission(request: web.Request, principal: Principal, path: st
     )
 
 
-async def _namespaces(request: web.Request, path: str) -> list[str]:
+async def _namespaces(request: web.Request) -> list[str]:
     """The namespaces that a request is about; none when it may be about any."""
     info = request.match_info
     if "namespace" in info:
@@ -259,13 +249,6 @@ async def _namespaces(request: web.Request, path: str) -> list[str]:
         return [info["id"]]
     if "executionId" in info:
         return [(await execution_of(request))["namespace"]]
-    if path in NARROWABLE:
-        named = request.query.getall("namespace", [])
-        for name, text in request.query.items():
-            # Searches read operators in any case of letters.
-            if name.startswith("filters[") and name.upper() in _NAMESPACE_FILTERS:
-                named += text.split(",")
-        return [name for name in named if name]
     return []
 
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tiercel_api.security.access import ROLES, Permission, may, narrowed, permission_for
+from tiercel_api.security.access import (
+    ROLES,
+    Permission,
+    may,
+    namespaces_of,
+    narrowed,
+    permission_for,
+)
 from tiercel_schemas.accounts import RoleGrant
 
 READ, EXECUTE, WRITE, ADMIN = Permission
@@ -18,6 +25,8 @@ READ, EXECUTE, WRITE, ADMIN = Permission
         ("POST", "/flows/validate", READ),
         ("POST", "/flows/graph", READ),
         ("POST", "/executions/latest", READ),
+        ("POST", "/namespaces/autocomplete", READ),
+        ("POST", "/flows/export/by-ids", READ),
         ("POST", "/executions/house/dinner", EXECUTE),
         ("POST", "/executions/abc/restart", EXECUTE),
         ("POST", "/executions/abc/actions/eval", EXECUTE),
@@ -77,3 +86,15 @@ def test_a_token_never_does_more_than_its_owner() -> None:
         RoleGrant(role="viewer"),
     ]
     assert narrowed(owned, asked) == (asked[0],)
+
+
+def test_single_namespaces_are_those_of_roles_that_suffice() -> None:
+    grants = [
+        RoleGrant(role="editor", namespace="house"),
+        RoleGrant(role="viewer", namespace="office"),
+        RoleGrant(role="viewer"),
+    ]
+    assert namespaces_of(grants, READ) is None
+    assert namespaces_of(grants[:2], READ) == ("house", "office")
+    assert namespaces_of(grants, WRITE) == ("house",)
+    assert namespaces_of(grants, ADMIN) == ()

@@ -192,3 +192,34 @@ def test_an_archive_that_leaves_its_folder_or_does_not_read_is_refused(api: ApiS
         archive.writestr("../../../evil.txt", "x")
     assert upload(api, "/", data.getvalue(), "evil.zip").status_code == 422
     assert upload(api, "/", b"no archive", "files.zip").status_code == 422
+
+
+def test_secrets_are_listed_by_their_names_alone(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PAPER", "LETTER"):
+        monkeypatch.setenv(f"SECRET_{name}", "aGlkZGVu")
+
+    page = api.get("/main/secrets?size=1").json()
+    of_namespace = api.get("/namespaces/acme/secrets?q=pap").json()
+
+    assert page == {"readOnly": True, "results": [{"key": "LETTER"}], "total": 2}
+    assert of_namespace["results"] == [{"key": "PAPER"}]
+    inherited = api.get("/namespaces/acme/inherited-secrets").json()
+    assert inherited == {"acme": ["LETTER", "PAPER"]}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({}, "namespace.id"),
+        ({"id": "Big"}, "namespace.id"),
+        ({"id": "acme", "description": 1}, "namespace.description"),
+        ({"id": "acme", "variables": {"a": 1}}, "namespace.variables: is not supported"),
+        ([], "Expected a JSON object"),
+    ],
+)
+def test_a_namespace_that_does_not_hold_is_refused(api: ApiServer, body: Any, told: str) -> None:
+    answer = api.post("/namespaces", json=body)
+    assert answer.status_code == 422
+    assert told in answer.json()["message"]

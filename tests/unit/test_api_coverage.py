@@ -16,15 +16,19 @@ ACCEPTANCE = ROOT / "tests" / "acceptance"
 APIS = {
     "BlueprintsApi": "test_kestrapy_blueprints.py",
     "ExecutionsApi": "test_kestrapy_executions.py",
+    "FilesApi": "test_kestrapy_files.py",
     "FlowsApi": "test_kestrapy_flows.py",
+    "KVApi": "test_kestrapy_files.py",
     "LogsApi": "test_kestrapy_logs.py",
     "MetricsApi": "test_kestrapy_logs.py",
     "MiscApi": "test_kestrapy_misc.py",
+    "NamespacesApi": "test_kestrapy_namespaces.py",
     "OutputsApi": "test_kestrapy_outputs.py",
     "PluginsApi": "test_kestrapy_plugins.py",
     "TriggersApi": "test_kestrapy_triggers.py",
 }
 ENTERPRISE = "of the peer's enterprise edition"
+SECRETS = "secrets are environment variables of the server, which no call changes"
 NOT_SERVED = {
     "apply_replace_by_source_code": "not served yet",
     "expressions": "not served yet",
@@ -40,6 +44,17 @@ NOT_SERVED = {
     "update_concurrency_limit": "not served yet",
     "worker_selector_tags": "not served yet",
 }
+CREDENTIALS = (
+    "create_namespace_credential",
+    "delete_namespace_credential",
+    "get_inherited_credentials",
+    "list_namespace_credentials",
+    "namespace_credential",
+    "test_namespace_connection",
+    "update_namespace_credential",
+)
+NOT_SERVED |= dict.fromkeys(CREDENTIALS, ENTERPRISE)
+NOT_SERVED |= dict.fromkeys(("delete_secret", "patch_secret", "put_secrets"), SECRETS)
 HEAD = """# Calls of the client package that are served
 
 Every call of `kestrapy` 2.0.3 in these classes, and the test that drives it through the unchanged

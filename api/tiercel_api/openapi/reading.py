@@ -34,6 +34,8 @@ FILTER_READERS = (
     "metric_filter",
     "trigger_filter",
     "deletion_of",
+    "namespace_filter",
+    "pair_filter",
 )
 #: Functions of one handler that are looked into.
 FUNCTIONS_MAX = 300

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,9 +13,11 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
+from tiercel_api.namespace_filters import named, pair_filter
 from tiercel_api.paging import optional_number, page_of, sort_of
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import is_allowed
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.clock import iso
 from tiercel_engine.errors import NotFound, UserError
@@ -24,6 +25,7 @@ from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.ion import from_ion
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.terms import Condition, Facts, Value, holds
 from tiercel_engine.storage.kv import (
     PAIR_BYTES_MAX,
     KvStore,
@@ -36,7 +38,6 @@ from tiercel_engine.storage.kv_values import KvType, typed
 #: Keys of one bulk request.
 KEYS_MAX = 10_000
 
-_NAMESPACE_FILTER = re.compile(r"filters\[namespace\]\[(EQUALS|PREFIX|STARTS_WITH|IN)\]")
 _SORTS = {
     "key": lambda pair: pair.key,
     "namespace": lambda pair: pair.namespace,
@@ -72,18 +73,15 @@ async def list_inherited(request: web.Request) -> web.Response:
     return json_response([_entry(pair) for pair in await request.app[FILES].call(visible)])
 
 
+@narrows
 async def search_pairs(request: web.Request) -> web.Response:
-    """GET /kv: the pairs of all namespaces, or of those that a filter names."""
-    pairs = _pairs(request)
+    """GET /kv: the pairs of all namespaces, or of those that filters name."""
+    terms = pair_filter(request.query, request.app[SERVICES].clock.now_us())
     page, size = page_of(request.query)
-    namespaces, roots = _asked_namespaces(request)
-    sort, words = sort_of(request.query), request.query.get("filters[q][EQUALS]", "").lower()
+    sort = sort_of(request.query)
 
     def search() -> JsonObject:
-        names: Iterable[str] = namespaces or sorted(
-            {name for root in roots or [""] for name in pairs.namespaces(root)}
-        )
-        found = [p for n in names for p in pairs.list(n) if words in p.key.lower()]
+        found = [pair for pair in _candidates(request, terms) if _matches(pair, terms)]
         for field, ascending in reversed(sort):
             if field not in _SORTS:
                 raise UserError(f"Invalid sort parameter: {field!r}")
@@ -92,6 +90,31 @@ async def search_pairs(request: web.Request) -> web.Response:
         return {"results": [_entry(pair) for pair in shown], "total": len(found)}
 
     return json_response(await request.app[FILES].call(search))
+
+
+def _candidates(request: web.Request, terms: Sequence[Condition]) -> Iterator[Pair]:
+    """The pairs of the namespaces that may have some that match, by namespace and key."""
+    pairs = _pairs(request)
+    names = set(named(terms, ("EQUALS", "IN")))
+    if not names:
+        roots = list(named(terms, ("PREFIX",))) or [""]
+        names = {name for root in roots for name in pairs.namespaces(root)}
+    for name in sorted(names):
+        if is_within(request, name):
+            yield from pairs.list(name)
+
+
+def _matches(pair: Pair, terms: Sequence[Condition]) -> bool:
+    fields: dict[str, Value | None] = {
+        "namespace": pair.namespace,
+        "key": pair.key,
+        "revision": pair.revision,
+        "creationDate": pair.created_us,
+        "updateDate": pair.updated_us,
+        "expirationDate": pair.expires_us,
+    }
+    facts = Facts(fields, (pair.namespace, pair.key))
+    return all(holds(term, facts) for term in terms)
 
 
 async def get_pair(request: web.Request) -> web.Response:
@@ -186,19 +209,6 @@ def _value(body: bytes) -> tuple[Any, KvType]:
     if not isinstance(value, date):
         raise HttpError(422, "Invalid json", f"Expected the value as JSON, but {reason}.")
     return typed(value)
-
-
-def _asked_namespaces(request: web.Request) -> tuple[list[str], list[str]]:
-    """Namespaces that are meant exactly, and roots that are meant with all below them."""
-    exact: list[str] = []
-    roots: list[str] = []
-    for name, value in request.query.items():
-        match = _NAMESPACE_FILTER.fullmatch(name)
-        if match is not None:
-            (exact if match.group(1) in ("EQUALS", "IN") else roots).extend(value.split(","))
-        elif name.startswith("filters[") and name != "filters[q][EQUALS]":
-            raise UserError(f"Expected filters on namespace or q, but there is {name}.")
-    return exact, roots
 
 
 def _entry(pair: Pair) -> JsonObject:

@@ -1,4 +1,4 @@
-"""Which namespaces have something in one of their rooms: pairs in `_kv`, files in `_files`."""
+"""Which namespaces have something in one of their rooms: pairs in `_kv`, files in `_files` …"""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""What searches of namespaces and of key-value pairs may be asked. No database holds these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from tiercel_api.filters import Query, Reader, conditions, instant, number, search, text
+from tiercel_engine.repository.terms import Condition, Term
+
+_PAIR_READERS: dict[str, Reader] = {
+    "q": search,
+    "namespace": text,
+    "key": text,
+    "revision": number,
+    **dict.fromkeys(("creationDate", "updateDate", "expirationDate"), instant),
+}
+_NAMESPACE_READERS: dict[str, Reader] = {
+    "q": search,
+    **dict.fromkeys(("id", "namespace"), text),
+}
+
+
+def pair_filter(query: Query, now_us: int) -> Sequence[Condition]:
+    """What `GET /kv` asks for."""
+    return conditions(query, {"q": "EQUALS", "namespace": "PREFIX"}, _PAIR_READERS, now_us)
+
+
+def namespace_filter(query: Query) -> Sequence[Condition]:
+    """What `GET /namespaces/search` asks for."""
+    return conditions(query, {"q": "EQUALS", "namespace": "PREFIX"}, _NAMESPACE_READERS, 0)
+
+
+def named(terms: Sequence[Condition], operators: Sequence[str]) -> Iterator[str]:
+    """The namespaces, one of which each thing that is found must be in or below."""
+    for term in terms:
+        if isinstance(term, Term) and term.field == "namespace" and term.operator in operators:
+            yield from map(str, term.values)
+            return

@@ -5,6 +5,8 @@ Runs against `tiercel server` and against the Kafka roles.
 
 from __future__ import annotations
 
+import json
+
 from tests.acceptance.running import RunningServer
 
 FLOW = """
@@ -53,6 +55,40 @@ errors:
     type: io.kestra.plugin.core.debug.Return
     format: "{{{{ error.taskId }}}}: {{{{ errorLogs()[0].message }}}}"
 """
+
+
+COMPLAINING = """
+id: complaining
+namespace: {namespace}
+tasks:
+  - id: script
+    type: io.kestra.plugin.scripts.shell.Commands
+    commands: ["for n in $(seq 100); do echo line $n >&2; done"]
+  - id: said
+    type: io.kestra.plugin.core.log.Log
+    level: ERROR
+    message: said
+  - id: fails
+    type: io.kestra.plugin.core.execution.Fail
+    errorMessage: at last
+errors:
+  - id: told
+    type: io.kestra.plugin.core.debug.Return
+    format: "{{{{ errorLogs() | jq('map([.taskId, .message])') | first }}}}"
+"""
+
+
+def test_error_logs_are_all_lines_that_tell_of_errors(
+    server: RunningServer, namespace: str
+) -> None:
+    server.save(COMPLAINING.format(namespace=namespace))
+
+    ended = server.ended(server.post(f"/executions/{namespace}/complaining").json()["id"])
+
+    lines = json.loads(ended["taskRunList"][-1]["outputs"]["value"])
+    assert lines[:100] == [["script", f"line {n}"] for n in range(1, 101)]
+    assert lines[100] == ["said", "said"]
+    assert ["fails", "at last"] in lines[101:]
 
 
 def test_conditions_values_and_outputs_may_read_the_world(

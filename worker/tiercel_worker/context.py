@@ -31,7 +31,7 @@ from tiercel_engine.storage.uri import (
 from tiercel_worker.attempt import Attempt, files_of, run_files_of
 from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.logs import Metrics, TaskLogger
-from tiercel_worker.server_api import FindApi, ServerApi
+from tiercel_worker.server_api import ServerApi
 
 
 class Overlay(Mapping[str, Any]):
@@ -65,7 +65,7 @@ class AttemptContext:
         dialect: Dialect,
         sealer: Sealer | None,
         build: Callable[[Mapping[str, Any]], RunnableTask],
-        find_api: FindApi,
+        server: ServerApi,
         local: LocalFiles,
         folder: Path | None = None,
     ) -> None:
@@ -87,7 +87,7 @@ class AttemptContext:
         self._sealer = sealer
         self._local = local
         self._build = build
-        self._server = ServerApi(self, find_api)
+        self._server = server
         self._metrics = Metrics(attempt, clock)
         self._folder = folder
         #: One that was given is shared with other attempts, and removed by whoever gave it.

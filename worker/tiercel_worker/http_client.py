@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp_socks import (
@@ -25,7 +25,6 @@ from aiohttp_socks import (
 from multidict import CIMultiDict
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.plugin.context import RunContext
 
 REDIRECTS_MAX = 20
 CONNECT_TIMEOUT_S = 30.0
@@ -49,6 +48,16 @@ _FAILURES = (
 
 class NoAnswer(TaskError):
     """Nothing came back that could be read."""
+
+
+class Cancellable(Protocol):
+    """What may be told to stop."""
+
+    def on_cancel(self, callback: Callable[[], None]) -> None:
+        """Call this when it is, or at once if it was."""
+
+    def wait_cancelled(self, timeout_s: float) -> bool:
+        """Wait; whether it was told to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +136,7 @@ class Answer:
 
 
 def fetch(
-    context: RunContext, request: Request, options: Options, target: Path, bytes_max: int
+    context: Cancellable, request: Request, options: Options, target: Path, bytes_max: int
 ) -> Answer:
     """Send a request, write the answer's body to `target`.
 
@@ -138,7 +147,7 @@ def fetch(
     return asyncio.run(_cancellable(context, _fetch(request, options, target, bytes_max)))
 
 
-async def _cancellable(context: RunContext, work: Any) -> Answer:
+async def _cancellable(context: Cancellable, work: Any) -> Answer:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
 

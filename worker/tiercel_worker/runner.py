@@ -24,7 +24,6 @@ from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.dialect import dialect_of
 from tiercel_engine.flow.duration import parse_duration_s
-from tiercel_engine.outside.lookups import WorldLookups
 from tiercel_engine.plugin.base import NO_EFFECTS, RunnableTask, TaskResult
 from tiercel_engine.plugin.dialects import expression_dialect
 from tiercel_engine.plugin.evaluation import ATTEMPT as EVALUATION
@@ -45,7 +44,8 @@ from tiercel_worker.context import AttemptContext
 from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.log_file import LogFile
 from tiercel_worker.logs import TaskLogger
-from tiercel_worker.server_api import FindApi
+from tiercel_worker.lookups import AttemptLookups
+from tiercel_worker.server_api import FindApi, ServerApi
 
 #: How many task models are kept, by their JSON text.
 MODELS_MAX = 1_000
@@ -134,11 +134,12 @@ class Runner:
         vault = Vault(self._sealer, logger.mask) if self._sealer is not None and opens else None
         variables = variables_of(attempt.job.variables, self.storage, vault)
         dialect = dialect_of(attempt.job.dialect)
+        server = ServerApi(attempt, self._find_api)
         renderer = Renderer(
             RenderContext(
                 now=lambda: to_datetime(self._clock.now_us()),
                 rng=self._rng,
-                lookups=WorldLookups(self.storage, self._pairs, logger.mask),
+                lookups=AttemptLookups(self.storage, self._pairs, logger, server),
                 dialect=expression_dialect(dialect),
                 expired=attempt.is_cancelled,
                 run_jq=JqSandbox(attempt.is_cancelled),
@@ -154,7 +155,7 @@ class Runner:
             dialect,
             self._sealer,
             self._built,
-            self._find_api,
+            server,
             self._local,
             folder,
         )

@@ -14,8 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.plugin.context import RunContext
-from tiercel_worker.http_client import Answer, NoAnswer, Options, Part, Request, fetch
+from tiercel_worker.http_client import Answer, Cancellable, NoAnswer, Options, Part, Request, fetch
 
 PREFIX = "/api/v1"
 #: How often a request is sent, and the pauses between, the first one and what it grows by.
@@ -49,9 +48,14 @@ FindApi = Callable[[], ApiAddress | None]
 class ServerApi:
     """Asks the API on behalf of one attempt."""
 
-    def __init__(self, context: RunContext, find_api: FindApi) -> None:
-        self._context = context
+    def __init__(self, attempt: Cancellable, find_api: FindApi) -> None:
+        self._attempt = attempt
         self._find_api = find_api
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self._find_api() is not None
 
     def call(
         self,
@@ -86,7 +90,7 @@ class ServerApi:
                     if answer.code not in BUSY:
                         return _taken(method, path, answer, text)
                     reason = f"it answered {answer.code}"
-            if self._context.wait_cancelled(pause_s):
+            if self._attempt.wait_cancelled(pause_s):
                 raise TaskError("The task was stopped.")
             pause_s *= PAUSE_FACTOR
         raise TaskError(
@@ -118,7 +122,7 @@ class ServerApi:
         options = Options(CONNECT_TIMEOUT_S, READ_TIMEOUT_S, tls=not address.is_local)
         with TemporaryDirectory(prefix="tiercel-api-") as folder:
             target = Path(folder) / "answer"
-            answer = fetch(self._context, request, options, target, ANSWER_BYTES_MAX)
+            answer = fetch(self._attempt, request, options, target, ANSWER_BYTES_MAX)
             return answer, target.read_bytes()
 
 

@@ -109,10 +109,15 @@ def kv(frame: Frame, key: Any, namespace: Any, error_on_missing: Any) -> Any:
     )
 
 
-@function("errorLogs", reads=("errorLogs",))
+@function("errorLogs", reads=("errorLogs", "execution"))
 def error_logs(frame: Frame) -> Any:
-    """Why task runs of the execution failed: a list of `{taskId, message, ...}`, oldest first."""
-    return list(frame.root.get("errorLogs", ()))
+    """The execution's log lines of level ERROR: `{taskId, message, ...}`, oldest first.
+
+    In tasks the newest 1,000; where the executor itself renders, why the last 50 task runs failed.
+    """
+    known = list(frame.root.get("errorLogs", ()))
+    lookups = frame.context.lookups
+    return known if lookups is None else lookups.error_logs(known, frame.root)
 
 
 @function("tasksWithState", parameter("state"), reads=("tasks", "tasksWithState"), since="1.0")

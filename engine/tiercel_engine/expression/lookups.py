@@ -8,7 +8,7 @@ user should read.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -50,6 +50,12 @@ class Lookups(Protocol):
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
         """A key's typed value, null when it is missing and that is no error."""
+        ...
+
+    def error_logs(
+        self, known: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Lines of level ERROR of the execution, oldest first. `known`: those of its failures."""
         ...
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:

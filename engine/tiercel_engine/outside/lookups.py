@@ -6,7 +6,7 @@ left.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tiercel_engine.errors import TaskError, UserError
@@ -104,6 +104,11 @@ class WorldLookups:
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
         return kv_value(self._pairs, _namespace(variables), key, namespace, error_on_missing)
+
+    def error_logs(
+        self, known: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]:
+        return known
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         return http_value(request)

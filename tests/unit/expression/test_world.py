@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -48,6 +48,11 @@ class FakeWorld:
         self, key: str, namespace: str | None, error_on_missing: bool, variables: Mapping[str, Any]
     ) -> Any:
         return {"key": key, "ns": namespace, "strict": error_on_missing}
+
+    def error_logs(
+        self, known: Sequence[Mapping[str, Any]], variables: Mapping[str, Any]
+    ) -> Sequence[Mapping[str, Any]]:
+        return [*known, {"message": f"of {variables['flow']['id']}"}]
 
     def http(self, request: Mapping[str, Any], variables: Mapping[str, Any]) -> Any:
         return dict(request)
@@ -102,6 +107,14 @@ def test_every_function_that_reads_the_world_is_called_here() -> None:
     reading = {name for (kind, name), row in TABLE.items() if row.needs_io and kind == "function"}
 
     assert reading == {call.partition("(")[0] for call, _ in CALLS}
+
+
+def test_error_logs_are_the_known_ones_unless_the_world_knows_more() -> None:
+    variables = VARIABLES | {"errorLogs": [{"message": "known"}]}
+    template = "{{ errorLogs() | jq('.[].message') }}"
+
+    assert Renderer().value(template, variables) == ["known"]
+    assert Renderer(RenderContext(lookups=WORLD)).value(template, variables) == ["known", "of f"]
 
 
 def test_the_dialect_decides_about_missing_keys() -> None:

@@ -10,6 +10,7 @@ import confluent_kafka as ck
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 from tests.acceptance.running import RunningServer, eventually
+from tests.schema_house import schema_house
 
 pytestmark = pytest.mark.kafka
 
@@ -140,3 +141,104 @@ def test_tasks_write_and_read_records(
     outputs = {run["taskId"]: run["outputs"] for run in ended["taskRunList"]}
     assert outputs["write"]["messagesCount"] == 2
     assert outputs["read"]["messagesCount"] == 2
+
+
+ORDER = """{"type": "record", "name": "Order", "fields": [{"name": "n", "type": "int"},
+ {"name": "on", "type": {"type": "int", "logicalType": "date"}}]}"""
+AVRO = """id: avro
+namespace: {namespace}
+tasks:
+  - id: write
+    type: io.kestra.plugin.kafka.Produce
+    topic: {topic}
+    properties: {{bootstrap.servers: "{bootstrap}"}}
+    keySerializer: AVRO
+    keyAvroSchema: string
+    valueSerializer: AVRO
+    valueAvroSchema: SCHEMA
+    {serde}
+    from:
+      - {{key: a, value: {{n: 1, "on": "2026-11-25"}}}}
+      - {{key: b, value: {{n: 2, "on": "2024-02-29"}}}}
+  - id: read
+    type: io.kestra.plugin.kafka.Consume
+    topic: {topic}
+    groupId: {group}
+    properties: {{bootstrap.servers: "{bootstrap}", auto.offset.reset: earliest}}
+    keyDeserializer: AVRO
+    keyAvroSchema: string
+    valueDeserializer: AVRO
+    valueAvroSchema: SCHEMA
+    {serde}
+    maxRecords: 2
+    pollDuration: PT20S
+  - id: say
+    type: io.kestra.plugin.core.log.Log
+    message: "{{{{ read(outputs.read.uri) }}}}"
+"""
+
+
+def committed(bootstrap: str, group: str, topic: str) -> int:
+    """How many records of a topic a group has gone past."""
+    consumer = ck.Consumer({"bootstrap.servers": bootstrap, "group.id": group})
+    try:
+        lanes = [ck.TopicPartition(topic, number) for number in range(3)]
+        return sum(max(0, found.offset) for found in consumer.committed(lanes, 30))
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize("is_registered", [True, False])
+def test_tasks_write_and_read_avro(
+    kafka_server: RunningServer, kafka_bootstrap: str, namespace: str, is_registered: bool
+) -> None:
+    topic, group = new_topic(kafka_bootstrap), f"avro-{secrets.token_hex(4)}"
+    with schema_house() as house:
+        serde = f"serdeProperties: {{schema.registry.url: '{house.url}'}}" if is_registered else ""
+        source = AVRO.format(
+            namespace=namespace, topic=topic, bootstrap=kafka_bootstrap, serde=serde, group=group
+        )
+        kafka_server.save(source.replace("SCHEMA", f"'{ORDER.replace(chr(10), '')}'"))
+
+        # when
+        created = kafka_server.client.create_execution(namespace, "avro", wait=True)
+
+        # then
+        ended = kafka_server.ended(created["id"])
+        said = "".join(kafka_server.messages(created["id"]))
+        assert ended["state"]["current"] == "SUCCESS", said
+        assert 'key:"a",value:{n:1,on:"2026-11-25"}' in said
+        assert 'key:"b",value:{n:2,on:"2024-02-29"}' in said
+        subjects = {f"{topic}-key", f"{topic}-value"} if is_registered else set()
+        assert set(house.subjects) == subjects
+    assert committed(kafka_bootstrap, group, topic) == 2
+
+
+def test_a_group_is_told_how_far_its_trigger_is_and_where_a_new_one_begins(
+    kafka_server: RunningServer, kafka_bootstrap: str, namespace: str
+) -> None:
+    topic, group = new_topic(kafka_bootstrap), f"lag-{secrets.token_hex(4)}"
+    write(kafka_bootstrap, topic, range(4))
+    source = FLOW.format(
+        flow_id="grouped",
+        namespace=namespace,
+        kind="RealtimeTrigger",
+        topic=topic,
+        bootstrap=kafka_bootstrap,
+        message="{{ trigger.value.n }}",
+        rest=f"groupId: {group}",
+    )
+    kafka_server.save(source)
+    eventually(lambda: executions(kafka_server, namespace, "grouped"), lambda x: len(x) == 4)
+
+    # then: what has started, and no more
+    eventually(lambda: committed(kafka_bootstrap, group, topic), lambda count: count == 4)
+
+    # when: the trigger is gone, and another one of the group comes
+    kafka_server.delete(f"/flows/{namespace}/grouped")
+    write(kafka_bootstrap, topic, range(4, 6))
+    kafka_server.save(source.replace("id: grouped", "id: heir"))
+
+    # then
+    found = eventually(lambda: executions(kafka_server, namespace, "heir"), lambda x: len(x) >= 2)
+    assert sorted(x["trigger"]["variables"]["value"]["n"] for x in found) == [4, 5]

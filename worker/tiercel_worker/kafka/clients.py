@@ -1,7 +1,7 @@
 """Clients of users' clusters. One of the doors of confluent_kafka, beside the event log's.
 
-A reader reads from positions that it is given and says how far it came: who asked keeps that.
-Nothing is committed to a group, so nothing is lost or doubled between two who count.
+A reader reads from positions that it is given and says how far it came: who asked keeps that. A
+group is told of positions that somebody keeps already, for people's tools and for who comes first.
 """
 
 from __future__ import annotations
@@ -23,7 +23,14 @@ POLL_S = 0.2
 LINGER_S = 0.05
 BATCH_RECORDS_MAX = 500
 #: Java's settings that librdkafka does not know, left out.
-FOREIGN = ("key.", "value.", "schema.registry.", "auto.register.", "specific.avro.")
+FOREIGN = (
+    "key.",
+    "value.",
+    "schema.registry.",
+    "auto.register.",
+    "basic.auth.",
+    "specific.avro.",
+)
 
 #: topic -> partition (as text, for JSON) -> next offset.
 Positions = dict[str, dict[str, int]]
@@ -48,7 +55,8 @@ class Reader:
         partitions: Sequence[int] | None = None,
         since_ms: int | None = None,
     ) -> None:
-        """Stand at the positions; where there is none, at `since_ms` or `auto.offset.reset`.
+        """Stand at the positions; where there is none, where the group stands that `properties`
+        name, else at `since_ms` or `auto.offset.reset`.
 
         `partitions`: only these; all of them when None.
         """
@@ -56,8 +64,9 @@ class Reader:
         self._since_ms = since_ms
         own = settings_of(properties)
         reset = own.pop("auto.offset.reset", "latest")
-        group = own.pop("group.id", f"tiercel-{uuid.uuid4().hex}")
-        own |= {"group.id": group, "enable.auto.commit": "false", "log_level": "0"}
+        self._has_group = bool(own.get("group.id"))
+        own.setdefault("group.id", f"tiercel-{uuid.uuid4().hex}")
+        own |= {"enable.auto.commit": "false", "log_level": "0"}
         self.positions: Positions = {t: dict(positions.get(t, {})) for t in topics}
         with _told():
             self._client = ck.Consumer({**own, "isolation.level": "read_committed"})
@@ -86,6 +95,10 @@ class Reader:
     def _first(self, topic: str, number: int, reset: str) -> int:
         """Where a partition is read from the first time."""
         where = ck.TopicPartition(topic, number)
+        if self._has_group:
+            (stands,) = self._client.committed([where], REQUEST_TIMEOUT_S)
+            if stands.offset >= 0:
+                return int(stands.offset)
         low, high = self._client.get_watermark_offsets(where, REQUEST_TIMEOUT_S)
         if self._since_ms is not None:
             asked = ck.TopicPartition(topic, number, self._since_ms)
@@ -121,6 +134,21 @@ class Reader:
 
     def _came(self, message: Any) -> None:
         self.positions[message.topic()][str(message.partition())] = message.offset() + 1
+
+    def tell_group(self, positions: Positions) -> None:
+        """Commit positions to the group that the properties name, if they name one.
+
+        Raises:
+            TaskError: the group does not take them, because others are members of it.
+        """
+        offsets = [
+            ck.TopicPartition(topic, int(number), offset)
+            for topic, of_topic in positions.items()
+            for number, offset in of_topic.items()
+        ]
+        if self._has_group and offsets:
+            with _told():
+                self._client.commit(offsets=offsets, asynchronous=False)
 
     def close(self) -> None:
         """Let go of the cluster."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import struct
 import uuid
 from typing import Any
 
-import fastavro
 import msgspec
 
 from tiercel_engine.errors import TaskError
-from tiercel_engine.eventlog.schema_registry import SchemaRegistry
+from tiercel_worker.kafka.avro import AvroReader, AvroWriter
 
 _NUMBERS = {"INTEGER": ">i", "LONG": ">q", "SHORT": ">h", "FLOAT": ">f", "DOUBLE": ">d"}
 _BYTES = ("BYTE_ARRAY", "BYTE_BUFFER", "BYTES")
 NAMES = ("STRING", "JSON", "AVRO", "UUID", "VOID", *_NUMBERS, *_BYTES)
-CONFLUENT_HEADER_BYTES = 5
 
 
 def checked(name: str) -> str:
@@ -27,7 +23,7 @@ def checked(name: str) -> str:
     return name.upper()
 
 
-def read(data: bytes | None, name: str, schemas: SchemaRegistry | None) -> Any:
+def read(data: bytes | None, name: str, avro: AvroReader | None = None) -> Any:
     """The value in a record's key or value.
 
     Raises:
@@ -43,27 +39,15 @@ def read(data: bytes | None, name: str, schemas: SchemaRegistry | None) -> Any:
         if name == "UUID":
             return str(uuid.UUID(data.decode()))
         if name == "AVRO":
-            return _read_avro(data, schemas)
+            assert avro is not None
+            return avro.read(data)
         return data.decode() if name == "STRING" else data.decode("latin-1")
     except (ValueError, struct.error, EOFError, IndexError, KeyError) as error:
         raise TaskError(f"Expected {name}, but the record has something else: {error}") from error
 
 
-def _read_avro(data: bytes, schemas: SchemaRegistry | None) -> Any:
-    if schemas is None:
-        raise TaskError("Expected serdeProperties with schema.registry.url for AVRO.")
-    if data[:1] != b"\x00" or len(data) < CONFLUENT_HEADER_BYTES:
-        raise TaskError("Expected Avro in the Confluent wire format, but there is no schema id.")
-    (schema_id,) = struct.unpack(">I", data[1:CONFLUENT_HEADER_BYTES])
-    schema = schemas.schema(schema_id)
-    if schema is None:
-        raise TaskError(f"Expected the schema {schema_id} in the registry, but it is not there.")
-    value = fastavro.schemaless_reader(io.BytesIO(data[CONFLUENT_HEADER_BYTES:]), schema, None)
-    return json.loads(json.dumps(value, default=str))
-
-
-def write(value: Any, name: str) -> bytes | None:
-    """A key or value as bytes.
+def write(value: Any, name: str, topic: str = "", avro: AvroWriter | None = None) -> bytes | None:
+    """A key or value as bytes; `topic` and `avro` are for AVRO.
 
     Raises:
         TaskError: it is none of that kind.
@@ -79,7 +63,8 @@ def write(value: Any, name: str) -> bytes | None:
         if name in _BYTES:
             return str(value).encode("latin-1")
         if name == "AVRO":
-            raise TaskError("Writing Avro is not there yet: use JSON, or STRING with a text.")
+            assert avro is not None
+            return avro.write(value, topic)
         text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
         return str(uuid.UUID(text)).encode() if name == "UUID" else text.encode()
     except (ValueError, TypeError, struct.error, OverflowError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -21,10 +21,17 @@ from tiercel_engine.plugin.polling import STARTS_MAX, Answer, Wish
 from tiercel_engine.storage.rows import read_rows
 from tiercel_engine.storage.uri import file_name, is_storage_uri
 from tiercel_worker.kafka import serdes
+from tiercel_worker.kafka.avro import AvroReader, AvroWriter
 from tiercel_worker.kafka.clients import LINGER_S, Positions, Reader, produce
 from tiercel_worker.tasks.properties import flag, number, text_map
 
 ROWS_MAX = 10_000_000
+#: Settings of (de)serializers that authors write among those of the client.
+SERDE_PREFIXES = ("schema.registry.", "auto.register.", "basic.auth.")
+
+#: A value and its topic -> bytes; bytes -> a value.
+Write = Callable[[Any, str], bytes | None]
+Read = Callable[[bytes | None], Any]
 
 
 class KafkaTask(RunnableTask):
@@ -32,10 +39,33 @@ class KafkaTask(RunnableTask):
 
     properties_: dict[str, Any] = Field(alias="properties")
     serde_properties: dict[str, Any] = Field({}, alias="serdeProperties")
+    key_avro_schema: Any = Field(None, alias="keyAvroSchema")
+    value_avro_schema: Any = Field(None, alias="valueAvroSchema")
 
     def settings(self, context: RunContext) -> dict[str, Any]:
         """The client's settings, rendered."""
         return text_map(context, self.properties_, "properties")
+
+    def serde_settings(self, context: RunContext) -> dict[str, str]:
+        """What (de)serializers are told: `serdeProperties`, and those among `properties`."""
+        own = {k: v for k, v in self.properties_.items() if str(k).startswith(SERDE_PREFIXES)}
+        return text_map(context, {**own, **self.serde_properties}, "serdeProperties")
+
+    def avro_schema(self, context: RunContext, part: str) -> Any:
+        """The schema of keys or values that the task names; None: it names none."""
+        return context.render_value(
+            self.key_avro_schema if part == "key" else self.value_avro_schema
+        )
+
+
+def registry_of(settings: Mapping[str, str]) -> SchemaRegistry | None:
+    """The schema registry that (de)serializers are told of."""
+    url = settings.get("schema.registry.url")
+    if not url:
+        return None
+    user = settings.get("basic.auth.user.info")
+    scheme, _, place = url.partition("://")
+    return SchemaRegistry(url if user is None or "@" in place else f"{scheme}://{user}@{place}")
 
 
 class ProduceOutput(BaseModel):
@@ -51,8 +81,11 @@ class KafkaProduce(KafkaTask):
 
     Properties: `topic`, `properties` (`bootstrap.servers` and whatever else the client takes),
     `from` (one record, a list of them, or the address of a file of rows), `keySerializer` and
-    `valueSerializer` (STRING, JSON, INTEGER, LONG, SHORT, FLOAT, DOUBLE, UUID, BYTE_ARRAY, VOID),
-    `transactional` (true: all or none), `serdeProperties`. A record has `key`, `value`, `headers`,
+    `valueSerializer` (STRING, JSON, AVRO, INTEGER, LONG, SHORT, FLOAT, DOUBLE, UUID, BYTE_ARRAY,
+    VOID), `transactional` (true: all or none). AVRO takes `keyAvroSchema` and `valueAvroSchema`
+    (JSON), and with `serdeProperties` (`schema.registry.url`, `basic.auth.user.info`,
+    `auto.register.schemas`) writes the Confluent wire format; without a schema of its own, by the
+    newest one of the registry. A record has `key`, `value`, `headers`,
     `timestamp` (ISO or milliseconds), `partition`, `topic`. Outputs: `messagesCount`. Metrics:
     `records`.
 
@@ -80,19 +113,27 @@ class KafkaProduce(KafkaTask):
     from_: Any = Field(alias="from")
     key_serializer: Text = Field("STRING", alias="keySerializer")
     value_serializer: Text = Field("STRING", alias="valueSerializer")
-    value_avro_schema: Any = Field(None, alias="valueAvroSchema")
-    key_avro_schema: Any = Field(None, alias="keyAvroSchema")
     transactional: bool | str = True
 
     def run(self, context: RunContext) -> ProduceOutput:
-        key = serdes.checked(context.render(self.key_serializer))
-        value = serdes.checked(context.render(self.value_serializer))
         topic = None if self.topic is None else context.render(self.topic)
+        key = self._writer(context, self.key_serializer, "key")
+        value = self._writer(context, self.value_serializer, "value")
         records = (_outgoing(row, topic, key, value) for row in self._rows(context))
         is_whole = flag(context, self.transactional)
         count = produce(self.settings(context), records, context.is_cancelled, is_whole)
         context.metric("records", count)
         return ProduceOutput(messagesCount=count)
+
+    def _writer(self, context: RunContext, serializer: str, part: str) -> Write:
+        name = serdes.checked(context.render(serializer))
+        avro = None
+        if name == "AVRO":
+            settings = self.serde_settings(context)
+            registers = settings.get("auto.register.schemas", "true").lower() != "false"
+            schema = self.avro_schema(context, part)
+            avro = AvroWriter(schema, registry_of(settings), part, registers)
+        return lambda written, topic: serdes.write(written, name, topic, avro)
 
     def _rows(self, context: RunContext) -> Iterator[Mapping[str, Any]]:
         given = context.render_value(self.from_)
@@ -116,15 +157,17 @@ def _record(row: Any) -> Mapping[str, Any]:
     return row
 
 
-def _outgoing(row: Mapping[str, Any], topic: str | None, key: str, value: str) -> dict[str, Any]:
+def _outgoing(
+    row: Mapping[str, Any], topic: str | None, key: Write, value: Write
+) -> dict[str, Any]:
     """What the client takes."""
     name = row.get("topic") or topic
     if not name:
         raise TaskError("Expected a topic, but neither the task nor the record has one.")
     made: dict[str, Any] = {
         "topic": str(name),
-        "key": serdes.write(row.get("key"), key),
-        "value": serdes.write(row.get("value"), value),
+        "key": key(row.get("key"), str(name)),
+        "value": value(row.get("value"), str(name)),
     }
     if row.get("headers"):
         made["headers"] = [(str(k), str(v).encode()) for k, v in dict(row["headers"]).items()]
@@ -175,15 +218,14 @@ class KafkaReading(KafkaTask):
 
     def rows(self, context: RunContext, reader: Reader, limit: int) -> Iterator[dict[str, Any]]:
         """Records as rows, until there are enough, or no more come in time."""
-        key = serdes.checked(context.render(self.key_deserializer))
-        value = serdes.checked(context.render(self.value_deserializer))
+        key = self._read(context, self.key_deserializer, "key")
+        value = self._read(context, self.value_deserializer, "value")
         wanted = limit if self.max_records is None else int(number(context, self.max_records))
         whole_s = self.poll_duration if self.max_duration is None else self.max_duration
-        schemas = self._schemas(context)
         for message in reader.read(
             min(wanted, limit), self.poll_duration, whole_s, context.is_cancelled
         ):
-            yield _row(message, key, value, schemas)
+            yield _row(message, key, value)
 
     def reader(self, context: RunContext, positions: Positions) -> Reader:
         """A reader at the positions; where there is none, at `since`, or as the settings say."""
@@ -193,20 +235,23 @@ class KafkaReading(KafkaTask):
         since_ms = None if self.since is None else _millis(context.render(self.since))
         return Reader(settings, self.topics(context), positions, self.partitions, since_ms)
 
-    def _schemas(self, context: RunContext) -> SchemaRegistry | None:
-        written = text_map(context, self.serde_properties, "serdeProperties")
-        url = written.get("schema.registry.url") or self.properties_.get("schema.registry.url")
-        return None if url is None else SchemaRegistry(context.render(str(url)))
+    def _read(self, context: RunContext, deserializer: str, part: str) -> Read:
+        name = serdes.checked(context.render(deserializer))
+        avro = None
+        if name == "AVRO":
+            registry = registry_of(self.serde_settings(context))
+            avro = AvroReader(self.avro_schema(context, part), registry, part)
+        return lambda data: serdes.read(data, name, avro)
 
 
-def _row(message: Any, key: str, value: str, schemas: SchemaRegistry | None) -> dict[str, Any]:
+def _row(message: Any, key: Read, value: Read) -> dict[str, Any]:
     _, timestamp_ms = message.timestamp()
     headers = {
         name: (data or b"").decode(errors="replace") for name, data in message.headers() or ()
     }
     return {
-        "key": serdes.read(message.key(), key, schemas),
-        "value": serdes.read(message.value(), value, schemas),
+        "key": key(message.key()),
+        "value": value(message.value()),
         "topic": message.topic(),
         "headers": headers,
         "timestamp": datetime.fromtimestamp(timestamp_ms / 1_000, UTC).isoformat(
@@ -237,11 +282,12 @@ class KafkaConsume(KafkaReading):
 
     Properties: `topic` (or a list), `partitions`, `since` (a date), `properties`
     (`bootstrap.servers`, `auto.offset.reset`: earliest or latest), `keyDeserializer`,
-    `valueDeserializer` (as of Produce, and AVRO), `pollDuration` (PT5S: how long to wait for
-    records), `maxRecords`, `maxDuration`, `groupId`, `serdeProperties` (`schema.registry.url`). It
-    reads from the beginning or the end, as `auto.offset.reset` says, or from `since`. Outputs:
-    `messagesCount`, `uri`
-    (rows with `key`, `value`, `topic`, `headers`, `timestamp`, `partition`, `offset`). Metrics:
+    `valueDeserializer` (as of Produce), `pollDuration` (PT5S: how long to wait for records),
+    `maxRecords`, `maxDuration`, `groupId`, `serdeProperties` (`schema.registry.url`), or
+    `keyAvroSchema` and `valueAvroSchema` for plain Avro. With a `groupId` it goes on where the
+    group stands, and at its end tells the group how far it came; else it reads from the beginning
+    or the end, as `auto.offset.reset` says, or from `since`. Outputs: `messagesCount`, `uri` (rows
+    with `key`, `value`, `topic`, `headers`, `timestamp`, `partition`, `offset`). Metrics:
     `records`.
 
     Example:
@@ -266,23 +312,43 @@ class KafkaConsume(KafkaReading):
     def run(self, context: RunContext) -> ConsumeOutput:
         with closing(self.reader(context, {})) as reader:
             uri, count = stored(context, self.rows(context, reader, ROWS_MAX))
+            # The last thing it does: an attempt that ends before reads the same again.
+            reader.tell_group(reader.positions)
         return ConsumeOutput(messagesCount=count, uri=uri)
 
 
-class BatchLook(KafkaReading):
+class KafkaLook(KafkaReading):
+    """What the looks of both triggers begin with."""
+
+    def look(self, context: RunContext) -> Reader:
+        """A reader at the trigger's cursor.
+
+        The cursor has committed with what it started, so now the group is told of it: a look late,
+        and never of more than has started.
+        """
+        cursor: Positions = context.variables.get("cursor") or {}
+        reader = self.reader(context, cursor)
+        try:
+            reader.tell_group(cursor)
+        except TaskError as error:
+            context.logger.log("WARN", f"The consumer group was not told how far it is: {error}")
+        return reader
+
+
+class BatchLook(KafkaLook):
     """One look of a Kafka trigger: a file of what has come, when something has."""
 
     TYPE: ClassVar[str] = "tiercel.kafka$BatchLook"
     INTERNAL: ClassVar[bool] = True
 
     def run(self, context: RunContext) -> dict[str, Any]:
-        with closing(self.reader(context, context.variables.get("cursor") or {})) as reader:
+        with closing(self.look(context)) as reader:
             uri, count = stored(context, self.rows(context, reader, ROWS_MAX))
             wish = Wish({"messagesCount": count, "uri": uri})
             return Answer((wish,) if count else (), reader.positions).outputs()
 
 
-class RealtimeLook(KafkaReading):
+class RealtimeLook(KafkaLook):
     """One look of a realtime trigger: an execution per record."""
 
     TYPE: ClassVar[str] = "tiercel.kafka$RealtimeLook"
@@ -292,7 +358,7 @@ class RealtimeLook(KafkaReading):
     max_duration: DurationS | None = Field(LINGER_S, alias="maxDuration")
 
     def run(self, context: RunContext) -> dict[str, Any]:
-        with closing(self.reader(context, context.variables.get("cursor") or {})) as reader:
+        with closing(self.look(context)) as reader:
             rows = list(self.rows(context, reader, STARTS_MAX))
             wishes = tuple(Wish(row, _key(row)) for row in rows)
             return Answer(wishes, reader.positions).outputs()

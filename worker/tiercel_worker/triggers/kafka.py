@@ -1,7 +1,8 @@
 """Kafka triggers: users' own topics start executions, a batch at a time or one per record.
 
 How far a trigger has read is its cursor: it commits with the executions that it started, so each
-record counts once whoever dies. `groupId` is a name for the brokers' tools, nothing is kept there.
+record counts once whoever dies. The group of `groupId` is told of it afterwards, so that tools see
+the lag; a trigger without a cursor begins where its group stands.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class KafkaTrigger(PollingTrigger):
     since: Text | None = None
     key_deserializer: Text = Field("STRING", alias="keyDeserializer")
     value_deserializer: Text = Field("STRING", alias="valueDeserializer")
+    key_avro_schema: Any = Field(None, alias="keyAvroSchema")
+    value_avro_schema: Any = Field(None, alias="valueAvroSchema")
     poll_duration: DurationS = Field(5.0, alias="pollDuration")
     max_records: int | str | None = Field(None, alias="maxRecords")
     max_duration: DurationS | None = Field(None, alias="maxDuration")
@@ -57,6 +60,8 @@ class KafkaRealtimeTrigger(RealtimeTrigger):
     since: Text | None = None
     key_deserializer: Text = Field("STRING", alias="keyDeserializer")
     value_deserializer: Text = Field("STRING", alias="valueDeserializer")
+    key_avro_schema: Any = Field(None, alias="keyAvroSchema")
+    value_avro_schema: Any = Field(None, alias="valueAvroSchema")
 
 
 PLUGINS: tuple[type[PollingTrigger], ...] = (KafkaTrigger, KafkaRealtimeTrigger)

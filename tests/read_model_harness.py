@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ class Journal:
 
     def index(self) -> dict[str, int]:
         """Index what is new in one batch; the newest event number of each execution in it."""
-        return self.projector().index(self.unindexed())
+        return self.projector().index_all(self.unindexed())
 
     def dead_letters(self) -> Iterator[Record]:
         return self.log.read(self.topics.dead_letters.name, 0, 0)
@@ -204,6 +205,14 @@ class Progress:
             assert self._changed.wait_for(
                 lambda: self._sequences.get(execution_id, 0) >= sequence, DEADLINE_S
             ), f"Expected event {sequence} of {execution_id}, but only {self._sequences} came."
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that nobody tells of."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, "Expected it to hold in time, but it did not."
+        time.sleep(0.01)
 
 
 class Running:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.read_model_harness import START_US, Journal, line, metric
+from tests.read_model_harness import (
+    START_US,
+    Journal,
+    Progress,
+    created,
+    eventually,
+    indexing,
+    line,
+    metric,
+    state,
+)
 
 from tiercel_engine.eventlog.base import NewRecord
+from tiercel_engine.indexer import purges
 from tiercel_engine.repository.base import LogFilter, MeasureFilter, Store
 from tiercel_engine.repository.store import open_store
 from tiercel_engine.repository.terms import Term
@@ -176,6 +187,61 @@ def test_what_was_said_to_be_deleted_stays_so_when_the_index_is_built_anew(
     # then
     assert sorted(first) == sorted(left)
     assert [entry["message"] for entry in journal.store.logs(LogFilter())] == first
+
+
+def test_a_deletion_goes_on_in_steps_while_all_else_is_indexed(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: five lines of which four are to go, in steps of two; what follows comes after them
+    monkeypatch.setattr(purges, "PURGE_ROWS_MAX", 2)
+    for number in range(5):
+        journal.append("one", line(str(number), number, level="INFO" if number == 2 else "DEBUG"))
+    journal.append("one", LogsDeleted(0, levels=("DEBUG",)))
+    journal.append("one", line("after", 9, level="DEBUG"))
+
+    def seen() -> list[str]:
+        return sorted(entry["message"] for entry in journal.store.logs(LogFilter()))
+
+    # when: a batch is read, then its records again
+    projector = journal.projector()
+    projector.index(journal.unindexed())
+    assert seen() == ["0", "1", "2", "3", "4"]
+    assert projector.purges.step() == []
+    assert seen() == ["2", "3", "4"]
+    # and: something else happens, and another projector takes over in the middle
+    journal.happen("two", created())
+    assert projector.index(journal.unindexed()) == {"two": 1}
+    heir = journal.projector()
+    heir.index(journal.unindexed())
+    assert heir.purges.step() == []
+    assert seen() == ["2"]
+    waiting = heir.purges.step()
+    # then: the line after the deletion comes last
+    assert len(waiting) == 2
+    heir.index(waiting)
+    assert seen() == ["2", "after"]
+    assert list(heir.purges.lanes) == []
+    assert journal.unindexed() == []
+
+
+def test_an_indexer_goes_on_behind_a_long_deletion(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purges, "PURGE_ROWS_MAX", 1)
+    progress = Progress()
+    with indexing(journal, progress):
+        for number in range(20):
+            journal.append("one", line(str(number), number))
+        journal.append("one", LogsDeleted(0))
+        journal.append("one", line("kept", 30))
+        journal.happen("one", created())
+        progress.wait("one", 1)
+        eventually(lambda: [e["message"] for e in journal.store.logs(LogFilter())] == ["kept"])
+        # and: another deletion of the same partition
+        journal.append("one", LogsDeleted(0))
+        journal.happen("one", state("RUNNING"))
+        progress.wait("one", 2)
+        eventually(lambda: journal.store.logs(LogFilter()) == [])
 
 
 def test_metrics_are_counted_and_deleted_by_date_and_place(journal: Journal) -> None:

@@ -18,6 +18,7 @@ from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.indexer import documents, lines
 from tiercel_engine.indexer.fold import fold, missing_task_runs
 from tiercel_engine.indexer.projections import BrokenHistory, settle
+from tiercel_engine.indexer.purges import Purges
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_engine.indexer.slot_rows import SlotRows
 from tiercel_engine.indexer.trigger_rows import TriggerRows
@@ -60,10 +61,13 @@ class Projector:
         self._grave = topics.dead_letters.name
         self._rows = Rows()
         self._next: dict[Lane, int] = {}
+        #: Deletions that hold up their partitions.
+        self.purges = Purges(store)
 
     def open(self, lanes: Sequence[Lane]) -> Mapping[Lane, int]:
         """Forget everything and go on with these partitions; the offsets to read from."""
         self._rows = Rows()
+        self.purges.clear()
         self._next = self._store.open_lanes(lanes)
         return self.offsets()
 
@@ -74,7 +78,8 @@ class Projector:
     def index(self, records: Sequence[Record]) -> dict[str, int]:
         """Write what `records` say; the newest event's number of each execution among them.
 
-        Records below the next offset of their partition were indexed already and are ignored.
+        Records below the next offset of their partition were indexed already and are ignored. What
+        follows a deletion waits for it: see `Purges`.
 
         Raises:
             OffsetsMoved, DatabaseUnavailable: nothing was written; call `open` before going on.
@@ -106,20 +111,28 @@ class Projector:
         self._forget(changes, sequences)
         return sequences
 
+    def index_all(self, records: Sequence[Record]) -> dict[str, int]:
+        """As `index`, waiting for deletions: nothing else goes on meanwhile."""
+        sequences = self.index(records)
+        while any(self.purges.lanes):
+            sequences |= self.index(self.purges.step())
+        return sequences
+
     def _read(self, records: Sequence[Record], changes: Changes) -> list[tuple[Record, EventBatch]]:
         """Decode; lines and metrics go straight into `changes`, as do the offsets."""
         batches: list[tuple[Record, EventBatch]] = []
         unreadable: list[tuple[Record, str]] = []
         triggers, slots = TriggerRows(), SlotRows()
+        counts: Counter[str] = Counter()
         for record in records:
             lane = (record.topic, record.partition)
             before = self._next[lane]
-            if record.offset < before:
+            if record.offset < before or self.purges.waits(lane, record):
                 continue
             start, after = changes.offsets.get(lane, (before, before))
             if record.offset < after:
                 continue
-            changes.offsets[lane] = (start, record.offset + 1)
+            deletion: LinesDeletion | None = None
             try:
                 if record.topic == self._executions:
                     batch = decode(record.value)
@@ -141,12 +154,15 @@ class Projector:
                 deletion = None if find is None else find(record)
                 if deletion is None:
                     unreadable.append((record, str(error)))
-                else:
-                    changes.lines_deleted.append(deletion)
+            if deletion is not None and not self.purges.is_done(lane, deletion):
+                self.purges.hold(lane, record, deletion)
+                continue
+            changes.offsets[lane] = (start, record.offset + 1)
+            counts[record.topic] += 1
         triggers.collect(changes)
         slots.collect(changes)
         self._bury(unreadable)
-        for topic, count in Counter(record.topic for record in records).items():
+        for topic, count in counts.items():
             INDEXER_RECORDS.labels(topic).inc(count)
         return batches
 

@@ -130,11 +130,13 @@ class Indexer:
         self._look(member, projector)
         if self._reader is None:
             return
-        records = self._poll(self._reader)
+        records = self._poll(self._reader, any(projector.purges.lanes))
+        records += self._purge(self._reader, projector)
         if not records:
             return
         with INDEXER_BATCH_S.time():
             sequences = projector.index(records)
+        self._reader.pause(TopicPartition(*lane) for lane in projector.purges.lanes)
         self._written_s = time.monotonic()
         load = min(1.0, len(records) / BATCH_LOADED_RECORDS)
         self._interval_s = BATCH_INTERVAL_S * load * load
@@ -148,6 +150,13 @@ class Indexer:
             # Said again in a while; a lost partition shows at the next look.
             with suppress(LogUnavailable, PartitionsLost):
                 member.commit(offsets)
+
+    @staticmethod
+    def _purge(reader: Consumer, projector: Projector) -> list[Record]:
+        """Go on with deletions; what waited for those that are done."""
+        records = projector.purges.step()
+        reader.resume({TopicPartition(record.topic, record.partition) for record in records})
+        return records
 
     def _look(self, member: Consumer, projector: Projector) -> None:
         """Follow the group: read exactly the partitions that are ours."""
@@ -167,9 +176,12 @@ class Indexer:
             self._reader = self._log.tail_from({TopicPartition(*k): v for k, v in offsets.items()})
             log.info("indexer_opened", partitions=len(owned))
 
-    def _poll(self, reader: Consumer) -> list[Record]:
-        """The next batch: what is there, and what comes until the next transaction is due."""
-        records = reader.poll(BATCH_RECORDS_MAX, POLL_TIMEOUT_S)
+    def _poll(self, reader: Consumer, is_busy: bool) -> list[Record]:
+        """The next batch: what is there, and what comes until the next transaction is due.
+
+        `is_busy`: something else waits to be done.
+        """
+        records = reader.poll(BATCH_RECORDS_MAX, 0.0 if is_busy else POLL_TIMEOUT_S)
         wait_s = self._written_s + self._interval_s - time.monotonic()
         if records and len(records) < BATCH_RECORDS_MAX and wait_s > 0:
             # Not by the reader: it would wake for each append, and that costs more than the rows.
@@ -230,7 +242,7 @@ def rebuild(
         projector.open(lanes)
         for topic, partition in lanes:
             for records in _batches(event_log.read(topic, partition, 0)):
-                projector.index(records)
+                projector.index_all(records)
                 count += len(records)
                 if progress is not None:
                     progress(topic, partition, records[-1].offset + 1, ends[topic, partition])

@@ -318,7 +318,6 @@ class Changes(msgspec.Struct):
         records: rows of `execution_records`.
         labels_removed, labels_added: rows of `labels`; removed first.
         logs, metrics: rows to insert.
-        lines_deleted: log lines and metrics to remove, after all else is written.
         triggers_removed, triggers: rows of `triggers` to remove, to insert or overwrite.
         flow_limits: rows to insert or overwrite; flow_slots_removed, flow_slots: as triggers.
     """
@@ -333,7 +332,6 @@ class Changes(msgspec.Struct):
     labels_added: list[Row] = msgspec.field(default_factory=list)
     logs: list[Row] = msgspec.field(default_factory=list)
     metrics: list[Row] = msgspec.field(default_factory=list)
-    lines_deleted: list[LinesDeletion] = msgspec.field(default_factory=list)
     triggers_removed: list[Row] = msgspec.field(default_factory=list)
     triggers: list[Row] = msgspec.field(default_factory=list)
     flow_limits: list[Row] = msgspec.field(default_factory=list)
@@ -355,6 +353,13 @@ class WriteModels(Protocol):
 
     def load_task_runs(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Row]:
         """Rows of `task_runs` by (execution id, task run id)."""
+
+    def delete_lines(self, asked: LinesDeletion, after: int, limit: int) -> int | None:
+        """Delete at most `limit` of the rows that a deletion reaches, those above offset `after`.
+
+        Returns:
+            `after` for the next call; None: there are no more.
+        """
 
     def write(self, changes: Changes) -> None:
         """Write rows and offsets together or not at all.

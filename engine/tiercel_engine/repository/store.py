@@ -133,17 +133,28 @@ class SqlStore(SqlReadModels):
             for statement, rows in steps:
                 if rows:
                     statement.run(connection, rows)
-            for one in changes.lines_deleted:
-                self._delete_lines(connection, one)
 
-    @staticmethod
-    def _delete_lines(connection: sa.Connection, one: LinesDeletion) -> None:
-        if isinstance(one.where, LogFilter):
-            table, conditions = logs, log_conditions(one.where)
+    def delete_lines(self, asked: LinesDeletion, after: int, limit: int) -> int | None:
+        if isinstance(asked.where, LogFilter):
+            table, conditions = logs, log_conditions(asked.where)
         else:
-            table, conditions = metrics, measure_conditions(one.where)
-        below = table.c.partition == one.partition, table.c.offset < one.offset
-        connection.execute(table.delete().where(*below, *conditions))
+            table, conditions = metrics, measure_conditions(asked.where)
+        offset = table.c.offset
+        lane = table.c.partition == asked.partition
+        # In the order of the primary key, so that no call looks again at what an earlier one left.
+        found = (
+            sa.select(offset)
+            .where(lane, offset > after, offset < asked.offset, *conditions)
+            .order_by(offset)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            offsets = connection.execute(found).scalars().all()
+        if not offsets:
+            return None
+        with self._writing() as connection:
+            connection.execute(table.delete().where(lane, offset.in_(offsets)))
+        return offsets[-1] if len(offsets) == limit else None
 
     @staticmethod
     def _delete(connection: sa.Connection, deleted: Sequence[Deletion]) -> None:

@@ -7,7 +7,7 @@ comes out the same.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
@@ -15,7 +15,7 @@ from aiohttp import web
 from tiercel_api import filters
 from tiercel_api.errors import HttpError
 from tiercel_api.gateway import GATEWAY
-from tiercel_api.reads import READS
+from tiercel_api.indexed import is_indexed
 from tiercel_api.security.narrowing import is_within, narrowed_roots
 from tiercel_api.services import SERVICES
 from tiercel_engine.repository.base import MeasureFilter
@@ -114,18 +114,9 @@ async def say_deleted(
     partitions = range(count) if execution_id is None else [partition_for(execution_id, count)]
     for partition in partitions:
         await request.app[GATEWAY].append(topic.name, execution_id or "", deletion, partition)
-    await _indexed(request, topic, partitions)
+    await is_indexed(request, topic, partitions, request.app[SERVICES].settings.index_timeout_s)
 
 
-async def all_indexed(request: web.Request, topic: Topic) -> None:
-    """Wait until the read model holds what was said so far."""
-    count = await asyncio.to_thread(request.app[SERVICES].log.partition_count, topic.name)
-    await _indexed(request, topic, range(count))
-
-
-async def _indexed(request: web.Request, topic: Topic, partitions: Sequence[int]) -> None:
-    services = request.app[SERVICES]
-    for partition in partitions:
-        end = await asyncio.to_thread(services.log.end_offset, topic.name, partition)
-        timeout_s = services.settings.index_timeout_s
-        await request.app[READS].indexed_up_to(topic.name, partition, end, timeout_s)
+async def all_indexed(request: web.Request, topic: Topic) -> bool:
+    """Wait until the read model holds what was said so far; False: not in time."""
+    return await is_indexed(request, topic, None, request.app[SERVICES].settings.index_timeout_s)

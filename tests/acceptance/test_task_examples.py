@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ EXPECTED: dict[str, dict[str, Any]] = {
     "namespace-files": {"words": 3, "fetched": ["scripts/count.py"], "deleted": 1},
     "requests": {"code": 200, "missing": 404},
     "scripts": {"letters": 3, "kind": "RYE"},
-    "purges": {"purged": 0, "revisions": 0},
+    "purges": {"purged": 0, "revisions": 0, "files": 0},
     "server": {"lines": 2, "counted": 2, "purged": 0},
 }
 
@@ -190,6 +192,46 @@ tasks:
     assert purge["outputs"]["logsCount"] >= 3
     assert purge["outputs"]["metricsCount"] >= 3
     assert [server.get(f"/executions/{one}").status_code for one in ids] == [404] * 3
+
+
+def test_files_that_executions_left_are_purged(server: RunningServer, namespace: str) -> None:
+    # given: two executions with a file each, of which one is deleted and its file kept
+    server.save(f"""id: leaves
+namespace: {namespace}
+tasks:
+  - {{id: write, type: io.kestra.plugin.core.storage.Write, content: bread}}
+""")
+    server.save(f"""id: frees
+namespace: {namespace}
+inputs: [{{id: dry, type: BOOL}}]
+tasks:
+  - id: purge
+    type: io.kestra.plugin.core.storage.PurgeStorage
+    namespace: {namespace}
+    endDate: "{{{{ execution.startDate }}}}"
+    dryRun: "{{{{ inputs.dry }}}}"
+""")
+
+    def purged(dry: str) -> list[int]:
+        run = server.post(f"/executions/{namespace}/frees", files={"dry": (None, dry)}).json()["id"]
+        outputs = server.ended(run)["taskRunList"][0]["outputs"]
+        return [outputs[n] for n in ("scannedCount", "purgedCount", "deletedFilesCount")]
+
+    ids = [server.post(f"/executions/{namespace}/leaves").json()["id"] for _ in range(2)]
+    kept, gone = (server.ended(one)["taskRunList"][0]["outputs"]["uri"] for one in ids)
+    assert server.delete(f"/executions/{ids[1]}?deleteStorage=false").status_code == 204
+    places = [server.data / "storage" / uri.removeprefix("kestra:///") for uri in (kept, gone)]
+
+    # then: it is too young to be sure that nobody begins with it
+    assert purged("false") == [2, 0, 0]
+    # when: two hours have passed
+    for place in places:
+        os.utime(place, (time.time() - 7_200,) * 2)
+    # then
+    assert purged("true") == [2, 1, 1]
+    assert [place.exists() for place in places] == [True, True]
+    assert purged("false") == [2, 1, 1]
+    assert [place.exists() for place in places] == [True, False]
 
 
 def test_revisions_are_purged_but_those_that_still_run(

@@ -15,6 +15,7 @@ from tiercel_engine.expression.text import output_text
 from tiercel_engine.flow.dialect import Dialect
 from tiercel_engine.plugin import context as plugin
 from tiercel_engine.plugin.base import RunnableTask
+from tiercel_engine.storage.execution_folders import ExecutionFolders
 from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import Storage
@@ -107,6 +108,9 @@ class AttemptContext:
     def render_deep(self, value: Any) -> Any:
         return self._renderer.deep(value, self.variables)
 
+    def now_us(self) -> int:
+        return self._clock.now_us()
+
     def has_secrets(self) -> bool:
         return self._log.has_secrets
 
@@ -155,6 +159,9 @@ class AttemptContext:
         for file in self._storage.list(root):
             if not is_claimed(file.uri.removeprefix(root)):
                 yield file.uri
+
+    def execution_folders(self, namespace: str | None, flow_id: str | None) -> ExecutionFolders:
+        return ExecutionFolders(self._storage, namespace, flow_id)
 
     def namespace_files(self, namespace: str | None = None) -> NamespaceFiles:
         return NamespaceFiles(self._storage, namespace or self.namespace)

@@ -12,14 +12,17 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json
 from tiercel_api.csv_texts import csv_text
 from tiercel_api.errors import BadRequest, HttpError
+from tiercel_api.line_deletions import all_indexed
 from tiercel_api.paging import execution_filter, whole_number
 from tiercel_api.reads import READS
 from tiercel_api.security.narrowing import is_within, narrowing, narrows
 from tiercel_api.services import SERVICES
+from tiercel_engine.errors import LogUnavailable
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 
-#: Flows of one request, rows of one export, values of one field.
+#: Flows and ids of one request, rows of one export, values of one field.
 FLOWS_MAX = 1_000
+IDS_MAX = 1_000
 ROWS_MAX = 50_000
 VALUES_MAX = 10_000
 
@@ -52,6 +55,21 @@ def _summary(document: JsonObject) -> JsonObject:
         "startDate": document["state"]["startDate"],
         "status": document["state"]["current"],
     }
+
+
+async def missing_executions(request: web.Request) -> web.Response:
+    """POST /executions/missing: those of the ids that the body lists which there are not.
+
+    The answer counts: it waits until the read model holds all that the log did.
+    """
+    ids = await read_json(request)
+    if not isinstance(ids, list) or len(ids) > IDS_MAX or not all(isinstance(i, str) for i in ids):
+        raise HttpError(422, "Illegal argument", f"Expected a list of at most {IDS_MAX} ids.")
+    services = request.app[SERVICES]
+    if not await all_indexed(request, services.topics.executions):
+        raise LogUnavailable("Expected the read model to catch up with the log, but it did not.")
+    known = await request.app[READS].call(services.models.execution_states, ids)
+    return json_response({"ids": [one for one in ids if one not in known]})
 
 
 @narrows
@@ -109,6 +127,7 @@ async def average_duration(request: web.Request) -> web.Response:
 
 ROUTES = (
     ("POST", "/executions/latest", latest_executions),
+    ("POST", "/executions/missing", missing_executions),
     ("GET", "/executions/distinct-field-values", distinct_field_values),
     ("GET", "/executions/export/by-query/csv", export_csv),
     (

@@ -40,7 +40,7 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
     for methods, path, permission in (
         (".*", r"/(users|auditlogs|dead-letters)(/|$)", Permission.ADMIN),
         ("GET|HEAD", r"/", Permission.READ),
-        ("POST", r".*/(search|validate|latest|graph|autocomplete)(/|$)", Permission.READ),
+        ("POST", r".*/(search|validate|latest|missing|graph|autocomplete)(/|$)", Permission.READ),
         ("POST", r"/flows/export/", Permission.READ),
         ("POST", r"/stats/|/dashboards/(.*/)?charts/", Permission.READ),
         ("POST", r"/flows/(graph|expressions|hashes|source/replace/preview)", Permission.READ),

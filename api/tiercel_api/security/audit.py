@@ -19,7 +19,7 @@ from tiercel_schemas.codec import UnreadableRecord, decode
 log = get_logger(component="api")
 
 #: Calls by POST that only ask.
-_ASKING = ("/validate", "/search", "/eval", "/graph", "/latest", "/stats/", "/charts/")
+_ASKING = ("/validate", "/search", "/eval", "/graph", "/latest", "/missing", "/stats/", "/charts/")
 #: Entries of one partition that one look goes through.
 LOOK_BACK_MAX = 2_000
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tiercel_engine.flow.dialect import Dialect
+from tiercel_engine.storage.execution_folders import ExecutionFolders
 from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.namespace_files import NamespaceFiles
 
@@ -52,6 +53,9 @@ class RunContext(TaskContext, Protocol):
     #: What the flow means where versions of the language differ.
     dialect: Dialect
 
+    def now_us(self) -> int:
+        """The time, in microseconds since the epoch."""
+
     def has_secrets(self) -> bool:
         """Whether a template of this attempt has read a secret."""
 
@@ -81,6 +85,9 @@ class RunContext(TaskContext, Protocol):
 
     def execution_files(self) -> Iterable[str]:
         """The addresses of this execution's files, without what the engine keeps there itself."""
+
+    def execution_folders(self, namespace: str | None, flow_id: str | None) -> ExecutionFolders:
+        """The folders of executions of a flow, of a namespace and those below it, or of all."""
 
     def namespace_files(self, namespace: str | None = None) -> NamespaceFiles:
         """The files of a namespace, of the flow's own when none is named."""

@@ -140,8 +140,8 @@ class Storage:
             return _stored(obstore.head(self._store, parse(uri)))
 
     def list(self, prefix: str) -> Iterator[StoredFile]:
-        """Every object below a folder's address, in no promised order."""
-        key = parse(prefix)
+        """Every object below a folder's address (or `kestra:///`), in no promised order."""
+        key = _folder_key(prefix)
         with _explained(prefix):
             for batch in obstore.list(self._store, key):
                 for meta in batch:
@@ -154,7 +154,7 @@ class Storage:
 
         `folder`: an address, or `kestra:///` for the root.
         """
-        key = None if folder == f"{SCHEME}/" else parse(folder)
+        key = _folder_key(folder)
         with _explained(folder):
             found = obstore.list_with_delimiter(self._store, key)
         # On a local folder an object is told as lying below itself, too.
@@ -250,6 +250,11 @@ class _ObjectReader(io.RawIOBase):
 
     def tell(self) -> int:
         return int(self._reader.tell())
+
+
+def _folder_key(folder: str) -> str | None:
+    """The key of a folder; None for the root."""
+    return None if folder == f"{SCHEME}/" else parse(folder)
 
 
 def _stored(meta: Any) -> StoredFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -41,6 +42,20 @@ def seconds(context: RunContext, value: str | float | None) -> float | None:
         return parse_duration_s(context.render(value) if isinstance(value, str) else value)
     except ValueError as error:
         raise TaskError(str(error)) from None
+
+
+def instant_us(text: str, what: str) -> int:
+    """Microseconds since the epoch of a date of ISO 8601; UTC without a zone.
+
+    Raises:
+        TaskError: it is none. `what` names it.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise TaskError(f"Expected {what} to be a date, but it was {text[:100]!r}.") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return round(moment.timestamp() * 1_000_000)
 
 
 def text_list(context: RunContext, value: list[Any] | str | None, what: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +12,7 @@ from tiercel_engine.flow.base import Part, Text
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.globs import matcher
-from tiercel_worker.tasks.properties import flag, number, text_list
+from tiercel_worker.tasks.properties import flag, instant_us, number, text_list
 
 
 class NamespacesTask(RunnableTask):
@@ -57,7 +56,7 @@ def versions_limits(
     if behavior is None:
         return None, 0
     before, amount = behavior.before, behavior.keep_amount
-    before_us = None if before is None else _instant_us(context.render(before))
+    before_us = None if before is None else instant_us(context.render(before), "before")
     kept = 1 if amount is None else int(number(context, amount))
     if kept < 1:
         raise TaskError(f"Expected a keepAmount of 1 or more, but it was {kept}.")
@@ -67,12 +66,3 @@ def versions_limits(
 def pattern_matcher(context: RunContext, pattern: str | None) -> Callable[[str], bool]:
     """Whether a name matches a glob that is a template; without one all do."""
     return matcher([] if pattern is None else [context.render(pattern)])
-
-
-def _instant_us(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise TaskError(f"Expected before to be a date, but it was {text[:100]!r}.") from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return round(moment.timestamp() * 1_000_000)

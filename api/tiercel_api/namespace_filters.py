@@ -1,4 +1,4 @@
-"""What searches of namespaces and of key-value pairs may be asked. No database holds these."""
+"""What searches of tenants, namespaces and key-value pairs may be asked: no database holds them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ def pair_filter(query: Query, now_us: int) -> Sequence[Condition]:
 def namespace_filter(query: Query) -> Sequence[Condition]:
     """What `GET /namespaces/search` asks for."""
     return conditions(query, {"q": "EQUALS", "namespace": "PREFIX"}, _NAMESPACE_READERS, 0)
+
+
+def tenant_filter(query: Query) -> Sequence[Condition]:
+    """What `GET /tenants/search` asks for."""
+    readers = {"q": search, "id": text, "name": text}
+    return conditions(query, {"q": "EQUALS"}, readers, 0)
 
 
 def named(terms: Sequence[Condition], operators: Sequence[str]) -> Iterator[str]:

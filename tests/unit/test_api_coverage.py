@@ -20,11 +20,13 @@ APIS = {
     "FlowsApi": "test_kestrapy_flows.py",
     "KVApi": "test_kestrapy_files.py",
     "LogsApi": "test_kestrapy_logs.py",
+    "MeApi": "test_kestrapy_setup.py",
     "MetricsApi": "test_kestrapy_logs.py",
     "MiscApi": "test_kestrapy_misc.py",
     "NamespacesApi": "test_kestrapy_namespaces.py",
     "OutputsApi": "test_kestrapy_outputs.py",
     "PluginsApi": "test_kestrapy_plugins.py",
+    "TenantsApi": "test_kestrapy_setup.py",
     "TriggersApi": "test_kestrapy_triggers.py",
 }
 ENTERPRISE = "of the peer's enterprise edition"
@@ -53,6 +55,17 @@ CREDENTIALS = (
     "test_namespace_connection",
     "update_namespace_credential",
 )
+TENANTS = ("create_tenant", "delete_tenant", "update_tenant")
+CATALOGS = (
+    "apps_catalog_config",
+    "delete_apps_catalog_logo",
+    "set_apps_catalog_config",
+    "set_apps_catalog_logo",
+    "set_logo",
+)
+NOT_SERVED |= dict.fromkeys(TENANTS, "tenants are a setting of the server")
+NOT_SERVED |= dict.fromkeys(CATALOGS, ENTERPRISE)
+NOT_SERVED["update_current_user"] = "a user has a name and a password, and no more"
 NOT_SERVED |= dict.fromkeys(CREDENTIALS, ENTERPRISE)
 NOT_SERVED |= dict.fromkeys(("delete_secret", "patch_secret", "put_secrets"), SECRETS)
 HEAD = """# Calls of the client package that are served

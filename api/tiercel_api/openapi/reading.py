@@ -35,6 +35,7 @@ FILTER_READERS = (
     "trigger_filter",
     "deletion_of",
     "namespace_filter",
+    "tenant_filter",
     "pair_filter",
 )
 #: Functions of one handler that are looked into.

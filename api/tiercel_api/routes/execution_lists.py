@@ -119,10 +119,11 @@ def _where(request: web.Request) -> ExecutionFilter:
 async def average_duration(request: web.Request) -> web.Response:
     """GET /executions/namespaces/{namespace}/flows/{flowId}/average-duration."""
     info, models = request.match_info, request.app[SERVICES].models
-    mean_us = await request.app[READS].call(
+    count, mean_us = await request.app[READS].call(
         models.average_duration_us, info["namespace"], info["flowId"]
     )
-    return json_response({} if mean_us is None else {"avgDurationMs": round(mean_us / 1_000)})
+    mean = {} if mean_us is None else {"avgDurationMs": round(mean_us / 1_000)}
+    return json_response({"count": count, **mean})
 
 
 ROUTES = (

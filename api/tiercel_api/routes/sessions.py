@@ -244,12 +244,14 @@ def _me(request: web.Request) -> User:
 
 def user_document(user: User) -> dict[str, Any]:
     """A user as the API shows it."""
+    is_owner = any(g.role == "admin" and not g.namespace for g in user.roles)
     return {
         "id": user.username,
         "username": user.username,
         "type": "STANDARD",
         "disabled": user.disabled,
-        "superAdmin": any(g.role == "admin" and not g.namespace for g in user.roles),
+        "superAdmin": is_owner,
+        "instanceOwner": is_owner,
         "roles": [{"role": g.role, "namespace": g.namespace} for g in user.roles],
         "created": iso(user.created_us),
     }

@@ -195,8 +195,8 @@ class ReadModels(Statistics, Protocol):
             SortUnknown: no such field.
         """
 
-    def average_duration_us(self, namespace: str, flow_id: str) -> int | None:
-        """Of the flow's successful executions; None: there are none."""
+    def average_duration_us(self, namespace: str, flow_id: str) -> tuple[int, int | None]:
+        """How many successful executions a flow has, and their average; None: there are none."""
 
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]

@@ -137,14 +137,14 @@ class SqlReadModels(SqlStatistics):
         with self._searching(where.terms) as connection:
             return [str(one) for one in connection.execute(some).scalars()]
 
-    def average_duration_us(self, namespace: str, flow_id: str) -> int | None:
+    def average_duration_us(self, namespace: str, flow_id: str) -> tuple[int, int | None]:
         x = executions.c
-        mean = sa.select(sa.func.avg(x.end_us - x.start_us)).where(
+        asked = sa.select(sa.func.count(), sa.func.avg(x.end_us - x.start_us)).where(
             x.namespace == namespace, x.flow_id == flow_id, x.state == "SUCCESS"
         )
         with self._reading() as connection:
-            found = connection.execute(mean).scalar()
-        return None if found is None else round(found)
+            count, mean = connection.execute(asked).one()
+        return count, None if mean is None else round(mean)
 
     def search_executions(
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]

@@ -1,4 +1,4 @@
-"""Internal storage on a local folder and on a real S3 API: the same cases."""
+"""Internal storage on a local folder, S3, Google Cloud Storage and Azure: the same cases."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.cloud_stores import azure, gcs, s3
 
 from tiercel_engine.clock import FakeClock
 from tiercel_engine.errors import Conflict, NotFound
@@ -18,41 +17,26 @@ from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.objects import PART_BYTES, Storage
 from tiercel_engine.storage.splitting import Split, split
 
-BUCKET = "house"
 LARGE = 3 * PART_BYTES + 12_345
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[None]:
-    """An S3 server, and the environment by which clients find it."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    environment = {
-        "AWS_ENDPOINT": f"http://{host}:{port}",
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "us-east-1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        client = boto3.client(
-            "s3", endpoint_url=environment["AWS_ENDPOINT"], region_name="us-east-1"
-        )
-        client.create_bucket(Bucket=BUCKET)
-        client.close()
-        yield
-    server.stop()
-
-
-@pytest.fixture(params=["local", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
+@pytest.fixture(scope="module", params=["local", "s3", "gcs", "azure"])
+def place(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The URL of a store of each kind, which answers until the module ends."""
+    folder = tmp_path_factory.mktemp(request.param)
     if request.param == "local":
-        return Storage(tmp_path / "storage")
-    request.getfixturevalue("s3")
-    return Storage(f"s3://{BUCKET}/{tmp_path.name}-{os.getpid()}")
+        yield str(folder / "storage")
+        return
+    stores = {"s3": s3, "gcs": gcs, "azure": lambda: azure(folder)}
+    with stores[request.param]() as url:
+        yield url
+
+
+@pytest.fixture
+def storage(place: str, tmp_path: Path) -> Storage:
+    return Storage(f"{place}/{tmp_path.name}-{os.getpid()}")
 
 
 def test_an_object_is_written_read_measured_and_deleted(storage: Storage) -> None:
@@ -115,14 +99,18 @@ def test_pairs_and_namespace_files_live_there(storage: Storage) -> None:
     pairs.set("acme.sales", "k", {"a": 1}, overwrite=False)
     with pytest.raises(Conflict):
         pairs.set("acme.sales", "k", 2, overwrite=False)
-    assert [p.value for p in pairs.list("acme.sales")] == [{"a": 1}]
+    pairs.set("acme.sales", "k", 3)
+    assert [p.value for p in pairs.list("acme.sales")] == [3]
+    assert [p.value for p in pairs.revisions("acme.sales", "k")] == [{"a": 1}, 3]
     assert list(pairs.namespaces("acme")) == ["acme.sales"]
     files = NamespaceFiles(storage, "acme.sales")
     files.make_folder("empty")
     files.put("d/a.txt", io.BytesIO(b"a"))
     assert [e.path for e in files.children()] == ["/d", "/empty"]
+    files.put("d/a.txt", io.BytesIO(b"b"))
     files.move("d", "e")
     assert [e.path for e in files.all()] == ["/e/a.txt"]
+    assert files.revisions("e/a.txt") == [1, 2]
 
 
 def test_a_stored_stream_is_split_into_stored_parts(storage: Storage) -> None:

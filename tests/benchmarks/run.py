@@ -12,6 +12,7 @@ P4: ForEach with concurrencyLimit 0, one Return per value, 100 to 100,000 values
 P5: ForEachItem that waits, one Log task per child, 1,000 to 100,000 children.
 P9: 40 Python scripts of recursive fibonacci(10), one after the other.
 P11: a scheduler of 1,000 to 100,000 flows with a Schedule each: its start, and a pass; SQLite log.
+api: 5,000 POST executions, GET execution, searches, 8 clients; 500 streams.
 render: a simple template, and one that reads outputs among 10 and 10,000 task runs; no log.
 process: the executor's decisions alone, on executions of 100 and of 100,000 task runs; no log.
 
@@ -75,7 +76,7 @@ class Rows:
     def faster(self, first: int, bare: dict[str, float]) -> None:
         """From row `first` on, compare with this bare loop where it was the faster one."""
         for row in self.rows[first:]:
-            if row["bare_loop"] is not None:
+            if row["metric"] in bare and row["bare_loop"] is not None:
                 best = max if row["unit"] == "1/s" else min
                 row["bare_loop"] = best(row["bare_loop"], round(bare[row["metric"]], 3))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 from tests.benchmarks import load
+from tests.benchmarks.api_load import api
 from tests.benchmarks.server import Server
 
 CLIENTS = 8
@@ -198,5 +199,6 @@ WORKLOADS: dict[str, tuple[Any, tuple[int, ...], tuple[int, ...]]] = {
     "P3": (p3, (CHAINS,), (CHAINS,)),
     "P4": (p4, (100, 1_000, 10_000, 100_000), (100, 1_000)),
     "P5": (p5, (1_000, 10_000, 100_000), (1_000,)),
+    "api": (api, (5_000,), (1_000,)),
     "P9": (p9, (SCRIPTS,), (SCRIPTS,)),
 }

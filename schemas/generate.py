@@ -30,6 +30,7 @@ MODULES = (
     "flows",
     "triggers",
     "accounts",
+    "services",
 )
 PRIMITIVES = {
     "string": "str",

@@ -30,6 +30,7 @@ from tiercel_api.evaluator import (
     Evaluator,
 )
 from tiercel_api.files import FILES, Files
+from tiercel_api.fleet import FLEET, Fleet
 from tiercel_api.follow import FOLLOWERS, Followers
 from tiercel_api.gateway import GATEWAY, Gateway
 from tiercel_api.generations import check_page
@@ -56,6 +57,7 @@ from tiercel_api.routes import (
     flow_sources,
     flows,
     graphs,
+    instance,
     logs,
     metrics,
     namespace_files,
@@ -94,6 +96,7 @@ RESERVED = (
     "dashboards", "dead-letters", "executions", "flows", "instance", "kv", "license-info", "logs",
     "me", "metrics", "namespaces", "outputs", "pebble", "plugins", "roles", "scim", "secrets",
     "setup", "stats", "taskruns", "templates", "tenants", "tests", "triggers", "usages", "users",
+    "worker-selectors",
 )  # fmt: skip
 TENANT_PREFIX = f"{PREFIX}/{{tenant:(?!(?:{'|'.join(RESERVED)})/)[a-zA-Z0-9][a-zA-Z0-9_-]*}}"
 #: What no name has, and what would split a header that repeats one.
@@ -130,6 +133,7 @@ ROUTES = (
     *sessions.API_ROUTES,
     *users.API_ROUTES,
     *usage.ROUTES,
+    *instance.ROUTES,
     *pairs.ROUTES,
     *namespace_files.ROUTES,
     *concurrency.ROUTES,
@@ -237,6 +241,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     app[FOLLOWERS] = Followers(settings.followers_max)
     app[LAGS] = Lags(services)
     app[FLOWS] = Flows(services.catalog)
+    app[FLEET] = Fleet(services.log, services.topics, services.clock)
     app[EVALUATOR] = Evaluator()
     app[ACCOUNTS] = AccountsTopic(services.log, services.topics.accounts.name)
     signer = SessionSigner.of_secret(services.session_secret)
@@ -257,6 +262,7 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     await asyncio.to_thread(app[INPUT_EVALUATOR].close)
     await asyncio.to_thread(app[ACCOUNTS].close)
     await app[GATEWAY].close()
+    await asyncio.to_thread(app[FLEET].close)
     await asyncio.to_thread(app[EVALUATOR].close)
     await asyncio.to_thread(app[FILES].close)
     await asyncio.to_thread(app[READS].close)

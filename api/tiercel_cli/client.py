@@ -253,6 +253,14 @@ class Client:
     def replay_dead_letter(self, offset: int) -> JsonObject:
         return self._object("POST", f"/dead-letters/{offset}/replay")
 
+    # -- services ------------------------------------------------------------------------------
+
+    def services(self, kind: str | None) -> JsonObject:
+        """The services, at most 1,000: `results` and `total`."""
+        named = None if kind is None else kind.upper()
+        query = {"type": named, "size": 1_000, "sort": "type:asc"}
+        return self._object("GET", "/instance/services/search", query)
+
     # -- the wire ------------------------------------------------------------------------------
 
     def _object(self, method: str, path: str, query: Any = None, **body: Any) -> JsonObject:

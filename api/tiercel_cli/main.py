@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from tiercel_cli import account, dead_letters, execution_verbs, expression, flow, plugins, trigger
+from tiercel_cli import (
+    account,
+    dead_letters,
+    execution_verbs,
+    expression,
+    flow,
+    plugins,
+    service,
+    trigger,
+)
 from tiercel_cli.client import ServerRefused, ServerUnreachable
 from tiercel_cli.kafka_broker import LocalBroker
 from tiercel_cli.options import examples
@@ -53,6 +62,7 @@ app.add_typer(account.user_app, name="user")
 app.add_typer(account.token_app, name="token")
 app.add_typer(expression.app, name="expression")
 app.add_typer(plugins.app, name="plugins")
+app.add_typer(service.app, name="service")
 app.add_typer(index_app, name="index")
 app.add_typer(dev_app, name="dev")
 

@@ -31,6 +31,7 @@ from aiohttp import web
 from tiercel_api.connections import CONNECTIONS, BoundedRunner
 from tiercel_cli.address import tell_address
 from tiercel_cli.exposure import tls_context
+from tiercel_cli.presence import BEAT_S, Owned, Presence
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import Conflict
 from tiercel_engine.telemetry.logging import bind_context, get_logger
@@ -70,16 +71,18 @@ class Runnable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One role of this process. `is_ready` may be asked from any thread.
+    """One role of this process. `is_ready` and `owned` may be asked from any thread.
 
     Attributes:
         drains: it stops while the API still answers.
+        owned: the partitions that it owns now.
     """
 
     name: str
     service: Runnable
     is_ready: Callable[[], bool]
     drains: bool = False
+    owned: Owned = tuple
 
     def run(self) -> None:
         bind_context(role=self.name)
@@ -89,10 +92,13 @@ class Role:
 class RoleProcess:
     """Runs roles and, where there is one, the application that serves the API or metrics."""
 
-    def __init__(self, settings: Settings, roles: Sequence[Role]) -> None:
-        """`roles` in the order in which they stop."""
+    def __init__(
+        self, settings: Settings, roles: Sequence[Role], presence: Presence | None = None
+    ) -> None:
+        """`roles` in the order in which they stop. `presence` says how they stand; it is closed."""
         self._settings = settings
         self._roles = roles
+        self._presence = presence
         self._stopping = asyncio.Event()
 
     def is_ready(self) -> bool:
@@ -127,15 +133,29 @@ class RoleProcess:
             if address.serves_api:
                 tell_address(self._settings, url)
         watcher = asyncio.create_task(self._watch_ready(url, ready))
+        beating = asyncio.create_task(self._beat_forever())
         stopping = asyncio.create_task(self._stopping.wait())
         waited: list[asyncio.Future[Any]] = [stopping, *ends.values()]
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         watcher.cancel()
         stopping.cancel()
+        beating.cancel()
         failed = self._report_failures(ends)
         given_up = await self._stop_all(server, ends)
+        await self._say_last(failed or given_up)
         pool.shutdown(wait=not given_up)
         return 1 if failed or given_up else 0
+
+    async def _beat_forever(self) -> None:
+        while self._presence is not None:
+            self._presence.beat("RUNNING" if self.is_ready() else "CREATED")
+            await asyncio.sleep(BEAT_S)
+
+    async def _say_last(self, has_failed: bool) -> None:
+        if self._presence is not None:
+            state = "ERROR" if has_failed else "TERMINATED_GRACEFULLY"
+            await asyncio.to_thread(self._presence.end, state)
+            self._presence.close()
 
     def _expect_stop(self, stops_with_stdin: bool) -> None:
         loop = asyncio.get_running_loop()
@@ -174,6 +194,8 @@ class RoleProcess:
                 waiting.remove(role)
             await asyncio.sleep(READY_POLL_S)
         log.info("ready", url=url)
+        if self._presence is not None:
+            self._presence.beat("RUNNING")
         ready(url)
 
     def _report_failures(self, ends: dict[str, asyncio.Future[None]]) -> bool:
@@ -188,6 +210,8 @@ class RoleProcess:
     ) -> bool:
         self._stopping.set()
         log.info("stopping")
+        if self._presence is not None:
+            self._presence.beat("TERMINATING")
         connections = None if server is None else server.app.get(CONNECTIONS)
         if connections is not None:
             connections.end()

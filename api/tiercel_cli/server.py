@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from random import Random
 
@@ -25,6 +25,7 @@ from tiercel_cli.address import find_address
 from tiercel_cli.exposure import is_loopback, make_safe
 from tiercel_cli.instance import claim_instance, claim_name
 from tiercel_cli.output import print_line
+from tiercel_cli.presence import Owned, Presence
 from tiercel_cli.process import Address, Role, RoleProcess
 from tiercel_cli.supervisor import Supervisor, plan_children
 from tiercel_engine.affinity import keep_to_one_core
@@ -89,7 +90,7 @@ def run_server(settings: Settings, stops_with_stdin: bool = False) -> int:
             _executor_role(executor),
             _indexer_role(indexer),
         ]
-        process = RoleProcess(settings, roles)
+        process = RoleProcess(settings, roles, parts.presence(roles, has_api=True))
         return asyncio.run(_run(process, parts.app(process, indexer), "server", stops_with_stdin))
 
 
@@ -124,7 +125,7 @@ def run_role(role: str, settings: Settings, stops_with_stdin: bool = False) -> i
             roles.append(_scheduler_role(parts.scheduler()))
         elif role == "indexer":
             roles.append(_indexer_role(parts.indexer()))
-        process = RoleProcess(settings, roles)
+        process = RoleProcess(settings, roles, parts.presence(roles, has_api=role == "api"))
         if role == "api":
             app = parts.app(process, None)
             return asyncio.run(_run(process, app, instance.name, stops_with_stdin))
@@ -233,6 +234,14 @@ class _Parts:
     def indexer(self) -> Indexer:
         return Indexer(self.log, self.topics, self.store(), self.clock, self._instance)
 
+    def presence(self, roles: Sequence[Role], has_api: bool) -> Presence:
+        """What says of these roles, and of the API where it runs here, that they live."""
+        services: dict[str, Owned] = {role.name: role.owned for role in roles}
+        if has_api:
+            services["api"] = tuple
+        name = self.topics.services.name
+        return Presence(self.log, name, self.clock, self._instance, services)
+
     def store(self) -> Store:
         if self._store is None:
             self._store = self._stack.enter_context(
@@ -335,21 +344,21 @@ def _allowed_hosts(host: str) -> frozenset[str] | None:
 
 
 def _executor_role(executor: Executor) -> Role:
-    return Role("executor", executor, executor.ready.is_set)
+    return Role("executor", executor, executor.ready.is_set, False, lambda: executor.owned)
 
 
 def _worker_role(worker: Worker) -> Role:
-    return Role("worker", worker, worker.ready.is_set, drains=True)
+    return Role("worker", worker, worker.ready.is_set, True, lambda: worker.owned)
 
 
 def _scheduler_role(scheduler: Scheduler) -> Role:
-    return Role("scheduler", scheduler, scheduler.ready.is_set)
+    return Role("scheduler", scheduler, scheduler.ready.is_set, False, lambda: scheduler.owned)
 
 
 def _indexer_role(indexer: Indexer) -> Role:
     # The read model is open and migrated before the role starts; what it still lacks it catches
     # up with, and readers wait for.
-    return Role("indexer", indexer, lambda: True)
+    return Role("indexer", indexer, lambda: True, False, lambda: indexer.owned)
 
 
 def _announcer(instance: str, serves: str = "url") -> Callable[[str | None], None]:

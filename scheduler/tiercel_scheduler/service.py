@@ -99,6 +99,10 @@ class Scheduler(PartitionOwner):
             if state.trigger_id
         }
 
+    @property
+    def owned(self) -> tuple[int, ...]:
+        return tuple(sorted(self._shelves))
+
     # -- partitions -----------------------------------------------------------------------------
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:

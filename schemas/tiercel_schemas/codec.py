@@ -25,6 +25,7 @@ from tiercel_schemas import (
     flows,
     jobs,
     logs,
+    services,
     triggers,
 )
 from tiercel_schemas.compiler import Compiler, Read, Write
@@ -47,10 +48,13 @@ class UnreadableRecord(Exception):
     """Bytes that are no record of ours: not single-object encoded, unknown schema, or torn."""
 
 
+_MODULES = (
+    common, events, commands, concurrency, jobs, logs, flows, triggers, accounts, services,
+)  # fmt: skip
 #: Every record there is, by name.
 RECORDS: dict[str, type[msgspec.Struct]] = {
     name: record
-    for module in (common, events, commands, concurrency, jobs, logs, flows, triggers, accounts)
+    for module in _MODULES
     for name, record in vars(module).items()
     if isinstance(record, type) and issubclass(record, msgspec.Struct)
 }

@@ -61,6 +61,8 @@ class Topics:
         self.inboxes = topic("inboxes", days=1)
         #: key: worker id. Values: WorkerHeartbeat.
         self.workers = topic("workers", compacted=True, count=1)
+        #: key: service id. Values: ServiceHeartbeat.
+        self.services = topic("services", compacted=True, count=1)
         #: key: execution id. Values: LogEntry.
         self.logs = topic("logs", days=7)
         #: key: execution id. Values: MetricEntry.

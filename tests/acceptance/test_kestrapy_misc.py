@@ -22,13 +22,14 @@ tasks:
   - id: a
     type: io.kestra.plugin.core.log.Log
     message: m
+    workerGroup: {key: gpu}
 """
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """One of its own: its first user closes it for the others."""
-    with running_server(tmp_path_factory.mktemp("misc")) as running:
+    with running_server(tmp_path_factory.mktemp("misc"), "--worker-group", "gpu") as running:
         yield running
 
 
@@ -60,6 +61,11 @@ def test_the_names_of_the_expression_language(misc: Any) -> None:
 def test_there_is_no_license_that_could_expire(misc: Any) -> None:
     assert misc.license_info().expired is False
     misc.refresh_license()
+
+
+@drives("worker_selector_tags")
+def test_groups_of_workers_are_told(misc: Any) -> None:
+    assert misc.worker_selector_tags(T).tags == ["gpu"]
 
 
 @drives("generate_reports")

@@ -44,7 +44,6 @@ NOT_SERVED = {
     "report_promote": ENTERPRISE,
     "search_concurrency_limits": "not served yet",
     "update_concurrency_limit": "not served yet",
-    "worker_selector_tags": "not served yet",
 }
 CREDENTIALS = (
     "create_namespace_credential",

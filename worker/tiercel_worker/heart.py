@@ -51,6 +51,11 @@ class Heart:
         self._due_s = 0.0
         WORKER_SLOTS.set(slots)
 
+    @property
+    def owned(self) -> tuple[int, ...]:
+        """Partitions of jobs that are this worker's now. From any thread."""
+        return tuple(sorted(self._partitions))
+
     def is_due(self, now_s: float) -> bool:
         """Whether it is time to beat, by the monotonic clock."""
         return now_s >= self._due_s
@@ -77,7 +82,7 @@ class Heart:
             self._started_us,
             self._clock.now_us(),
             self._group,
-            tuple(sorted(self._partitions)),
+            self.owned,
             socket.gethostname(),
         )
         self._sender.send([Outgoing(NewRecord(self._topic, self._member, encode(beat)))])

@@ -159,6 +159,11 @@ class Worker:
         if (intake := self._intake) is not None:
             intake.wake()
 
+    @property
+    def owned(self) -> tuple[int, ...]:
+        """Partitions of jobs that are this worker's now. From any thread."""
+        return self._heart.owned
+
     # ---- RebalanceListener
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:

@@ -32,6 +32,7 @@ FILTER_READERS = (
     "flow_filter",
     "log_filter",
     "metric_filter",
+    "service_filter",
     "trigger_filter",
     "deletion_of",
     "namespace_filter",

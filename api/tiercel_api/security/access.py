@@ -38,7 +38,7 @@ ROLES: dict[str, Permission] = {
 _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
     (re.compile(methods), re.compile(path), permission)
     for methods, path, permission in (
-        (".*", r"/(users|auditlogs|dead-letters)(/|$)", Permission.ADMIN),
+        (".*", r"/(users|auditlogs|dead-letters|instance)(/|$)", Permission.ADMIN),
         ("GET|HEAD", r"/", Permission.READ),
         ("POST", r".*/(search|validate|latest|missing|graph|autocomplete)(/|$)", Permission.READ),
         ("POST", r"/flows/export/", Permission.READ),

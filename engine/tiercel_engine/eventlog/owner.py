@@ -80,6 +80,11 @@ class PartitionOwner(ABC):
         if consumer is not None:
             consumer.wake()
 
+    @property
+    @abstractmethod
+    def owned(self) -> tuple[int, ...]:
+        """Numbers of the partitions that are owned now. From any thread."""
+
     @abstractmethod
     def turn(self) -> None:
         """Wait for records or a time, do what there is to do, commit it."""

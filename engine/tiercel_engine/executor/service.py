@@ -123,6 +123,10 @@ class Executor(PartitionOwner):
         partitions = self._partitions.values()
         return {key: x for partition in partitions for key, x in partition.executions.items()}
 
+    @property
+    def owned(self) -> tuple[int, ...]:
+        return tuple(sorted(self._partitions))
+
     # -- partitions -----------------------------------------------------------------------------
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:

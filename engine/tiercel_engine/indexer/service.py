@@ -93,6 +93,12 @@ class Indexer:
         """How old the newest record of the last batch was when it had been written."""
         return self._lag_us
 
+    @property
+    def owned(self) -> tuple[int, ...]:
+        """Partitions of executions that are owned now. From any thread."""
+        name = self._topics.executions.name
+        return tuple(sorted(at.partition for at in self._owned if at.topic == name))
+
     def on_indexed(self, listener: Listener) -> None:
         """Call `listener` after each commit, in the indexer's thread; it must be quick."""
         self._listeners.append(listener)

@@ -21,6 +21,7 @@ COMMANDS = [
         for verb in ("list", "next", "enable", "disable", "unlock", "restart", "backfill start")
     ),
     *(f"execution {verb}" for verb in ("run", "follow", "get", "list", "logs", "kill", "restart")),
+    "service list",
     *(f"plugins {verb}" for verb in ("list", "doc", "schema")),
     *(f"expression {verb}" for verb in ("eval", "list")),
     "index rebuild",

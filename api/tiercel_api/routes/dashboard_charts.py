@@ -22,11 +22,11 @@ from tiercel_api.dashboards.reading import load_chart
 from tiercel_api.dashboards.store import parsed
 from tiercel_api.errors import HttpError
 from tiercel_api.lookup import find_flow, tenant_of
-from tiercel_api.narrowing import readable
 from tiercel_api.reads import READS
 from tiercel_api.routes.dashboards import stored
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import is_allowed
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import NotFound
 from tiercel_engine.repository.base import JsonObject
@@ -36,6 +36,7 @@ _LIMITS = TimeWindow()
 _FORMATS = {"CSV": "text/csv", "ION": "application/octet-stream"}
 
 
+@narrows
 async def chart_data(request: web.Request) -> web.Response:
     """POST /dashboards/{id}/charts/{chartId}: the rows of a chart, page by page.
 
@@ -47,6 +48,7 @@ async def chart_data(request: web.Request) -> web.Response:
     return json_response({"results": rows, "total": total})
 
 
+@narrows
 async def export_chart_data(request: web.Request) -> web.Response:
     """POST /dashboards/{id}/charts/{chartId}/export?format: the rows of a chart as a file."""
     chart, limits = await _chart(request)
@@ -54,6 +56,7 @@ async def export_chart_data(request: web.Request) -> web.Response:
     return await _file(request, chart, rows)
 
 
+@narrows
 async def preview_chart(request: web.Request) -> web.Response:
     """POST /dashboards/charts/preview: the rows of a chart that nobody has stored."""
     chart, body = await _previewed(request)
@@ -61,6 +64,7 @@ async def preview_chart(request: web.Request) -> web.Response:
     return json_response({"results": rows, "total": total})
 
 
+@narrows
 async def export_preview(request: web.Request) -> web.Response:
     """POST /dashboards/charts/export?format: the rows of such a chart as a file."""
     chart, body = await _previewed(request)
@@ -106,7 +110,7 @@ async def _rows(
         limits,
         services.clock.now_us(),
         needs_dates=needs_dates,
-        also=readable(request),
+        also=narrowing(request),
         flows=await _flows(request) if chart.table == "flows" else (),
     )
     return await request.app[READS].call(_answered, services.models, chart, asked)

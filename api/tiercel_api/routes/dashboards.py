@@ -27,6 +27,7 @@ from tiercel_api.execution_commands import new_execution_id
 from tiercel_api.flow_writes import read_source, refusal, send
 from tiercel_api.lookup import FLOWS, tenant_of
 from tiercel_api.paging import page_of, sort_of
+from tiercel_api.security.narrowing import narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, InvalidFlow, NotFound, Rejected
 from tiercel_engine.repository.base import JsonObject
@@ -37,6 +38,7 @@ from tiercel_schemas.ids import dashboard_key
 _SORTS = ("id", "title", "created", "updated")
 
 
+@narrows
 async def search_dashboards(request: web.Request) -> web.Response:
     """GET /dashboards: those that somebody stored, by title unless sorted otherwise."""
     query = request.query
@@ -57,6 +59,7 @@ async def search_dashboards(request: web.Request) -> web.Response:
     return json_response(await asyncio.to_thread(search))
 
 
+@narrows
 async def get_dashboard(request: web.Request) -> web.Response:
     """GET /dashboards/{id}; `default` is the one that comes with the server."""
     entry = await stored(request)
@@ -101,18 +104,21 @@ async def delete_dashboard(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+@narrows
 async def validate_dashboard(request: web.Request) -> web.Response:
     """POST /dashboards/validate: what is wrong with a dashboard; 200 either way."""
     source = await read_source(request)
     return json_response(await asyncio.to_thread(_report, parsed, source))
 
 
+@narrows
 async def validate_chart(request: web.Request) -> web.Response:
     """POST /dashboards/validate/chart: what is wrong with one chart; 200 either way."""
     source = await read_source(request)
     return json_response(await asyncio.to_thread(_report, load_chart, source))
 
 
+@narrows
 async def default_dashboards(request: web.Request) -> web.Response:
     """GET /dashboards/settings/default-dashboards: which one is shown where none is chosen."""
     return json_response({"defaultHomeDashboard": DEFAULT_ID})

@@ -20,11 +20,11 @@ from tiercel_api.errors import HttpError
 from tiercel_api.filters import Written
 from tiercel_api.generations import as_asked
 from tiercel_api.lookup import tenant_of
-from tiercel_api.narrowing import readable
 from tiercel_api.paging import NORMAL, execution_filter, page_of, sort_of
 from tiercel_api.reads import READS
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import is_allowed
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_api.spans import Window, window_of
 from tiercel_engine.flow.duration import format_duration
@@ -47,12 +47,13 @@ _MEASURES = (
 )
 
 
+@narrows
 async def summary(request: web.Request) -> web.Response:
     """POST /stats/summary: how many flows and triggers there are."""
     body = await _body(request)
     namespace = _text(body, "namespace")
     below = () if namespace is None else (Term("namespace", "PREFIX", (namespace,)),)
-    conditions = (*below, *readable(request))
+    conditions = (*below, *narrowing(request))
     catalog, models = request.app[SERVICES].catalog, request.app[SERVICES].models
     latest = await asyncio.to_thread(catalog.latest_all, tenant_of(request))
     triggers = Aggregation("triggers", [Column("count", None, "COUNT")], conditions)
@@ -66,11 +67,13 @@ async def summary(request: web.Request) -> web.Response:
     return json_response({"flows": counts[0].rows[0][0], "triggers": counts[1].rows[0][0]})
 
 
+@narrows
 async def executions_daily(request: web.Request) -> web.Response:
     """POST /stats/executions/daily: executions over time by state, and how long they took."""
     return json_response(await daily(request, "executions", await _body(request)))
 
 
+@narrows
 async def task_runs_daily(request: web.Request) -> web.Response:
     """POST /stats/taskruns/daily: the same of task runs."""
     return json_response(await daily(request, "taskRuns", await _body(request)))
@@ -83,6 +86,7 @@ async def daily(request: web.Request, table: str, body: JsonObject) -> list[Json
     return _spans(found.rows, window)
 
 
+@narrows
 async def executions_by_flow(request: web.Request) -> web.Response:
     """POST /stats/executions/daily/group-by-flow: the same, flow by flow.
 
@@ -107,6 +111,7 @@ async def executions_by_flow(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
+@narrows
 async def executions_by_namespace(request: web.Request) -> web.Response:
     """POST /stats/executions/daily/group-by-namespace: executions by namespace and state."""
     body = await _body(request)
@@ -121,6 +126,7 @@ async def executions_by_namespace(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
+@narrows
 async def latest_by_flow(request: web.Request) -> web.Response:
     """POST /stats/executions/latest/group-by-flow: the newest execution of each given flow."""
     flows = [
@@ -133,6 +139,7 @@ async def latest_by_flow(request: web.Request) -> web.Response:
     return json_response([as_asked(request, document) for document in found])
 
 
+@narrows
 async def logs_daily(request: web.Request) -> web.Response:
     """POST /stats/logs/daily: log lines over time by level."""
     body = await _body(request)
@@ -149,6 +156,7 @@ async def logs_daily(request: web.Request) -> web.Response:
     )
 
 
+@narrows
 async def search_task_runs(request: web.Request) -> web.Response:
     """GET /taskruns/search: task runs, the newest first; filters are those of executions.
 
@@ -160,7 +168,7 @@ async def search_task_runs(request: web.Request) -> web.Response:
     asked = Aggregation(
         "taskRuns",
         [Column("document", "document"), *(Column(name, field) for name, field in _SORTS.items())],
-        (*conditions, *readable(request)),
+        (*conditions, *narrowing(request)),
         order=sort_of(query),
         page=page,
         size=size,
@@ -179,6 +187,7 @@ _SORTS = {
 }
 
 
+@narrows
 async def task_run_limit(request: web.Request) -> web.Response:
     """GET /taskruns/maxTaskRunSetting: how many task runs an execution shows in a search."""
     return json_response(TASK_RUNS_PER_RESULT_MAX)
@@ -295,7 +304,7 @@ async def _aggregate(
     asked = Aggregation(
         table,
         columns,
-        (*_conditions(table, body), *more, *readable(request)),
+        (*_conditions(table, body), *more, *narrowing(request)),
         start_us=window.start_us,
         end_us=window.end_us,
         step_us=window.span.step_us,

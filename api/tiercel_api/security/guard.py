@@ -13,7 +13,6 @@ import binascii
 import hashlib
 import hmac
 import math
-import re
 import time
 from collections import OrderedDict
 
@@ -46,8 +45,6 @@ OPEN_ROUTES = frozenset(
 )
 OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup", "/configs/login")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"
-#: Reads that show of every namespace what whoever asks may see of it: see `readable_namespaces`.
-_NARROWED = re.compile(r"/(stats|taskruns|dashboards)(/|$)")
 #: Calls that store what their body names: the handler asks by `allow` when it has read it.
 _IN_BODY = frozenset({"/flows", "/templates", "/namespaces"})
 
@@ -228,8 +225,6 @@ async def _check_permission(request: web.Request, principal: Principal, path: st
     if within and is_narrowing(request.match_info.handler):
         request[NAMESPACES] = within
         return
-    if within and permission == Permission.READ and _NARROWED.match(path) is not None:
-        return
     namespaces = await _namespaces(request)
     if namespaces and all(access.may(principal.grants, permission, n) for n in namespaces):
         return
@@ -256,12 +251,6 @@ def is_allowed(request: web.Request, permission: Permission, namespace: str) -> 
     """Whether who sends it has a permission in a namespace; everybody while there is no user."""
     principal: Principal | None = request.get(PRINCIPAL)
     return principal is None or access.may(principal.grants, permission, namespace)
-
-
-def readable_namespaces(request: web.Request) -> tuple[str, ...] | None:
-    """The namespaces, each with those below it, that who sends it may read; None: all."""
-    principal: Principal | None = request.get(PRINCIPAL)
-    return None if principal is None else access.namespaces_of(principal.grants, Permission.READ)
 
 
 def allow(request: web.Request, permission: Permission, namespace: str) -> None:

@@ -38,7 +38,8 @@ class World:
 
     def _made(self, namespace: str) -> str:
         server = self.server
-        source = flow_source(f"of-{namespace}".replace(".", "-"), namespace=namespace)
+        limit = "concurrency: {limit: 1}"
+        source = flow_source(f"of-{namespace}".replace(".", "-"), limit, namespace)
         stored = server.post("/flows", data=source.encode(), headers=YAML, auth=ADMIN)
         flow_id = stored.json()["id"]
         started = server.post(f"/executions/{namespace}/{flow_id}", auth=ADMIN).json()
@@ -46,6 +47,11 @@ class World:
         server.until(
             f"/executions/{started['id']}",
             lambda found: found["state"]["current"] == "SUCCESS",
+            auth=ADMIN,
+        )
+        server.until(
+            "/concurrency-limit/search",
+            lambda page: namespace in [row["namespace"] for row in page["results"]],
             auth=ADMIN,
         )
         server.until(f"/logs/{started['id']}", lambda lines: len(lines) == 1, auth=ADMIN)
@@ -140,6 +146,7 @@ def test_a_search_finds_what_is_theirs(world: World, path: str, count: int) -> N
         "/triggers/export/by-query/csv",
         f"/executions?namespace={OTHER}&flowId=of-office",
         "/secrets",
+        "/concurrency-limit/search",
     ],
 )
 def test_a_list_shows_what_is_theirs(world: World, path: str) -> None:
@@ -167,6 +174,18 @@ def test_no_execution_elsewhere_is_touched(world: World, verb: str) -> None:
     assert "execution not found" in refused.text
     query = f"filters[namespace][EQUALS]={OTHER}&includeNonTerminated=true"
     assert world.ask(method, f"{base}/by-query?{query}") == {"count": 0}
+
+
+def test_what_is_no_flow_yet_is_checked_and_drawn(world: World) -> None:
+    source = f"revision: 1\n{flow_source('of-office', namespace=OTHER)}"
+    options: Any = {"data": source.encode(), "headers": YAML}
+
+    # Whether there is such a flow elsewhere is not told.
+    assert world.ask("POST", "/flows/validate", **options)[0]["outdated"] is False
+    assert world.ask("POST", "/flows/validate", ADMIN, **options)[0]["outdated"] is True
+    assert world.ask("POST", "/flows/graph", data=flow_source("new").encode(), headers=YAML)
+    task = {"id": "a", "type": "tests.Say"}
+    assert world.ask("POST", "/flows/validate/task", json=task) == {"index": 0}
 
 
 def test_labels_and_states_elsewhere_stay(world: World) -> None:
@@ -352,6 +371,7 @@ def test_every_route_that_narrows_is_tried_here() -> None:
     narrowing = {path for _, path, handler in ROUTES if is_narrowing(handler)}
     others = {path for path in narrowing - tried if not path.startswith(elsewhere)}
     assert others == {
+        "/concurrency-limit/search",
         "/executions",
         "/executions/distinct-field-values",
         "/executions/export/by-query/csv",
@@ -363,6 +383,7 @@ def test_every_route_that_narrows_is_tried_here() -> None:
         "/flows/export/by-ids",
         "/flows/export/by-query",
         "/flows/export/by-query/csv",
+        "/flows/graph",
         "/flows/hashes/by-ids",
         "/flows/import",
         "/flows/search",
@@ -370,6 +391,9 @@ def test_every_route_that_narrows_is_tried_here() -> None:
         "/flows/source/replace/apply",
         "/flows/source/replace/line",
         "/flows/source/replace/preview",
+        "/flows/validate",
+        "/flows/validate/task",
+        "/flows/validate/trigger",
         "/kv",
         "/logs/by-query",
         "/logs/search",

@@ -18,9 +18,10 @@ from tiercel_api.line_deletions import all_indexed
 from tiercel_api.lookup import is_fresh_id, tenant_of
 from tiercel_api.paging import page_of
 from tiercel_api.reads import READS
+from tiercel_api.security.narrowing import NAMESPACES, is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import NotFound
-from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.base import JsonObject, Page
 from tiercel_schemas.concurrency import ReleaseSlot
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import is_terminated
@@ -35,15 +36,19 @@ class _Limit(msgspec.Struct, rename="camel"):
     running: int | None = None
 
 
+@narrows
 async def search_limits(request: web.Request) -> web.Response:
     """GET /concurrency-limit/search: limit, behavior, how many run and how many wait, by flow.
 
     As in Kestra, a flow is among them from its first execution on.
     """
     page, size = page_of(request.query)
-    models = request.app[SERVICES].models
-    found = await request.app[READS].call(models.flow_limits, tenant_of(request), page, size)
-    return json_response(found)
+    models, read = request.app[SERVICES].models, request.app[READS].call
+    if NAMESPACES not in request:
+        return json_response(await read(models.flow_limits, tenant_of(request), page, size))
+    everything = await read(models.flow_limits, tenant_of(request), 1, FLOWS_MAX)
+    found = [row for row in everything.results if is_within(request, row["namespace"])]
+    return json_response(Page(found[(page - 1) * size : page * size], len(found)))
 
 
 async def update_limit(request: web.Request) -> web.Response:

@@ -56,6 +56,7 @@ def _exchange(part: Any, task_id: str, task: JsonObject) -> bool:
     return any(_exchange(member, task_id, task) for member in members)
 
 
+@narrows
 async def validate_task(request: web.Request) -> web.Response:
     """POST /flows/validate/task?section=TASKS|TRIGGERS: what is wrong with one of them."""
     section = request.query.get("section", "TASKS").upper()
@@ -64,6 +65,7 @@ async def validate_task(request: web.Request) -> web.Response:
     return json_response(await _checked_part(request, section))
 
 
+@narrows
 async def validate_trigger(request: web.Request) -> web.Response:
     """POST /flows/validate/trigger: what is wrong with it."""
     return json_response(await _checked_part(request, "TRIGGERS"))

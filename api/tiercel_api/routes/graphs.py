@@ -13,6 +13,7 @@ from tiercel_api.lookup import execution_at, execution_of, find_flow, find_flow_
 from tiercel_api.paging import optional_number
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
+from tiercel_api.security.narrowing import narrows
 from tiercel_api.topology import Expand, TooManyNodes, draw
 from tiercel_engine.errors import Conflict, InvalidFlow, NotFound
 from tiercel_engine.flow.model import Flow
@@ -35,6 +36,7 @@ async def flow_graph(request: web.Request) -> web.Response:
     return await _answer(request, flow, None)
 
 
+@narrows
 async def source_graph(request: web.Request) -> web.Response:
     """POST /flows/graph: of the flow in the body."""
     flow = await load(request, await read_source(request), None)

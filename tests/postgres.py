@@ -57,6 +57,13 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """The server of this test run. Fails the test when there is none to be had."""
+    with running_postgres() as server:
+        yield server
+
+
+@contextmanager
+def running_postgres() -> Iterator[Postgres]:
+    """A server; how it is found is told above."""
     given = os.environ.get("TIERCEL_TEST_POSTGRES")
     if given:
         base = given.rpartition("/")[0] if given.count("/") > 2 else given

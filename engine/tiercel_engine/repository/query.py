@@ -344,7 +344,8 @@ def order_by(sort: Sequence[tuple[str, bool]], columns: Columns) -> list[sa.Unar
             )
         by = column.asc() if ascending else column.desc()
         # What has a value always is sorted by its index.
-        order.append(by.nulls_last() if getattr(column, "nullable", True) else by)
+        plain = column.element if isinstance(column, sa.Label) else column
+        order.append(by.nulls_last() if getattr(plain, "nullable", True) else by)
     return order
 
 

@@ -53,16 +53,22 @@ class _Known:
         services = request.app[SERVICES]
         self.about = Namespaces(services.storage)
         flows = services.catalog.namespaces(tenant_of(request))
-        self.own = {*flows, *self.about.names()}
+        self._written = set(self.about.names())
+        self.own = {*flows, *self._written}
         self.names = {above for name in self.own for above in lineage(name)} | {SYSTEM}
 
     def document(self, name: str) -> JsonObject:
-        """A namespace as it is answered; `disabled` as in Kestra: nothing is written down."""
-        about = self.about.get(name)
-        document: JsonObject = {"id": name, "deleted": False, "disabled": about is None}
-        if about is not None and about.description is not None:
-            document["description"] = about.description
-        return document
+        """A namespace as it is answered."""
+        about = self.about.get(name) if name in self._written else None
+        return _document(name, about)
+
+
+def _document(name: str, about: About | None) -> JsonObject:
+    """`disabled` as in Kestra: nothing is written down."""
+    document: JsonObject = {"id": name, "deleted": False, "disabled": about is None}
+    if about is not None and about.description is not None:
+        document["description"] = about.description
+    return document
 
 
 @narrows
@@ -139,10 +145,9 @@ async def create_namespace(request: web.Request) -> web.Response:
     allow(request, Permission.WRITE, name)
 
     def create() -> JsonObject:
-        known = _Known(request)
-        if not known.about.create(name, about):
+        if not Namespaces(request.app[SERVICES].storage).create(name, about):
             raise Conflict(f"Namespace {name} exists already.")
-        return known.document(name)
+        return _document(name, about)
 
     return json_response(await request.app[FILES].call(create))
 
@@ -159,7 +164,7 @@ async def update_namespace(request: web.Request) -> web.Response:
         if name not in known.names:
             raise NotFound(f"Namespace {name} not found")
         known.about.put(name, about)
-        return known.document(name)
+        return _document(name, about)
 
     return json_response(await request.app[FILES].call(update))
 

@@ -1,20 +1,22 @@
-"""What is written down of namespaces: a description, at `/<namespace>/_namespace/about.json`.
+"""What is written down of namespaces: a description, at `/_namespaces/<namespace>.json`.
 
-A namespace needs none of it: it is there as soon as something lies in it.
+A namespace needs none of it: it is there as soon as something lies in it. All lie in one folder,
+whose name is none of a namespace: to find them takes one listing, however many there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import msgspec
 
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.storage.objects import Storage
-from tiercel_engine.storage.rooms import namespaces_with
-from tiercel_engine.storage.uri import namespace_folder
+from tiercel_engine.storage.uri import SCHEME, file_name
 
-ROOM = "_namespace"
+_FOLDER = f"{SCHEME}/_namespaces"
+_SUFFIX = ".json"
 
 
 class About(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -56,8 +58,9 @@ class Namespaces:
 
     def names(self) -> Iterator[str]:
         """The namespaces of which something is written down."""
-        yield from namespaces_with(self._storage, ROOM, "")
+        for file in self._storage.list(_FOLDER):
+            yield file_name(file.uri).removesuffix(_SUFFIX)
 
 
 def _uri(namespace: str) -> str:
-    return f"{namespace_folder(namespace, ROOM)}/about.json"
+    return f"{_FOLDER}/{quote(namespace, safe='')}{_SUFFIX}"

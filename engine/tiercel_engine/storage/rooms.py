@@ -1,4 +1,4 @@
-"""Which namespaces have something in one of their rooms: pairs in `_kv`, files in `_files` …"""
+"""Which namespaces have something in one of their rooms: pairs in `_kv`, files in `_files`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from tiercel_engine.storage.uri import SCHEME, file_name, namespace_folder, pars
 
 #: A namespace has no more parts, since it has no more characters.
 NAMESPACE_DEPTH_MAX = 75
-#: Folders beside those of child namespaces, and in those of flows.
-_NO_NAMESPACES = frozenset({"_kv", "_files", "_revisions", "_kv_revisions", "executions", "cache"})
+#: Folders beside those of namespaces, and in those of flows.
+_NO_NAMESPACES = frozenset(
+    {"_kv", "_files", "_revisions", "_kv_revisions", "_namespaces", "executions", "cache"}
+)
 
 
 def namespaces_with(storage: Storage, room: str, root: str) -> Iterator[str]:

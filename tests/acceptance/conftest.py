@@ -18,13 +18,18 @@ def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runnin
 
 
 @pytest.fixture(scope="session")
-def kafka_server(
-    tmp_path_factory: pytest.TempPathFactory, kafka_bootstrap: str
-) -> Iterator[RunningServer]:
-    """`tiercel server --kafka`: each role its own process, topics of its own."""
+def kafka_options(kafka_bootstrap: str) -> tuple[str, ...]:
+    """What the roles over Kafka are started with: topics of their own."""
     prefix = f"acceptance-{secrets.token_hex(4)}."
-    options = ("--kafka", kafka_bootstrap, "--topic-prefix", prefix, "--topic-partitions", "4")
-    with running_server(tmp_path_factory.mktemp("kafka"), *options) as server:
+    return ("--kafka", kafka_bootstrap, "--topic-prefix", prefix, "--topic-partitions", "4")
+
+
+@pytest.fixture(scope="session")
+def kafka_server(
+    tmp_path_factory: pytest.TempPathFactory, kafka_options: tuple[str, ...]
+) -> Iterator[RunningServer]:
+    """`tiercel server --kafka`: each role its own process."""
+    with running_server(tmp_path_factory.mktemp("kafka"), *kafka_options) as server:
         yield server
 
 

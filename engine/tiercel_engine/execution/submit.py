@@ -9,6 +9,7 @@ from tiercel_engine.execution import fan_out, gathering
 from tiercel_engine.execution.engine_tasks import is_quick, run_here
 from tiercel_engine.execution.exit import request_exit
 from tiercel_engine.execution.model import Execution, TaskRun
+from tiercel_engine.execution.outcome import record_end
 from tiercel_engine.execution.plan import Plan
 from tiercel_engine.execution.rendering import NeedsWorker, TemplateRendering
 from tiercel_engine.execution.session import session_around, take_inside_out
@@ -131,7 +132,7 @@ def _placed(
     if fallback == CANCEL and not step.execution.is_closing:
         request_exit(step, State.CANCELLED)
     else:
-        _fail_unsent(step, run, run.ended_us or step.at_us, problem)
+        _fail_unsent(step, plan, world, run, problem)
     return None
 
 
@@ -149,7 +150,7 @@ def _send(
             "storage."
         )
         step.log("ERROR", message, run_id)
-        _fail_unsent(step, run, run.ended_us or step.at_us, message)
+        _fail_unsent(step, plan, world, run, message)
         return
     group = _placed(step, plan, world, run_id, task, anew)
     if group is None:
@@ -183,15 +184,14 @@ def _send(
     step.inbox.append((session.worker_id, job))
 
 
-def _fail_unsent(step: Step, run: TaskRun, started_us: int, message: str) -> None:
-    step.emit(
-        e.AttemptEnded(
-            task_run_id=run.id,
-            attempt=run.attempt,
-            epoch=run.epoch,
-            state=State.FAILED,
-            started_us=started_us,
-            ended_us=step.at_us,
-            error=message,
-        )
+def _fail_unsent(step: Step, plan: Plan, world: World, run: TaskRun, message: str) -> None:
+    end = e.AttemptEnded(
+        task_run_id=run.id,
+        attempt=run.attempt,
+        epoch=run.epoch,
+        state=State.FAILED,
+        started_us=run.ended_us or step.at_us,
+        ended_us=step.at_us,
+        error=message,
     )
+    record_end(step, plan, world, end)

@@ -98,6 +98,12 @@ def test_a_job_of_a_group_without_workers_waits_in_its_topic(bench: Bench) -> No
         ("workerGroup: {key: gpu, fallback: CANCEL}", "CANCELLED", 0),
         ("workerGroup: {key: '{{ nothing.there }}'}", "FAILED", 0),
         ("workerGroup: {key: \"{{ read('x.txt') }}\"}", "FAILED", 0),
+        ("workerSelector: {tags: [gpu]}\n    allowFailure: true", "WARNING", 0),
+        (
+            "workerSelector: {tags: [gpu]}\n    retry: {type: constant, interval: PT1M}",
+            "RETRYING",
+            0,
+        ),
         ("workerSelector: {tags: [gpu], fallback: IGNORE}", "RUNNING", 1),
         ("workerGroup: {key: 'no such name!'}", "FAILED", 0),
     ],

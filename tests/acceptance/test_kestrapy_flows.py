@@ -192,6 +192,26 @@ def test_a_text_is_found_and_replaced_in_sources(api: Any, namespace: str) -> No
         api.preview_replace_by_source_code(T, {"query": "(", "regex": True, "replacement": ""})
 
 
+@drives("expressions")
+def test_an_editor_is_told_what_templates_may_say(
+    api: Any, embedded_server: RunningServer, namespace: str
+) -> None:
+    KestraClient(host=embedded_server.url, timeout=60).kv.set_key_value(
+        namespace, "color", T, '"b"'
+    )
+    text = source(namespace, extra="inputs:\n  - {id: name, type: STRING}\n")
+
+    found = api.expressions(T, text, task_id="say")["categories"]
+    unfinished = api.expressions(T, "id: one\ntasks:\n  - id")["categories"]
+
+    assert found["inputs"] == ["inputs.name"]
+    assert found["kvPairs"] == ["kv('color')"]
+    assert found["taskOutputs"] == []
+    assert {"execution.id", "task.id"} <= set(found["executionContext"])
+    assert unfinished["functions"] == found["functions"]
+    assert "inputs" not in unfinished
+
+
 @drives("search_concurrency_limits", "update_concurrency_limit")
 def test_flows_that_limit_their_executions_are_told(
     api: Any, embedded_server: RunningServer, namespace: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import yaml
@@ -14,17 +15,35 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body, read_json
 from tiercel_api.documents import flow_document
 from tiercel_api.errors import HttpError
-from tiercel_api.flow_writes import json_as_yaml, newest_of, refusal, store_flow
+from tiercel_api.files import FILES
+from tiercel_api.flow_writes import (
+    json_as_yaml,
+    load,
+    newest_of,
+    read_source,
+    refusal,
+    store_flow,
+)
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import FlowFilter, is_set
 from tiercel_api.routes.flow_bulk import key_of
 from tiercel_api.routes.flows import matching_flows
+from tiercel_api.routes.plugins import INVENTORY
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import is_allowed
 from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
 from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.plugin.completion import expressions_at, names_of_language
 from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.storage.kv import KvStore
+from tiercel_engine.storage.namespace_files import NamespaceFiles
+from tiercel_engine.storage.secrets import environment_secret_names
 from tiercel_schemas.ids import FlowKey
+
+#: Keys, and files, of a namespace that an editor is told.
+NAMES_MAX = 1_000
 
 # -- parts of a flow ---------------------------------------------------------------------------
 
@@ -92,6 +111,36 @@ async def _checked_part(request: web.Request, section: str) -> JsonObject:
         return {"index": 0}
 
     return await asyncio.to_thread(check)
+
+
+async def complete_expressions(request: web.Request) -> web.Response:
+    """POST /flows/expressions?taskId: what templates of the body's flow may say, by kind.
+
+    While the source does not read as a flow, as in an editor, it is what every flow may say.
+    """
+    source = await read_source(request)
+    categories: dict[str, list[str]] = {**names_of_language(), "appContext": []}
+    try:
+        flow = await load(request, source, None)
+    except InvalidFlow:
+        return json_response({"categories": categories})
+    task_id, inventory = request.query.get("taskId") or None, request.app[INVENTORY]
+    categories |= await asyncio.to_thread(expressions_at, flow, task_id, inventory)
+    if is_allowed(request, Permission.READ, flow.namespace):
+        categories |= await request.app[FILES].call(_of_namespace, request, flow.namespace)
+    return json_response({"categories": categories})
+
+
+def _of_namespace(request: web.Request, namespace: str) -> dict[str, list[str]]:
+    """What a namespace gives its flows. Reads storage: runs in a thread."""
+    services = request.app[SERVICES]
+    keys = islice(KvStore(services.storage, services.clock).keys(namespace), NAMES_MAX)
+    files = islice(NamespaceFiles(services.storage, namespace).all(), NAMES_MAX)
+    return {
+        "secrets": [f"secret('{name}')" for name in environment_secret_names()],
+        "kvPairs": sorted(f"kv('{key}')" for key in keys),
+        "namespaceFiles": sorted(f"read('{file.path[1:]}')" for file in files),
+    }
 
 
 # -- what is known of many ---------------------------------------------------------------------
@@ -249,6 +298,7 @@ def _upstream(part: Any) -> Iterator[Name]:
 
 
 ROUTES = (
+    ("POST", "/flows/expressions", complete_expressions),
     ("GET", "/flows/deprecated", list_deprecated),
     ("POST", "/flows/hashes/by-ids", hashes_by_ids),
     ("POST", "/flows/validate/task", validate_task),

@@ -14,6 +14,12 @@ from tiercel_engine.errors import NotFound, UserError
 SECRET_PREFIX = "SECRET_"
 
 
+def environment_secret_names() -> list[str]:
+    """Names of the secrets that this process has, as templates write them."""
+    found = (name for name in os.environ if name.startswith(SECRET_PREFIX))
+    return sorted(name.removeprefix(SECRET_PREFIX) for name in found)
+
+
 def environment_secret(key: str, subkey: str | None = None) -> str:
     """A secret's text; with a `subkey`, that member of the JSON object which the secret is.
 

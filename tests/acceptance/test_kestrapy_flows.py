@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,6 +39,17 @@ def ids(namespace: str, *flow_ids: str) -> list[dict[str, str]]:
 
 def within(namespace: str) -> list[dict[str, Any]]:
     return [{"field": "namespace", "operation": "EQUALS", "value": namespace}]
+
+
+def soon(find: Callable[[], Any]) -> Any:
+    """What is found once the read model has it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = find()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("Expected to find it in time, but it was not there.")
 
 
 @drives("create_flow", "flow", "update_flow", "delete_flow", "list_flow_revisions")
@@ -220,7 +232,7 @@ def test_flows_that_limit_their_executions_are_told(
     executions = KestraClient(host=embedded_server.url, timeout=60).executions
     executions.create_execution(T, namespace, "one", wait=True)
 
-    limit = _limit_of(api, namespace)
+    limit = soon(lambda: _limit_of(api, namespace))
     same = api.update_concurrency_limit(namespace, "one", T, limit)
 
     assert (limit.running, limit.additional_properties["limit"]) == (0, 2)
@@ -231,14 +243,8 @@ def test_flows_that_limit_their_executions_are_told(
 
 
 def _limit_of(api: Any, namespace: str) -> Any:
-    """The limit of the namespace's flow: the read model is a moment behind."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        for limit in api.search_concurrency_limits(T).results:
-            if limit.namespace == namespace and limit.running == 0:
-                return limit
-        time.sleep(0.05)
-    raise AssertionError("Expected the flow's limit in time, but it was not there.")
+    limits = api.search_concurrency_limits(T).results
+    return next((x for x in limits if x.namespace == namespace and x.running == 0), None)
 
 
 @drives("export_flows_by_ids", "export_flows_by_query", "export_flows_by_query_csv")
@@ -271,6 +277,17 @@ def test_the_graph_of_a_flow(api: Any, namespace: str) -> None:
     written = api.generate_flow_graph_from_source(T, source(namespace))
 
     assert len(stored.nodes) == len(written.nodes) == 3
+
+
+def test_the_graph_of_a_flow_tells_where_its_triggers_stand(api: Any, namespace: str) -> None:
+    schedule = "{id: yearly, type: io.kestra.plugin.core.trigger.Schedule, cron: 0 0 1 1 *}"
+    api.create_flow(T, source(namespace, extra=f"triggers: [{schedule}]\n"))
+
+    def node() -> Any:
+        nodes = [n.to_dict() for n in api.generate_flow_graph(namespace, "one", T).nodes]
+        return next((n for n in nodes if "trigger" in n), None)
+
+    assert soon(node)["trigger"]["nextExecutionDate"].endswith("-01-01T00:00:00Z")
 
 
 @drives("flow_dependencies", "flow_dependencies_from_namespace")

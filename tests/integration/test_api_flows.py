@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from tests.api_harness import YAML, ApiServer, api_server, flow_source
@@ -194,6 +195,45 @@ def test_validation_tells_about_every_document(api: ApiServer) -> None:
         },
         {"index": 1, "constraints": "Invalid type: tests.Nothing", "outdated": False},
     ]
+
+
+@pytest.mark.parametrize(("revision", "is_outdated"), [(1, True), (2, True), (3, False), (4, True)])
+def test_a_deleted_flow_counts_for_the_revision_that_comes_next(
+    api: ApiServer, revision: int, is_outdated: bool
+) -> None:
+    name = f"gone-{revision}"
+    api.save_flow(flow_source(name))
+    api.call("DELETE", f"/flows/house.kitchen/{name}")
+
+    (told,) = api.post(
+        "/flows/validate", data=f"revision: {revision}\n{flow_source(name)}", headers=YAML
+    ).json()
+
+    assert told["outdated"] is is_outdated
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("id: a\ntype: tests.Say\n", {"deprecationPaths": [], "warnings": [], "infos": []}),
+        ("{id: a, type: tests.OldSay}", {"infos": ["tests.OldSay is replaced by tests.Say"]}),
+        ("type: tests.Say\n", {"constraints": "id: must not be null\nid: must not be blank"}),
+        ("id: a\ntype: tests.Nothing\n", {"constraints": "Invalid type: tests.Nothing"}),
+        ("- a\n", {"constraints": "Expected a task, but it was no map."}),
+        ("", {"constraints": "Expected a task, but it was no map."}),
+    ],
+)
+def test_one_task_is_validated_by_itself(api: ApiServer, body: str, told: dict[str, Any]) -> None:
+    response = api.post("/flows/validate/task?section=TASKS", data=body, headers=YAML)
+
+    assert response.status_code == 200
+    assert response.json() == response.json() | {"index": 0} | told
+
+
+def test_what_does_not_read_is_told_by_its_own_lines(api: ApiServer) -> None:
+    answer = api.post("/flows/validate/task", data="id: a\ntype: [1\n", headers=YAML).json()
+
+    assert "line: 2" in answer["constraints"] or "line: 3" in answer["constraints"]
 
 
 def test_a_flow_may_be_sent_as_json(api: ApiServer) -> None:

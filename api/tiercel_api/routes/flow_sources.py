@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import msgspec
 import yaml
 from aiohttp import web
 
@@ -17,7 +19,6 @@ from tiercel_api.documents import flow_document
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
 from tiercel_api.flow_writes import (
-    json_as_yaml,
     load,
     newest_of,
     read_source,
@@ -35,7 +36,10 @@ from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
 from tiercel_engine.flow.parse import load_flow
+from tiercel_engine.flow.source import read
+from tiercel_engine.flow.validate import notices
 from tiercel_engine.plugin.completion import expressions_at, names_of_language
+from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import JsonObject
 from tiercel_engine.storage.kv import KvStore
 from tiercel_engine.storage.namespace_files import NamespaceFiles
@@ -44,6 +48,8 @@ from tiercel_schemas.ids import FlowKey
 
 #: Keys, and files, of a namespace that an editor is told.
 NAMES_MAX = 1_000
+#: Makes a flow around a trigger.
+_FILLER = {"id": "filler", "type": "io.kestra.plugin.core.log.Log", "message": "-"}
 
 # -- parts of a flow ---------------------------------------------------------------------------
 
@@ -93,24 +99,33 @@ async def validate_trigger(request: web.Request) -> web.Response:
 async def _checked_part(request: web.Request, section: str) -> JsonObject:
     services = request.app[SERVICES]
     body = await read_body(request, "source", services.settings.flow_bytes_max)
+    # JSON reads as YAML does.
     text = body.decode("utf-8", "replace")
-    if text.lstrip().startswith("{"):
-        text = json_as_yaml(body)
+    return await asyncio.to_thread(_check_part, text, section, services.registry)
 
-    head = "id: checked\nnamespace: checked\n"
-    filler = "tasks:\n  - {id: filler, type: io.kestra.plugin.core.log.Log, message: '-'}\n"
-    first = f"{head}tasks:" if section == "TASKS" else f"{head}{filler}triggers:"
-    part = "".join(f"    {line}" for line in text.splitlines(keepends=True))
-    whole = f"{first}\n  -\n{part}\n"
 
-    def check() -> JsonObject:
-        try:
-            load_flow(whole, services.registry)
-        except InvalidFlow as error:
-            return {"index": 0, "constraints": str(error).rstrip("\n")}
-        return {"index": 0}
-
-    return await asyncio.to_thread(check)
+def _check_part(text: str, section: str, registry: PluginRegistry) -> JsonObject:
+    """What is wrong with, or old in, one task or trigger, as part of a flow made around it."""
+    place = f"{section.lower()}[0]"
+    try:
+        # By itself first, so that lines are those of its own text.
+        part = read(text).data
+        if not isinstance(part, dict):
+            what = section.lower().removesuffix("s")
+            return {"index": 0, "constraints": f"Expected a {what}, but it was no map."}
+        whole = {"id": "checked", "namespace": "checked", "tasks": [_FILLER]}
+        source = msgspec.json.encode(whole | {section.lower(): [part]}).decode()
+        noticed = notices(load_flow(source, registry), registry.replacement)
+    except InvalidFlow as error:
+        wrong = re.sub(rf"^{re.escape(place)}(\.|: )", "", str(error), flags=re.MULTILINE)
+        return {"index": 0, "constraints": wrong.rstrip("\n")}
+    paths = (path.removeprefix(place).removeprefix(".") for path in noticed.deprecation_paths)
+    return {
+        "index": 0,
+        "deprecationPaths": [path or "type" for path in paths],
+        "warnings": noticed.warnings,
+        "infos": noticed.infos,
+    }
 
 
 async def complete_expressions(request: web.Request) -> web.Response:

@@ -252,14 +252,17 @@ def _check(request: web.Request, tenant: str, index: int, source: str) -> JsonOb
     except InvalidFlow as error:
         return {"index": index, "constraints": str(error).rstrip("\n"), "outdated": False}
     key = FlowKey(tenant, flow.namespace, flow.id)
-    newest = services.catalog.entry(key) if is_within(request, flow.namespace) else None
+    # Of what lies outside the request's namespaces nothing is told.
+    is_seen = is_within(request, flow.namespace)
+    newest = services.catalog.entry(key, allow_deleted=True) if is_seen else None
+    last = 0 if newest is None else newest.revision
     sent = _REVISION.search(source)
     noticed = notices(flow, services.registry.replacement)
     return {
         "flow": flow.id,
         "namespace": flow.namespace,
         "index": index,
-        "outdated": bool(sent and newest and int(sent[1]) != newest.revision + 1),
+        "outdated": bool(is_seen and sent and int(sent[1]) != last + 1),
         "deprecationPaths": noticed.deprecation_paths,
         "warnings": noticed.warnings + doubtful_references(flow),
         "infos": noticed.infos,

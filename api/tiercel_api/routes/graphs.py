@@ -9,20 +9,24 @@ from aiohttp import web
 from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
 from tiercel_api.flow_writes import load, read_source
+from tiercel_api.generations import as_asked
 from tiercel_api.lookup import execution_at, execution_of, find_flow, find_flow_of
 from tiercel_api.paging import optional_number
+from tiercel_api.reads import READS
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
-from tiercel_api.security.narrowing import narrows
+from tiercel_api.security.narrowing import is_within, narrows
+from tiercel_api.services import SERVICES
 from tiercel_api.topology import Expand, TooManyNodes, draw
 from tiercel_engine.errors import Conflict, InvalidFlow, NotFound
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.child_flows import Subflow
-from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.base import JsonObject, TriggerFilter
 
-#: Subflows of one graph that are opened.
+#: Subflows of one graph that are opened, and triggers of its flow whose state is told.
 EXPANDED_MAX = 50
+TRIGGERS_MAX = 1_000
 
 
 async def flow_graph(request: web.Request) -> web.Response:
@@ -45,7 +49,7 @@ async def source_graph(request: web.Request) -> web.Response:
 
 async def execution_graph(request: web.Request) -> web.Response:
     """GET /executions/{executionId}/graph?subflows."""
-    document = await execution_of(request)
+    document = as_asked(request, await execution_of(request))
     return await _answer(request, await find_flow_of(request, document), document)
 
 
@@ -62,6 +66,7 @@ async def _answer(request: web.Request, flow: Flow, execution: JsonObject | None
             missing: dict[str, tuple[Task, JsonObject | None]] = {}
             graph = draw(flow, runs, _expander(wanted, opened, missing), execution is not None)
             if not missing:
+                await _add_states(request, flow, graph)
                 return json_response(graph)
             for uid, (task, run) in missing.items():
                 found = await _flow_of(request, task, run)
@@ -69,6 +74,22 @@ async def _answer(request: web.Request, flow: Flow, execution: JsonObject | None
                 opened[uid] = found
     except TooManyNodes as error:
         raise HttpError(422, "Illegal argument", str(error)) from None
+
+
+async def _add_states(request: web.Request, flow: Flow, graph: JsonObject) -> None:
+    """Put where each trigger of the flow stands into its node."""
+    if not flow.triggers or not is_within(request, flow.namespace):
+        return
+    where = TriggerFilter(namespace=flow.namespace, flow_id=flow.id)
+    found = await request.app[READS].call(
+        request.app[SERVICES].models.search_triggers, where, 1, TRIGGERS_MAX, ()
+    )
+    states = {state["triggerId"]: state for state in found.results}
+    for node in graph["nodes"]:
+        state = states.get(node.get("triggerDeclaration", {}).get("id"))
+        # Flows opened inside this one have triggers of their own.
+        if state is not None and node["uid"] == f"root.Triggers.{state['triggerId']}":
+            node["trigger"] = state
 
 
 def _expander(wanted: list[str], opened: dict[str, Flow], missing: dict[str, Any]) -> Expand:

@@ -30,8 +30,6 @@ from tiercel_api.paging import FlowFilter, is_set
 from tiercel_api.routes.flow_bulk import key_of
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.routes.plugins import INVENTORY
-from tiercel_api.security.access import Permission
-from tiercel_api.security.guard import is_allowed
 from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
@@ -128,6 +126,7 @@ def _check_part(text: str, section: str, registry: PluginRegistry) -> JsonObject
     }
 
 
+@narrows
 async def complete_expressions(request: web.Request) -> web.Response:
     """POST /flows/expressions?taskId: what templates of the body's flow may say, by kind.
 
@@ -141,7 +140,7 @@ async def complete_expressions(request: web.Request) -> web.Response:
         return json_response({"categories": categories})
     task_id, inventory = request.query.get("taskId") or None, request.app[INVENTORY]
     categories |= await asyncio.to_thread(expressions_at, flow, task_id, inventory)
-    if is_allowed(request, Permission.READ, flow.namespace):
+    if is_within(request, flow.namespace):
         categories |= await request.app[FILES].call(_of_namespace, request, flow.namespace)
     return json_response({"categories": categories})
 

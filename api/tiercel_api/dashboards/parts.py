@@ -23,7 +23,9 @@ CONDITIONS_MAX = 100
 ROWS = ("Bar", "Pie", "TimeSeries", "Table")
 VALUE = ("KPI", "Trends")
 TEXT = "Markdown"
-#: Type of data -> the table that it reads. Each has a variant for charts of one value.
+#: What the types of data may end with: they have other names in charts of one value.
+ENDS = ("", "KPI", "Trends")
+#: Type of data -> the table that it reads.
 TABLES = {
     "Executions": "executions",
     "Logs": "logs",
@@ -133,7 +135,9 @@ class Chart(Part):
         if self.data is None:
             return None
         name = self.data.type.removeprefix(DATA_PREFIX)
-        return TABLES.get(name) or TABLES.get(name.removesuffix("KPI").removesuffix("Trends"))
+        for end in ENDS:
+            name = name.removesuffix(end)
+        return TABLES.get(name)
 
 
 class Dashboard(Part):

@@ -15,6 +15,7 @@ from aiohttp import web
 from tiercel_api.answers import json_response
 from tiercel_api.blueprints import types_in
 from tiercel_api.bodies import read_body
+from tiercel_api.dashboards.schema import schema as dashboard_schema
 from tiercel_api.errors import HttpError
 from tiercel_api.paging import is_set, page_of, sort_of
 from tiercel_api.services import SERVICES
@@ -42,6 +43,8 @@ _LISTS = {
     "logExporters": "",
     "additionalPlugins": "",
 }
+#: What has a schema of its own and is made of no types.
+DASHBOARD = "dashboard"
 _SORTED_BY = ("name", "title", "group")
 T = TypeVar("T")
 
@@ -193,8 +196,15 @@ async def get_input_type(request: web.Request) -> web.Response:
 
 
 async def get_schema(request: web.Request) -> web.Response:
-    """GET /plugins/schemas/{type}: the JSON schema by which an editor checks a flow."""
-    name, is_array = _schema_name(request), is_set(request.query, "arrayOf")
+    """GET /plugins/schemas/{type}: the JSON schema by which an editor checks a flow.
+
+    `dashboard` is that of dashboards.
+    """
+    is_array = is_set(request.query, "arrayOf")
+    if request.match_info["type"].lower() == DASHBOARD:
+        of_dashboard = dashboard_schema()
+        return json_response({"type": "array", "items": of_dashboard} if is_array else of_dashboard)
+    name = _schema_name(request)
 
     def work(known: Inventory) -> JsonObject:
         return known.definitions.document(name, is_array)
@@ -223,7 +233,8 @@ def _root(definitions: Definitions, name: str) -> JsonObject:
 def _schema_name(request: web.Request) -> str:
     name = request.match_info["type"].lower()
     if name not in ROOTS:
-        raise NotFound(f"There is no schema {name!r}; there are {', '.join(ROOTS)}.")
+        known = ", ".join((*ROOTS, DASHBOARD))
+        raise NotFound(f"There is no schema {name!r}; there are {known}.")
     return ROOTS[name]
 
 

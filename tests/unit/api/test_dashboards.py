@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from tiercel_api.dashboards.asking import ROWS_MAX, asked_of
 from tiercel_api.dashboards.charts import Asked, answer, names, questions
 from tiercel_api.dashboards.parts import TimeWindow
 from tiercel_api.dashboards.reading import load_chart, load_dashboard
+from tiercel_api.dashboards.schema import schema
 from tiercel_api.dashboards.store import default_source
 from tiercel_api.errors import HttpError
 from tiercel_api.spans import DAY_US, HOUR_US, Window
 from tiercel_engine.errors import InvalidFlow
+from tiercel_engine.flow.source import read
 from tiercel_engine.repository.aggregates import Aggregation, Column, Rows
 from tiercel_engine.repository.terms import Group, Term
+
+
+def load_yaml(source: str) -> Any:
+    return read(source).data
+
 
 NOW_US = 1_700_000_000_000_000
 NORMAL = Term("kind", "IN", ("NORMAL",))
@@ -31,6 +40,19 @@ def chart(kind: str, data: str, columns: str, more: str = "", options: str = "{}
 
 def ask(source: str, window: Window = WEEK) -> list[Aggregation]:
     return questions(load_chart(source), Asked(window, (), 1, 100, [("f", "n", 1)]))
+
+
+EXAMPLE = Path(__file__).parents[3] / "deploy" / "dashboards" / "kitchen.yaml"
+
+
+@pytest.mark.parametrize("source", [default_source(), EXAMPLE.read_text()], ids=["own", "example"])
+def test_the_schema_of_editors_takes_what_holds_and_finds_what_does_not(source: str) -> None:
+    check = Draft7Validator(schema())
+    written = load_dashboard(source).properties
+
+    assert list(check.iter_errors(written)) == []
+    for before, after in (("STATE", "MOOD"), ("IN", "LIKE"), ("chart.Table", "chart.Spiral")):
+        assert not check.is_valid(load_yaml(source.replace(before, after)))
 
 
 def test_the_default_dashboard_holds() -> None:

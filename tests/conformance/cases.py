@@ -99,6 +99,8 @@ def _case(number: int, row: JsonObject, rows: Sequence[JsonObject], flows: Path)
         elif sent is not None:
             texts[name] = sent
     extra = {name: (flows / name).read_text("utf-8") for name in row.get("extra_flows", [])}
+    if set(row.get("expected", {})) == {"notes"}:
+        extra |= _upstream(source, flows)
     return Case(
         number,
         row,
@@ -111,6 +113,17 @@ def _case(number: int, row: JsonObject, rows: Sequence[JsonObject], flows: Path)
         expected=dict(row.get("expected", {})),
         is_contradicted=_is_contradicted(row, rows),
     )
+
+
+def _upstream(source: str, flows: Path) -> dict[str, str]:
+    """The flows that the Flow triggers of one name, by file name."""
+    listens = any(
+        str(one.get("type")).endswith(".Flow")
+        for one in yaml.safe_load(source).get("triggers") or ()
+    )
+    named = set(re.findall(r"flowId:\s*[\"']?([\w.-]+)", source)) if listens else set()
+    paths = [path for name in sorted(named) for path in flows.glob(f"{name}.y*ml")]
+    return {path.name: path.read_text("utf-8") for path in paths}
 
 
 def _is_contradicted(row: JsonObject, rows: Sequence[JsonObject]) -> bool:

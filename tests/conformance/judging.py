@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
-from tests.conformance import peer_tasks
+from tests.conformance import listening, peer_tasks
 from tests.conformance.actions import ACTIONS, Step, find, status_problems
 from tests.conformance.cases import Case, JsonObject, identity_of
 from tests.conformance.checks import UNCHECKED, execution_problems
@@ -97,7 +97,7 @@ def _check_runnable(case: Case, settings: frozenset[str]) -> None:
         raise NotRun("must be refused here, and run in other cases of the same file")
     if BY_DESIGN.search(f"{case.expected.get('notes')} {case.expected.get('error_contains')}"):
         raise NotRun("a limit of the peer's queue: here large values go to internal storage")
-    if case.row.get("setup"):
+    if case.row.get("setup") and not listening.DISABLED.search(str(case.row["setup"])):
         raise NotRun(f"needs a set-up by hand: {case.row['setup']}")
     for name in case.row.get("config", {}):
         if name == ENCRYPTION_KEY and "encryption_key" in settings:
@@ -126,8 +126,13 @@ class _Trial:
             yield from self._refusal()
             return
         self._save((self._case.namespace, self._case.flow_id), self._case.source)
+        listening.prepared(self._step())
         if not self._is_checkable():
-            raise NotRun("the flow is stored; the rest is told to people only")
+            listen = listening.driver(self._case)
+            if listen is None:
+                raise NotRun("the flow is stored; the rest is told to people only")
+            yield from listen(self._step())
+            return
         if "graph" in self._expected:
             yield from self._graph()
         do = None if find(ACTIONS, self._case.action) else find(START, self._case.action)
@@ -135,6 +140,7 @@ class _Trial:
             yield from do(self._step())
         elif self._is_executed():
             yield from self._run()
+            yield from listening.undone(self._step())
 
     def errors(self) -> Iterator[str]:
         """What the execution logged at ERROR."""

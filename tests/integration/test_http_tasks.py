@@ -123,6 +123,23 @@ def test_a_body_is_encrypted_when_asked(rig: Rig, house: House) -> None:
     assert Sealer(KEY).open(outputs["encryptedBody"]) == "so it is"
 
 
+@pytest.mark.parametrize(("word", "finds"), [("so it is", 1), ("not so", 0)])
+def test_a_trigger_judges_a_body_that_its_execution_gets_sealed(
+    rig: Rig, house: House, word: str, finds: int
+) -> None:
+    found = rig.outputs(
+        "tiercel.http.Look",
+        uri=f"{house.url}/status/200",
+        encryptBody=True,
+        responseCondition=f"{{{{ response.body == '{word}' }}}}",
+    )["starts"]
+
+    assert len(found) == finds
+    for start in found:
+        assert "body" not in start["variables"]
+        assert Sealer(KEY).open(start["variables"]["encryptedBody"]) == "so it is"
+
+
 def test_a_proxy_is_used(rig: Rig, house: House) -> None:
     proxy = {"type": "HTTP", "address": "127.0.0.1", "port": house.port}
     body = rig.outputs("http.Request", uri="http://nowhere.invalid/page", options={"proxy": proxy})[

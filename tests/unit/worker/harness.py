@@ -25,6 +25,7 @@ from tiercel_schemas.logs import LogEntry, MetricEntry
 from tiercel_schemas.topics import Topic, Topics
 from tiercel_worker.service import Worker
 from tiercel_worker.tasks import PLUGINS
+from tiercel_worker.triggers import PLUGINS as TRIGGERS
 
 DEADLINE_S = 15.0
 
@@ -57,7 +58,7 @@ class Bench:
         self.topics = topics or Topics()
         self.storage = Storage(folder / "storage")
         self.registry = PluginRegistry()
-        for plugin in (*PLUGINS, Gate):
+        for plugin in (*PLUGINS, *TRIGGERS, Gate):
             self.registry.register(plugin)
         log.create_topics(self.topics.all())
         Gate.opened = threading.Event()

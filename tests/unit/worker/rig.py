@@ -34,7 +34,7 @@ class Rig:
         """The end of one attempt. A property `from` is given as `from_`."""
         self.last_run = f"r{next(self._numbers)}"
         named = {name.removesuffix("_"): value for name, value in properties.items()}
-        kind = kind if kind.startswith("io.") else CORE + kind
+        kind = kind if kind.startswith(("io.", "tiercel.")) else CORE + kind
         self.bench.submit({"type": kind, **named}, self.last_run, variables=variables)
         return self.bench.end(self.last_run)
 

@@ -190,11 +190,15 @@ class HttpRequest(HttpTask):
     encrypt_body: bool | str = Field(False, alias="encryptBody")
 
     def run(self, context: RunContext) -> RequestOutput:
+        return self.asked(context)[0]
+
+    def asked(self, context: RunContext) -> tuple[RequestOutput, str]:
+        """What the task gives, and the body as it came, sealed or not."""
         answer, path = self.answer(context, BODY_BYTES_MAX)
         text = path.read_bytes().decode(self.charset(context, answer), "replace")
         is_sealed = flag(context, self.encrypt_body)
         form = None if self.form_data is None else text_map(context, self.form_data, "formData")
-        return RequestOutput(
+        output = RequestOutput(
             uri=answer.uri,
             code=answer.code,
             headers=answer.headers,
@@ -202,6 +206,7 @@ class HttpRequest(HttpTask):
             encryptedBody=dict(context.seal(text)) if is_sealed else None,
             formData=form,
         )
+        return output, text
 
 
 class DownloadOutput(BaseModel):

@@ -26,8 +26,9 @@ class HttpLook(HttpRequest):
     response_condition: str | bool = Field(ANY_SUCCESS, alias="responseCondition")
 
     def run(self, context: RunContext) -> dict[str, Any]:  # type: ignore[override]
-        answer = super().run(context)
-        response = {"statusCode": answer.code, "body": answer.body, "headers": answer.headers}
+        # The condition sees the body even when the execution gets it sealed.
+        answer, body = self.asked(context)
+        response = {"statusCode": answer.code, "body": body, "headers": answer.headers}
         verdict = context.render(str(self.response_condition), {"response": response})
         if verdict.strip() not in ("true", "1"):
             return Answer().outputs()

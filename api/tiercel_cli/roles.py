@@ -120,11 +120,18 @@ def _command(role: str) -> Callable[..., None]:
 def _parameter(name: str) -> inspect.Parameter:
     field = Settings.model_fields[name]
     kinds = [k for k in get_args(field.annotation) or (field.annotation,) if k is not type(None)]
-    kind = kinds[0] if kinds[0] in (int, float, Path) else str
-    default = "" if field.default is None else f" Default: {field.default}."
+    kind = kinds[0] if kinds[0] in (bool, int, float, Path) else str
+    shown = ("on" if field.default else "off") if kind is bool else field.default
+    default = "" if shown is None else f" Default: {shown}."
     metavar = "|".join(str(k) for k in kinds) if isinstance(kinds[0], str) else None
+    if kind is bool:
+        metavar = ""
+    spelling = option_of(name)
     option = typer.Option(
-        option_of(name), help=f"{field.description}{default}", metavar=metavar, show_default=False
+        f"{spelling}/--no-{spelling.removeprefix('--')}" if kind is bool else spelling,
+        help=f"{field.description}{default}",
+        metavar=metavar,
+        show_default=False,
     )
     return _optional(name, Annotated[kind | None, option])
 

@@ -14,6 +14,7 @@ P9: 40 Python scripts of recursive fibonacci(10), one after the other.
 P11: a scheduler of 1,000 to 100,000 flows with a Schedule each: its start, and a pass; SQLite log.
 api: 5,000 POST executions, GET execution, searches, 8 clients; 500 streams.
 render: a simple template, and one that reads outputs among 10 and 10,000 task runs; no log.
+index: the read model's writer alone, with 1,000 to 100,000 task runs open at once; no log.
 process: the executor's decisions alone, on executions of 100 and of 100,000 task runs; no log.
 
 Each workload has a server of its own. The bare loop is measured before P1 and P2 and after them;
@@ -36,7 +37,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks import bare_loop, core_cost, expression_render, plot, scheduler
+from tests.benchmarks import bare_loop, core_cost, expression_render, index_cost, plot, scheduler
 from tests.benchmarks.server import Server
 from tests.benchmarks.workloads import CLIENTS, WORKLOADS
 
@@ -46,9 +47,10 @@ from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 
 CORE_SIZES = (100, 1_000, 10_000, 100_000)
+INDEX_SIZES = (1_000, 10_000, 30_000, 100_000)
 SCHEDULER_SIZES = (1_000, 10_000, 100_000)
 #: Those that need no server, and no log but one of their own.
-WITHOUT_LOG = ("process", "render", "P11")
+WITHOUT_LOG = ("process", "render", "index", "P11")
 #: Those whose rows carry a ratio to the bare loop.
 COMPARED = ("P1", "P2")
 console = Console()
@@ -151,6 +153,16 @@ def measure_scheduler(rows: Rows, sizes: Sequence[int]) -> None:
     rows.show(first)
 
 
+def measure_index(rows: Rows, sizes: Sequence[int]) -> None:
+    """CPU of the read model's writer per task run, and how it grows."""
+    first = len(rows.rows)
+    for size in sizes:
+        found_us = index_cost.measured(size)
+        rows.adder(f"index/{size}", "none")("cpu_per_task_run", found_us, "us", None)
+    rows.save()
+    rows.show(first)
+
+
 @contextmanager
 def opened(log: str, quick: bool) -> Iterator[tuple[str | None, Bare]]:
     """The broker's address, if there is one, and the bare loop on that log."""
@@ -226,6 +238,8 @@ def main() -> None:
     if "P11" in options.only:
         quick = SCHEDULER_SIZES[:1] if options.quick else SCHEDULER_SIZES
         measure_scheduler(rows, options.sizes or quick)
+    if "index" in options.only:
+        measure_index(rows, options.sizes or INDEX_SIZES)
     if set(options.only) - set(WITHOUT_LOG):
         for log in options.log:
             with opened(log, options.quick) as (kafka, bare_of):

@@ -62,6 +62,24 @@ def test_every_role_has_an_option_for_every_setting(
         assert str(field.description).split(";")[0] in shown
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--templates", True), ("--no-templates", False)])
+def test_a_setting_that_is_on_or_off_is_a_flag(
+    run: Run, monkeypatch: pytest.MonkeyPatch, flag: str, value: bool
+) -> None:
+    given: list[Settings] = []
+
+    def run_role(role: str, settings: Settings, stops_with_stdin: bool) -> int:
+        given.append(settings)
+        return 0
+
+    monkeypatch.setattr("tiercel_cli.server.run_role", run_role)
+    monkeypatch.setenv("TIERCEL_TEMPLATES", str(not value).lower())
+
+    assert run("worker", flag, "--worker-slots", "3") == 0
+
+    assert (given[0].templates, given[0].worker_slots) == (value, 3)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -38,6 +38,7 @@ from tiercel_api.lags import LAGS, Lags, mind_lag
 from tiercel_api.lookup import FLOWS, Flows
 from tiercel_api.reads import READS, Reads
 from tiercel_api.routes import (
+    absent,
     blueprints,
     concurrency,
     dashboard_charts,
@@ -105,6 +106,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: More specific paths stand first: the first that matches wins.
 ROUTES = (
     *webhooks.ROUTES,
+    *absent.ROUTES,
     *execution_bulk.ROUTES,
     *execution_verbs.ROUTES,
     *execution_pauses.ROUTES,

@@ -218,11 +218,16 @@ GROUPS = (
         "files_api",
         "namespaces_api",
         "phase4_filters_pagination_tenant",
+        "dashboards_api",
     ),
+    ("flows_coverage_421", "plugins_api", "tenants_api"),
 )
 SECRETS = "secrets are environment variables of the server, which no call changes"
 #: Tests of the package that fail here, and why.
+TENANTS = "tenants are a setting of the server"
 FAILING = {
+    "test_tenant_crud_roundtrip_with_concurrency_and_quotas": TENANTS,
+    "test_search_tenants_finds_created_tenant": TENANTS,
     "test_put_secrets_basic": SECRETS,
     "test_delete_secret_basic": SECRETS,
     "test_patch_secret_basic": SECRETS,
@@ -238,11 +243,14 @@ def test_the_package_s_own_tests_pass(server: RunningServer, client: Any, tmp_pa
     for run, report in runs:
         run.wait(300)
         for case in ElementTree.parse(report).iter("testcase"):
+            # `test_flows_api.TestCreateFlow`: the name of a class makes the test's own one.
+            kind = case.attrib["classname"].rpartition(".")[2]
+            name = f"{kind}.{case.attrib['name']}" if kind[0].isupper() else case.attrib["name"]
             problems = [*case.iter("failure"), *case.iter("error")]
             if problems:
-                failed[case.attrib["name"]] = problems[0].attrib.get("message", "")
+                failed[name] = problems[0].attrib.get("message", "")
             elif not list(case.iter("skipped")):
-                passed.add(case.attrib["name"])
+                passed.add(name)
 
     assert {name: why for name, why in failed.items() if name not in FAILING} == {}
     assert failed.keys() == FAILING.keys()

@@ -33,6 +33,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "startDate": ({"type": "string", "format": "date-time"}, "From then on."),
     "triggerId": (TEXT, "Id of the trigger."),
     "wholeWord": (FLAG, "Find whole words only."),
+    "allowDelete": (FLAG, "Show deletions, too; true unless said otherwise."),
     "allowDeleted": (FLAG, "Find deleted flows too."),
     "count": ({"type": "integer", "minimum": 1}, "How many."),
     "destinationOnly": (FLAG, "Only what follows from it, not what it follows from."),

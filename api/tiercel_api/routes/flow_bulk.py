@@ -98,7 +98,8 @@ def key_of(entry: FlowRevision) -> FlowKey:
 
 # -- by ids and by query -----------------------------------------------------------------------
 
-Act = Callable[[web.Request, FlowRevision], Awaitable[object]]
+#: Whether it changed anything.
+Act = Callable[[web.Request, FlowRevision], Awaitable[bool]]
 
 
 async def _by_ids(request: web.Request) -> list[FlowRevision]:
@@ -127,15 +128,18 @@ async def _by_query(request: web.Request) -> list[FlowRevision]:
     return found
 
 
-async def _delete(request: web.Request, entry: FlowRevision) -> None:
+async def _delete(request: web.Request, entry: FlowRevision) -> bool:
     await send(request, key_of(entry), entry.source, entry.dialect, deleted=True)
+    return True
 
 
 def _switch(disabled: bool) -> Act:
-    async def act(request: web.Request, entry: FlowRevision) -> None:
+    async def act(request: web.Request, entry: FlowRevision) -> bool:
         source = with_disabled(entry.source, disabled)
-        if source != entry.source:
-            await store_flow(request, source)
+        if source == entry.source:
+            return False
+        await store_flow(request, source)
+        return True
 
     return act
 
@@ -155,9 +159,7 @@ def _counted(
         found = await find(request)
         for entry in found:
             allow(request, Permission.WRITE, entry.namespace)
-        for entry in found:
-            await act(request, entry)
-        return json_response({"count": len(found)})
+        return json_response({"count": sum([await act(request, entry) for entry in found])})
 
     handler.__doc__ = f"/flows/{verb}/…: {verb} the flows that are named or match."
     return narrows(handler)

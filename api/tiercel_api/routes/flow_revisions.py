@@ -13,7 +13,7 @@ from tiercel_api.errors import HttpError
 from tiercel_api.filters import instant_us
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS
-from tiercel_api.paging import optional_number
+from tiercel_api.paging import is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.routes.flows import key_of, stored_document
 from tiercel_api.services import SERVICES
@@ -35,10 +35,15 @@ _OPEN = tuple(state for state in State if state not in TERMINATED)
 
 
 async def get_revisions(request: web.Request) -> web.Response:
-    """GET /flows/{namespace}/{id}/revisions: those that were not purged, oldest first."""
+    """GET /flows/{namespace}/{id}/revisions: those that were not purged, oldest first.
+
+    `allowDelete=false`: without those that say that the flow is deleted.
+    """
     entries = request.app[FLOWS].catalog.revisions(key_of(request))
     if not entries:
         raise NotFound("")
+    if not is_set(request.query, "allowDelete", default=True):
+        entries = [entry for entry in entries if not entry.deleted]
     return json_response(
         await asyncio.to_thread(lambda: [stored_document(request, e, True) for e in entries])
     )

@@ -99,7 +99,7 @@ def test_the_command_line_lists_and_documents_the_type(python: Path) -> None:
             "type": "com.acme.Greet",
             "kind": "task",
             "package": "acme-tiercel",
-            "summary": "Greet somebody several times.",
+            "summary": "Greet somebody several times",
         }
     ]
     shown = run(python, "-m", "tiercel_cli.main", "plugins", "doc", "com.acme.Greet")

@@ -63,12 +63,12 @@ class Client:
         return self._object("POST", "/flows", yaml=source)
 
     def update_flow(self, namespace: str, flow_id: str, source: str) -> JsonObject:
-        return self._object("PUT", f"/flows/{_path(namespace, flow_id)}", yaml=source)
+        return self._object("PUT", f"/flows/{path_of(namespace, flow_id)}", yaml=source)
 
     def flow(self, namespace: str, flow_id: str, revision: int | None = None) -> JsonObject:
         """The flow with its `source` text."""
         query = {"source": "true", "revision": revision}
-        return self._object("GET", f"/flows/{_path(namespace, flow_id)}", query)
+        return self._object("GET", f"/flows/{path_of(namespace, flow_id)}", query)
 
     def flows(self, namespace: str | None, q: str | None, page: int, size: int) -> JsonObject:
         """One page: `results` and `total`."""
@@ -91,14 +91,14 @@ class Client:
         query = {"labels": list(labels), "revision": revision, "wait": "true" if wait else None}
         return self._object(
             "POST",
-            f"/executions/{_path(namespace, flow_id)}",
+            f"/executions/{path_of(namespace, flow_id)}",
             query,
             parts=Multipart(inputs or {}, files or {}),
             timeout_s=None if wait else self._timeout_s,
         )
 
     def execution(self, execution_id: str) -> JsonObject:
-        return self._object("GET", f"/executions/{_path(execution_id)}")
+        return self._object("GET", f"/executions/{path_of(execution_id)}")
 
     def executions(
         self,
@@ -120,10 +120,10 @@ class Client:
         return self._object("GET", "/executions/search", query)
 
     def kill(self, execution_id: str) -> None:
-        self._json("DELETE", f"/executions/{_path(execution_id)}/kill")
+        self._json("DELETE", f"/executions/{path_of(execution_id)}/kill")
 
     def restart(self, execution_id: str, revision: int | None = None) -> JsonObject:
-        path = f"/executions/{_path(execution_id)}/restart"
+        path = f"/executions/{path_of(execution_id)}/restart"
         return self._object("POST", path, {"revision": revision})
 
     def replay(
@@ -136,7 +136,7 @@ class Client:
         """Run a copy; `inputs` are other inputs than the execution's own."""
         query = {"taskRunId": task_run_id, "revision": revision}
         verb = "replay-with-inputs" if inputs else "replay"
-        path = f"/executions/{_path(execution_id)}/actions/{verb}"
+        path = f"/executions/{path_of(execution_id)}/actions/{verb}"
         return self._object("POST", path, query, parts=Multipart(inputs or {}, {}))
 
     def act(
@@ -148,7 +148,7 @@ class Client:
         form: Mapping[str, str] | None = None,
     ) -> JsonObject:
         """Do something to an execution; it is answered as it is then."""
-        path = f"/executions/{_path(execution_id)}/actions/{verb}"
+        path = f"/executions/{path_of(execution_id)}/actions/{verb}"
         parts = Multipart(form, {}) if form else None
         return self._object("POST", path, query, document=body, parts=parts)
 
@@ -156,29 +156,29 @@ class Client:
         """Delete an execution, with its log, metrics and files or without."""
         flags = {"deleteLogs": logs, "deleteMetrics": metrics, "deleteStorage": files}
         query = {name: str(flag).lower() for name, flag in flags.items()}
-        self._json("DELETE", f"/executions/{_path(execution_id)}", query)
+        self._json("DELETE", f"/executions/{path_of(execution_id)}", query)
 
     def logs(self, execution_id: str, min_level: str | None = None) -> list[JsonObject]:
-        path = f"/logs/{_path(execution_id)}"
+        path = f"/logs/{path_of(execution_id)}"
         return self._json("GET", path, {"minLevel": min_level})  # type: ignore[no-any-return]
 
     def metrics(self, execution_id: str) -> list[JsonObject]:
         query = {"page": 1, "size": 1000}
-        page = self._object("GET", f"/metrics/{_path(execution_id)}", query)
+        page = self._object("GET", f"/metrics/{path_of(execution_id)}", query)
         return list(page["results"])
 
     def evaluate(
         self, execution_id: str, expression: str, task_run_id: str | None = None
     ) -> JsonObject:
         """`result` or `error` of an expression in an execution, explained."""
-        path = f"/executions/{_path(execution_id)}/actions/eval"
+        path = f"/executions/{path_of(execution_id)}/actions/eval"
         if task_run_id is not None:
-            path += f"/{_path(task_run_id)}"
+            path += f"/{path_of(task_run_id)}"
         return self._object("POST", path, {"explain": "true"}, text=expression)
 
     def follow(self, execution_id: str) -> Iterator[JsonObject]:
         """The execution at each change, the last one ended."""
-        for event_id, data in self._stream(f"/executions/{_path(execution_id)}/follow"):
+        for event_id, data in self._stream(f"/executions/{path_of(execution_id)}/follow"):
             if data:
                 yield json.loads(data)
             if event_id == "end":
@@ -187,7 +187,7 @@ class Client:
     def follow_logs(self, execution_id: str, min_level: str | None = None) -> Iterator[JsonObject]:
         """Log lines, those there already first. Ends with the connection only."""
         query = {"minLevel": min_level}
-        for _, data in self._stream(f"/logs/{_path(execution_id)}/follow", query):
+        for _, data in self._stream(f"/logs/{path_of(execution_id)}/follow", query):
             if data:
                 yield json.loads(data)
 
@@ -210,7 +210,7 @@ class Client:
         return self._object("GET", "/triggers/search", query)
 
     def next_dates(self, namespace: str, flow_id: str, trigger_id: str, count: int) -> JsonObject:
-        path = f"/triggers/{_path(namespace, flow_id, trigger_id)}/next"
+        path = f"/triggers/{path_of(namespace, flow_id, trigger_id)}/next"
         return self._object("GET", path, {"count": count})
 
     def set_trigger_disabled(
@@ -221,7 +221,7 @@ class Client:
 
     def trigger_verb(self, namespace: str, flow_id: str, trigger_id: str, verb: str) -> JsonObject:
         """`unlock` or `restart`; the state that follows."""
-        return self._object("POST", f"/triggers/{_path(namespace, flow_id, trigger_id)}/{verb}")
+        return self._object("POST", f"/triggers/{path_of(namespace, flow_id, trigger_id)}/{verb}")
 
     def start_backfill(
         self, namespace: str, flow_id: str, trigger_id: str, backfill: JsonObject
@@ -279,8 +279,9 @@ class Client:
         document: Any = None,
         parts: Multipart | None = None,
         timeout_s: float | None = CALL_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
-        headers: dict[str, str] = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **(headers or {})}
         body: bytes | Iterable[bytes] | None = None
         if yaml is not None:
             headers["Content-Type"] = "application/x-yaml"
@@ -294,7 +295,7 @@ class Client:
         elif parts is not None and parts:
             headers |= parts.headers()
             body = parts
-        target = "/api/v1" + path + _query(query)
+        target = "/api/v1" + path + query_of(query)
         with self._answer(method, target, body, headers, timeout_s) as answer:
             content = answer.read()
         return json.loads(content) if content else None
@@ -332,7 +333,7 @@ class Client:
     ) -> Iterator[tuple[str, str]]:
         """Server-sent events as (id, data)."""
         headers = {"Accept": "text/event-stream"}
-        target = "/api/v1" + path + _query(query)
+        target = "/api/v1" + path + query_of(query)
         with self._answer("GET", target, headers=headers, timeout_s=None) as answer:
             event_id, data = "", []
             while line := answer.readline(STREAM_LINE_BYTES_MAX):
@@ -357,11 +358,11 @@ def credentials_of(environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
-def _path(*segments: str) -> str:
+def path_of(*segments: str) -> str:
     return "/".join(quote(segment, safe="") for segment in segments)
 
 
-def _query(query: Mapping[str, Any] | None) -> str:
+def query_of(query: Mapping[str, Any] | None) -> str:
     given = {name: value for name, value in (query or {}).items() if value not in (None, [])}
     return "?" + urlencode(given, doseq=True) if given else ""
 

@@ -15,6 +15,8 @@ from tiercel_cli import (
     execution_verbs,
     expression,
     flow,
+    namespace_files,
+    pairs,
     plugins,
     service,
     trigger,
@@ -58,6 +60,8 @@ app.add_typer(flow.app, name="flow")
 app.add_typer(execution_verbs.executions, name="execution")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(trigger.app, name="trigger")
+app.add_typer(pairs.app, name="kv")
+app.add_typer(namespace_files.app, name="files")
 app.add_typer(account.user_app, name="user")
 app.add_typer(account.token_app, name="token")
 app.add_typer(expression.app, name="expression")

@@ -11,16 +11,23 @@ FILE_CHUNK_BYTES = 256 * 1024
 
 
 class Multipart:
-    """A form with files that is streamed, not held in memory. Truthy when it has parts."""
+    """A form with files that is streamed, not held in memory. Truthy when it has parts.
 
-    def __init__(self, fields: Mapping[str, str], files: Mapping[str, Path]) -> None:
+    Args:
+        files: by their file names.
+        part: what the part of each file is called.
+    """
+
+    def __init__(
+        self, fields: Mapping[str, str], files: Mapping[str, Path], part: str = "files"
+    ) -> None:
         self._boundary = secrets.token_hex(16)
         self._parts: list[bytes | Path] = []
         for name, value in fields.items():
             self._parts += [self._head(f'name="{_quoted(name)}"'), value.encode(), b"\r\n"]
         for name, path in files.items():
             kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-            disposition = f'name="files"; filename="{_quoted(name)}"'
+            disposition = f'name="{part}"; filename="{_quoted(name)}"'
             self._parts += [self._head(disposition, kind), path, b"\r\n"]
 
     def __bool__(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -28,10 +28,18 @@ Config = Annotated[
 SERVER_DEFAULT = DEFAULT_SERVER
 
 
+C = TypeVar("C", bound=Client)
+
+
 def connect(server: str) -> Client:
     """A client for `--server`. Raises a usage error when it is no address."""
+    return connect_as(Client, server)
+
+
+def connect_as(kind: type[C], server: str) -> C:
+    """The same, of some kind."""
     try:
-        return Client(server)
+        return kind(server)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--server") from None
 

@@ -184,9 +184,6 @@ class _Parts:
         )
 
     def executor(self) -> Executor:
-        is_public = self._settings.kafka is not None
-        if self._settings.execution_events != "auto":
-            is_public = self._settings.execution_events == "on"
         return Executor(
             log=self.log,
             topics=self.topics,
@@ -195,7 +192,7 @@ class _Parts:
             clock=self.clock,
             rng=Random(),
             instance=self._instance,
-            settings=_executor_settings(self._settings, is_public),
+            settings=_executor_settings(self._settings),
             server=self._server_variables,
             sealer=self.sealer,
         )
@@ -285,7 +282,7 @@ class _Parts:
         )
 
 
-def _executor_settings(settings: Settings, is_public: bool) -> ExecutorSettings:
+def _executor_settings(settings: Settings) -> ExecutorSettings:
     """The settings `executor_…`, by their names there."""
     prefix = "executor_"
     given = {
@@ -294,8 +291,14 @@ def _executor_settings(settings: Settings, is_public: bool) -> ExecutorSettings:
         if name.startswith(prefix)
     }
     skips = skips_of(settings.skip_executions, settings.skip_flows, settings.skip_namespaces)
+    events = settings.execution_events
+    if events == "auto":
+        events = "off" if settings.kafka is None else "json"
     return ExecutorSettings(
-        **given, skips=skips, templates=settings.templates, execution_events=is_public
+        **given,
+        skips=skips,
+        templates=settings.templates,
+        execution_events="json" if events == "on" else events,
     )
 
 

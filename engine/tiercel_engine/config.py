@@ -110,9 +110,10 @@ class Settings(BaseModel):
         default=None,
         description="URL of the schema registry for trigger messages in the Confluent wire format.",
     )
-    execution_events: Literal["auto", "on", "off"] = Field(
+    execution_events: Literal["auto", "on", "json", "avro", "off"] = Field(
         default="auto",
-        description="Whether the public topic execution-events is written; `auto`: over Kafka.",
+        description="How the public topic execution-events is written: `json`, `avro` "
+        "(single-object encoding) or `off`; `auto`: `json` over Kafka.",
     )
     executor_batch_records_max: int = Field(
         default=500, ge=1, le=10_000, description="Commands that one transaction takes at most."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 import schemathesis
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import status_code_conformance
@@ -60,6 +61,18 @@ def test_no_request_finds_a_fault_or_a_status_without_a_name(server: ApiServer, 
         )
 
     holds()
+
+
+def test_the_topics_are_described_for_those_outside(server: ApiServer) -> None:
+    document = requests.get(f"{server.url}/asyncapi.yaml", timeout=20)
+    schema = requests.get(f"{server.url}/asyncapi/ExecutionEvent.avsc", timeout=20)
+    private = requests.get(f"{server.url}/asyncapi/TriggerState.avsc", timeout=20)
+
+    assert document.headers["Content-Type"].startswith("application/yaml")
+    addresses = [one["address"] for one in yaml.safe_load(document.text)["channels"].values()]
+    assert server.topics.execution_events.name in addresses
+    assert schema.json()["name"] == "ExecutionEvent"
+    assert private.status_code == 404
 
 
 def test_the_document_has_a_page(server: ApiServer) -> None:

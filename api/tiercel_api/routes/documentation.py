@@ -1,4 +1,7 @@
-"""What the API says of itself: /openapi.json for programs, /docs for people."""
+"""What the API says of itself: /openapi.json for programs, /docs for people.
+
+And of the topics that outside services write and read: /asyncapi.yaml, Avro schemas.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from functools import cached_property
 
 from aiohttp import web
 
-from tiercel_api.answers import encode_json
+from tiercel_api.answers import encode_json, json_response
 from tiercel_api.openapi.document import Route, document, page
 from tiercel_api.openapi.operations import Schema
+from tiercel_api.services import SERVICES
+from tiercel_engine.errors import NotFound
+from tiercel_schemas.contracts import PUBLIC, asyncapi, avro_schema
 
 
 class Documentation:
@@ -40,4 +46,23 @@ async def get_documentation(request: web.Request) -> web.Response:
     return web.Response(text=page(content), content_type="text/html")
 
 
-ROUTES = (("GET", "/openapi.json", get_document), ("GET", "/docs", get_documentation))
+async def get_asyncapi(request: web.Request) -> web.Response:
+    """GET /asyncapi.yaml: the topics that outside services write and read."""
+    text = asyncapi(request.app[SERVICES].topics.prefix)
+    return web.Response(text=text, content_type="application/yaml")
+
+
+async def get_avro_schema(request: web.Request) -> web.Response:
+    """GET /asyncapi/{record}.avsc: the Avro schema of a public record."""
+    name = request.match_info["record"]
+    if name not in PUBLIC:
+        raise NotFound(f"Expected one of {', '.join(PUBLIC)}, but it was {name}.")
+    return json_response(avro_schema(name))
+
+
+ROUTES = (
+    ("GET", "/openapi.json", get_document),
+    ("GET", "/docs", get_documentation),
+    ("GET", "/asyncapi.yaml", get_asyncapi),
+    ("GET", "/asyncapi/{record}.avsc", get_avro_schema),
+)

@@ -41,7 +41,18 @@ VERIFIED_S = 300.0
 HASHES_MAX = 2
 #: Paths outside the API, and calls of it, that nobody logs in for.
 OPEN_ROUTES = frozenset(
-    {"/health", "/ready", "/ping", "/login", "/logout", "/ui/", "/docs", "/openapi.json"}
+    {
+        "/health",
+        "/ready",
+        "/ping",
+        "/login",
+        "/logout",
+        "/ui/",
+        "/docs",
+        "/openapi.json",
+        "/asyncapi.yaml",
+        "/asyncapi/{record}.avsc",
+    }
 )
 OPEN_CALLS = ("/v1/setup", "/v1/{tenant}/setup", "/configs/login")
 _WEBHOOK = "/executions/webhook/{namespace}/{id}/{key}"

@@ -19,6 +19,7 @@ from tiercel_engine.execution.landmarks import first_failed_task, last_task
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.variables import task_outputs
+from tiercel_engine.executor.settings import EventsFormat
 from tiercel_engine.expression.analysis import References, analyse
 from tiercel_engine.flow.base import Rule
 from tiercel_engine.plugin.triggers import Flow as FlowTrigger
@@ -110,18 +111,18 @@ class Listeners:
 class Announcer:
     """The records that tell of a step's changes of state."""
 
-    def __init__(self, topics: Topics, catalog: FlowCatalog, is_public: bool) -> None:
-        """`is_public`: whether the public topic is written, too."""
+    def __init__(self, topics: Topics, catalog: FlowCatalog, public: EventsFormat) -> None:
+        """`public`: how the public topic is written, too."""
         self._topics = topics
         self._listeners = Listeners(catalog)
-        self._is_public = is_public
+        self._public = public
 
     def records(self, step: Step) -> Iterator[NewRecord]:
         """What is written about a step, in the order of its changes."""
         for before, execution in step.changes:
             if execution.kind != NORMAL:
                 continue
-            if self._is_public:
+            if self._public != "off":
                 yield self._event(before, execution, step.at_us)
             for key, with_retries in self._listeners.of(execution).items():
                 outputs = task_outputs(execution, self._listeners.refers(key))
@@ -141,7 +142,8 @@ class Announcer:
             at_us=at_us,
             labels=x.labels,
         )
-        return NewRecord(self._topics.execution_events.name, x.id, _encode(event))
+        value = codec.encode(event) if self._public == "avro" else _encode(event)
+        return NewRecord(self._topics.execution_events.name, x.id, value)
 
 
 def _told(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from tiercel_engine.execution.skips import NO_SKIPS, Skips
+
+EventsFormat = Literal["off", "json", "avro"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class ExecutorSettings:
     recent_ids_max: other ended ids that stay known per partition.
     skips: executions that are left alone.
     templates: whether Template tasks find the templates that are stored.
-    execution_events: whether the public topic of executions' states is written.
+    execution_events: how the public topic of executions' states is written.
     """
 
     batch_records_max: int = 500
@@ -35,4 +38,4 @@ class ExecutorSettings:
     recent_ids_max: int = 10_000
     skips: Skips = NO_SKIPS
     templates: bool = False
-    execution_events: bool = False
+    execution_events: EventsFormat = "off"

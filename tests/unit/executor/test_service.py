@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from tests.executor_harness import SETTINGS, TOPICS, Bench, PlayedWorker
 
@@ -16,7 +17,7 @@ from tiercel_engine.eventlog.base import NewRecord
 from tiercel_engine.eventlog.memory import Faults, MemoryLog
 from tiercel_engine.execution.model import Execution
 from tiercel_engine.executor.service import Executor
-from tiercel_engine.executor.settings import ExecutorSettings
+from tiercel_engine.executor.settings import EventsFormat, ExecutorSettings
 from tiercel_schemas import codec
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
@@ -476,8 +477,11 @@ def test_whoever_waits_for_a_refused_execution_is_told(bench: Bench, executor: E
     assert "gone" in (ended.error or "")
 
 
-def test_the_public_topic_tells_of_every_change_of_state_in_order(bench: Bench) -> None:
-    executor = bench.executor(replace(SETTINGS, execution_events=True))
+@pytest.mark.parametrize("form", ["json", "avro"])
+def test_the_public_topic_tells_of_every_change_of_state_in_order(
+    bench: Bench, form: EventsFormat
+) -> None:
+    executor = bench.executor(replace(SETTINGS, execution_events=form))
     executor.open()
     execution_id = bench.create(1, "two")
 
@@ -485,7 +489,11 @@ def test_the_public_topic_tells_of_every_change_of_state_in_order(bench: Bench) 
 
     executor.close()
     records = bench.records(TOPICS.execution_events.name)
-    events = [json.loads(record.value or b"") for record in records]
+    if form == "avro":
+        values = [msgspec.json.encode(codec.decode(record.value)) for record in records]
+    else:
+        values = [record.value or b"" for record in records]
+    events = [json.loads(value) for value in values]
     assert [record.key for record in records] == [execution_id] * 3
     assert [x["state"] for x in events] == ["CREATED", "RUNNING", "SUCCESS"]
     assert [x.get("previous_state") for x in events] == [None, "CREATED", "RUNNING"]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from tests.read_model_harness import START_US, Journal, created, ended, line, metric, started, state
 
-from tiercel_engine.repository.aggregates import Aggregation, Column, Rows
+from tiercel_engine.repository.aggregates import Aggregation, Column, QuestionTooLarge, Rows
 from tiercel_engine.repository.base import SortUnknown, Store
+from tiercel_engine.repository.engines import bounding_time, open_engine
 from tiercel_engine.repository.store import open_store
 from tiercel_engine.repository.terms import Condition, Group, Term
 from tiercel_schemas import events as e
@@ -202,3 +203,23 @@ def test_task_runs_are_found_by_their_own_fields_and_those_of_their_executions(
     by_flow = of(house, "taskRuns", Column("flow", "flowId"), COUNT)
     assert by_flow == [("hello", 2)]
     assert [row[0] for row in of(house, "taskRuns", Column("d", "duration"))] == [0, 2_100_000]
+
+
+def test_what_takes_too_long_is_given_up(database_url: str) -> None:
+    slow = {
+        "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        "SELECT count(*) FROM n",
+        "postgresql": "SELECT pg_sleep(600)",
+    }
+    engine = open_engine(database_url)
+
+    with engine.connect() as connection:
+        with (
+            pytest.raises(QuestionTooLarge, match="shorter window"),
+            connection.begin(),
+            bounding_time(connection, 0.05),
+        ):
+            connection.exec_driver_sql(slow[engine.dialect.name])
+        # then: the connection is as good as before
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    engine.dispose()

@@ -36,6 +36,8 @@ from tiercel_schemas.state import State
 
 #: Flows of one request.
 FLOWS_MAX = 1_000
+#: Spans of one answer, flow by flow.
+SPANS_MAX = 100_000
 #: Groups of one answer: spans × states × flows.
 GROUPS_MAX = 1_000_000
 
@@ -105,6 +107,16 @@ async def executions_by_flow(request: web.Request) -> web.Response:
     for namespace, flow_id in flows:
         if is_allowed(request, Permission.READ, namespace):
             by_flow.setdefault((namespace, "*" if together else flow_id), [])
+    if len(by_flow) * len(set(window.starts().values())) > SPANS_MAX:
+        message = f"Expected at most {SPANS_MAX} spans: name fewer flows, or a shorter window."
+        raise HttpError(422, "Illegal argument", message)
+    return await asyncio.to_thread(_nested, by_flow, window)
+
+
+def _nested(
+    by_flow: Mapping[tuple[str, str], list[tuple[Any, ...]]], window: Window
+) -> web.Response:
+    """Namespace -> flow -> spans; it may be large, and is written off the event loop."""
     answer: dict[str, dict[str, list[JsonObject]]] = {}
     for (namespace, flow_id), rows in sorted(by_flow.items()):
         answer.setdefault(namespace, {})[flow_id] = _spans(rows, window)

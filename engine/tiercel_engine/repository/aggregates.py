@@ -12,7 +12,15 @@ from typing import Any, Protocol
 
 import msgspec
 
+from tiercel_engine.errors import UserError
 from tiercel_engine.repository.terms import Condition
+
+#: Seconds that one question may take: it holds a connection and, on SQLite, a thread.
+QUESTION_S_MAX = 30.0
+
+
+class QuestionTooLarge(UserError):
+    """What is asked of many rows took too long; the message says what to narrow."""
 
 
 class Kind(Enum):
@@ -162,4 +170,5 @@ class Statistics(Protocol):
 
         Raises:
             SortUnknown: `order` names no column.
+            QuestionTooLarge: it takes longer than `QUESTION_S_MAX`.
         """

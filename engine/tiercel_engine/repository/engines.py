@@ -5,6 +5,8 @@ What differs between SQLite and PostgreSQL stands here and nowhere else.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from alembic.config import Config
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from tiercel_engine.errors import InvalidSettings
+from tiercel_engine.repository.aggregates import QuestionTooLarge
 from tiercel_engine.repository.patterns import SEARCH_S_MAX, Patterns, SearchTooSlow, too_slow
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -28,6 +31,9 @@ CHECKPOINT_PAGES = 8_000
 #: Connections kept per process, and how many more may be opened under load.
 POOL_SIZE = 8
 POOL_OVERFLOW_MAX = 8
+
+#: How many steps SQLite's machine does between two looks at the clock: well below a millisecond.
+STEPS_PER_LOOK = 10_000
 
 #: What PostgreSQL says of a statement that took too long, and of a pattern it does not read.
 PG_CANCELED = "57014"
@@ -101,6 +107,36 @@ def _postgresql(url: sa.URL) -> sa.Engine:
         # A lost read model transaction is read from the log again.
         connect_args={"options": "-c synchronous_commit=off", "connect_timeout": 10},
     )
+
+
+@contextmanager
+def bounding_time(connection: sa.Connection, seconds_max: float) -> Iterator[None]:
+    """Bound the time of each statement that is read here.
+
+    Raises:
+        QuestionTooLarge: one took longer; the database has given it up.
+    """
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    if connection.dialect.name == "postgresql":
+        timeout_ms = max(1, round(seconds_max * 1_000))
+        connection.exec_driver_sql(f"SET LOCAL statement_timeout = {timeout_ms}")
+    else:
+        end_s = time.monotonic() + seconds_max
+        driver.set_progress_handler(lambda: time.monotonic() > end_s, STEPS_PER_LOOK)
+    try:
+        yield
+    except sa.exc.OperationalError as error:
+        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorcode", 0)
+        if code not in (PG_CANCELED, sqlite3.SQLITE_INTERRUPT):
+            raise
+        raise QuestionTooLarge(
+            f"Expected an answer within {seconds_max:g} s, but it takes longer: ask for a shorter "
+            "window or fewer namespaces."
+        ) from None
+    finally:
+        if connection.dialect.name == "sqlite":
+            driver.set_progress_handler(None, 0)
 
 
 @contextmanager

@@ -32,12 +32,18 @@ class SqlReader:
     @contextmanager
     def _searching(self, terms: Sequence[Condition]) -> Iterator[sa.Connection]:
         """As `_reading`; what regular expressions may take is bounded."""
-        with self._reading() as connection:
-            if any(term.operator == "REGEX" for term in leaves(terms)):
-                with bounding_patterns(connection):
-                    yield connection
-            else:
-                yield connection
+        with self._reading() as connection, self._matching(connection, terms):
+            yield connection
+
+    @staticmethod
+    @contextmanager
+    def _matching(connection: sa.Connection, terms: Sequence[Condition]) -> Iterator[None]:
+        """Bound what regular expressions take, if there are any."""
+        if any(term.operator == "REGEX" for term in leaves(terms)):
+            with bounding_patterns(connection):
+                yield
+        else:
+            yield
 
 
 @contextmanager

@@ -13,7 +13,16 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from tiercel_engine.repository import query
-from tiercel_engine.repository.aggregates import DATES, FIELDS, Aggregation, Column, Kind, Rows
+from tiercel_engine.repository.aggregates import (
+    DATES,
+    FIELDS,
+    QUESTION_S_MAX,
+    Aggregation,
+    Column,
+    Kind,
+    Rows,
+)
+from tiercel_engine.repository.engines import bounding_time
 from tiercel_engine.repository.query import Columns, Searched
 from tiercel_engine.repository.reader import SqlReader, paged
 from tiercel_engine.repository.tables import executions, labels, logs, metrics, task_runs, triggers
@@ -35,7 +44,11 @@ class SqlStatistics(SqlReader):
     def aggregate(self, asked: Aggregation) -> Rows:
         plan = _Plan(asked, self._is_postgresql)
         found = plan.select()
-        with self._searching(asked.where) as connection:
+        with (
+            self._reading() as connection,
+            bounding_time(connection, QUESTION_S_MAX),
+            self._matching(connection, asked.where),
+        ):
             ordered = paged(found.order_by(*plan.order()), asked.page, asked.size)
             rows = [tuple(row) for row in connection.execute(ordered)]
             if len(rows) < asked.size and (rows or asked.page == 1):

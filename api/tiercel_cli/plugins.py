@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tiercel_api.dashboards.schema import schema as dashboard_schema
 from tiercel_cli.options import Config, Json, examples
 from tiercel_cli.output import print_json, print_line, print_table
 from tiercel_engine.config import load_settings
@@ -19,6 +20,8 @@ from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.plugin.schema import ROOTS
 
 app = typer.Typer(help="The types that are installed here.", no_args_is_help=True)
+
+DASHBOARD = "dashboard"
 
 
 @app.command(
@@ -89,7 +92,7 @@ def show_type(
     ),
 )
 def show_schema(
-    name: Annotated[str, typer.Argument(help=f"One of {', '.join(ROOTS)}.")] = "flow",
+    name: Annotated[str, typer.Argument(help="Of a flow, task, trigger, dashboard …")] = "flow",
     output: Annotated[Path | None, typer.Option(help="File to write it to.")] = None,
     config: Config = None,
 ) -> None:
@@ -98,11 +101,14 @@ def show_schema(
     It knows the types that are installed here. Properties that the settings' plugin defaults give
     need not be written.
     """
-    if name not in ROOTS:
-        raise NotFound(f"Expected one of {', '.join(ROOTS)}, but it was {name!r}.")
     settings = load_settings(file=config)
     defaults = [TypeDefault(d.type, d.values, d.forced) for d in settings.plugin_defaults]
-    schema = _inventory(defaults).definitions.document(ROOTS[name])
+    if name == DASHBOARD:
+        schema = dashboard_schema()
+    elif name in ROOTS:
+        schema = _inventory(defaults).definitions.document(name)
+    else:
+        raise NotFound(f"Expected one of {', '.join((*ROOTS, DASHBOARD))}, but it was {name!r}.")
     if output is None:
         print_json(schema)
     else:

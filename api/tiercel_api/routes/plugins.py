@@ -214,7 +214,7 @@ async def get_schema(request: web.Request) -> web.Response:
 
 async def get_properties(request: web.Request) -> web.Response:
     """GET /plugins/properties/{type}: the properties alone, with what they refer to."""
-    name = _schema_name(request)
+    name = ROOTS[_schema_name(request)]
 
     def work(known: Inventory) -> JsonObject:
         return _root(known.definitions, name)
@@ -235,7 +235,7 @@ def _schema_name(request: web.Request) -> str:
     if name not in ROOTS:
         known = ", ".join((*ROOTS, DASHBOARD))
         raise NotFound(f"There is no schema {name!r}; there are {known}.")
-    return ROOTS[name]
+    return name
 
 
 # -- pictures --------------------------------------------------------------------------------------

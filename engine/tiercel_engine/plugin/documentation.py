@@ -1,6 +1,7 @@
 """What the docstring of a type says: its first sentence, its text, its properties, its examples.
 
-Docstrings are in Google's style: a section is a line `Name:` with an indented text below.
+Docstrings are in Google's style: a section is a line `Name:` with an indented text below. The text
+itself may tell of properties in passing: "`name` (what it is)", or "`name`: what it is;".
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _EXAMPLES = frozenset({"Example", "Examples"})
 _PROPERTIES = frozenset({"Args", "Attributes", "Properties"})
 _FENCE = re.compile(r"(?P<words>[^`]*)```(?P<language>\w*)\n(?P<code>.*?)\n[ \t]*```", re.S)
 _PROPERTY = re.compile(r"^\*{0,2}(\w+)(?:, *(?=\w+:))?(?: *\([^)]*\))?: *(.*)$")
+#: What the text says in passing, within brackets or after a colon.
+_ASIDE = re.compile(r"`(\w+)` \(((?:[^()]|\([^()]*\))*)\)|`(\w+)`: ([^;]*?)(?=[;.](?:\s|$)|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Documentation:
     Attributes:
         summary: its first sentence, without the dot.
         text: all of it before the sections.
-        properties: what it says of each, by the name in Python.
+        properties: what it says of each, by its name in Python or as authors write it.
     """
 
     summary: str
@@ -55,7 +58,7 @@ def documentation_of(thing: Any) -> Documentation:
         else:
             current.append(line)
     text = "\n".join(sections[""]).strip()
-    properties: dict[str, str] = {}
+    properties = _told_in_passing(text)
     examples: list[Example] = []
     for name, lines in sections.items():
         body = inspect.cleandoc("\n" + "\n".join(lines))
@@ -78,6 +81,17 @@ def _sentence(text: str) -> str:
     paragraph = " ".join(text.split("\n\n")[0].split())
     sentence, mark, _ = paragraph.partition(". ")
     return sentence if mark else paragraph.removesuffix(".")
+
+
+def _told_in_passing(text: str) -> dict[str, str]:
+    told: dict[str, str] = {}
+    # What follows tells of outputs, which may have the same names.
+    properties, *_ = " ".join(text.split()).split(" Outputs: ")
+    for found in _ASIDE.finditer(properties):
+        name, words = found[1] or found[3], found[2] or found[4]
+        if words:
+            told.setdefault(name, words[:1].upper() + words[1:])
+    return told
 
 
 def _told_of(body: str) -> dict[str, str]:

@@ -66,7 +66,6 @@ class Definitions:
 
     Attributes:
         whole: by name: kinds (`task`), types (`com.acme.Send`), the parts of both, and the flow.
-        names: the definition's name of each model.
     """
 
     def __init__(self, types: Iterable[Model], defaults: Iterable[TypeDefault] = ()) -> None:
@@ -74,7 +73,13 @@ class Definitions:
         self._types = tuple(types)
         self._defaults = tuple(defaults)
         inputs = tuple(dict.fromkeys(INPUT_TYPES.values()))
-        models: tuple[Model, ...] = (Flow, PluginDefault, *inputs, *CONDITIONS, *self._types)
+        models: tuple[Model, ...] = (
+            Flow,
+            PluginDefault,
+            *inputs,
+            *CONDITIONS,
+            *self._types,
+        )
         made, definitions = _generate(models)
         renamed = {made[model]: _name(model) for model in models if made[model] != _name(model)}
         renamed |= {name: known[UNION] for name, known in definitions.items() if UNION in known}
@@ -83,7 +88,6 @@ class Definitions:
             self._complete(model)
         self.whole |= self._kinds(inputs)
         self.whole[TEMPLATE] = _template_of(self.whole[FLOW])
-        self.names = {model: _name(model) for model in models}
 
     def _complete(self, model: Model) -> None:
         """What pydantic does not say of a type: its names, what it is for, what is given to it."""
@@ -96,7 +100,7 @@ class Definitions:
         if not names:
             return
         schema["title"] = names[0]
-        schema["properties"]["type"] = {"type": "string", "enum": list(names)}
+        schema["properties"]["type"] = {**_one_of(names), "description": told.text}
         if getattr(model, "DEPRECATED", False):
             schema["deprecated"] = True
         given = {name for d in self._defaults if d.covers(names) for name in d.values}
@@ -134,8 +138,8 @@ class Definitions:
         return dict(sorted(found.items()))
 
     def document(self, name: str, is_array: bool = False) -> Schema:
-        """A whole JSON schema whose root is one of the definitions, or a list of it."""
-        root: Schema = {"$ref": REF + name}
+        """The whole JSON schema of one of `ROOTS`, or of a list of it."""
+        root: Schema = {"$ref": REF + ROOTS[name]}
         root = {"type": "array", "items": root} if is_array else root
         return {"$schema": DRAFT, **root, "definitions": self.reached_from(root, is_shallow=False)}
 
@@ -169,9 +173,9 @@ def describe(schema: Schema, model: type) -> None:
     if not told or not issubclass(model, BaseModel):
         return
     for field, (name, *_) in written_names(model).items():
-        place = schema["properties"].get(name)
-        if place is not None and field in told:
-            place["description"] = told[field]
+        words, place = told.get(field) or told.get(name), schema["properties"].get(name)
+        if words and place is not None and words != place.get("default"):
+            place["description"] = words
 
 
 def output_schema(model: Model) -> Schema:
@@ -195,9 +199,7 @@ def _any_of(
         older = [alias for model in models for alias in names[model][1:]]
     types: list[Schema] = [{"enum": today}]
     if older:
-        # A pattern, so that editors take the older names but do not offer them.
-        pattern = "^(?:" + "|".join(re.escape(name) for name in older) + ")$"
-        types.append({"pattern": pattern, "deprecated": True})
+        types.append({**_one_of(older), "deprecated": True})
     named: Schema = {"type": "string", **({"anyOf": types} if older else types[0])}
     return {
         "description": words,
@@ -206,12 +208,17 @@ def _any_of(
         "properties": {"type": named},
         "allOf": [
             {
-                "if": {"required": ["type"], "properties": {"type": {"enum": list(names[model])}}},
+                "if": {"required": ["type"], "properties": {"type": _one_of(names[model])}},
                 "then": {"$ref": REF + _name(model)},
             }
             for model in models
         ],
     }
+
+
+def _one_of(names: Iterable[str]) -> Schema:
+    """Any of some texts, as a pattern: editors take them, but offer only what is an enum."""
+    return {"type": "string", "pattern": f"^(?:{'|'.join(re.escape(name) for name in names)})$"}
 
 
 def _name(model: Model) -> str:

@@ -15,7 +15,6 @@ from tiercel_engine.plugin.documentation import documentation_of
 from tiercel_engine.plugin.inventory import Inventory
 from tiercel_engine.plugin.page import page_of_input, page_of_type, words_of_type
 from tiercel_engine.plugin.registry import PluginRegistry
-from tiercel_engine.plugin.schema import ROOTS
 
 PAGE = Path(__file__).parents[3] / "docs" / "plugins.md"
 FIND = "com.acme.text.Find"
@@ -59,7 +58,7 @@ def test_the_example_of_the_written_type_holds_and_runs(
     assert entry is not None
     (example,) = entry.documentation.examples
     flow = yaml.safe_load(example.code)
-    schema = Draft7Validator(inventory.definitions.document(ROOTS["flow"]))
+    schema = Draft7Validator(inventory.definitions.document("flow"))
     assert list(schema.iter_errors(flow)) == []
     (written,) = flow["tasks"]
     del written["id"]
@@ -75,7 +74,7 @@ def test_the_example_of_the_written_type_holds_and_runs(
 def test_the_flow_of_the_page_holds(inventory: Inventory) -> None:
     (source,) = re.findall(r"```yaml\n(# yaml-language.*?)```", PAGE.read_text(), re.DOTALL)
 
-    schema = Draft7Validator(inventory.definitions.document(ROOTS["flow"]))
+    schema = Draft7Validator(inventory.definitions.document("flow"))
 
     assert list(schema.iter_errors(yaml.safe_load(source))) == []
 
@@ -98,7 +97,7 @@ def test_every_type_has_a_page_whose_references_lead_somewhere(inventory: Invent
 
 
 def test_every_example_in_a_docstring_is_one_that_holds(inventory: Inventory) -> None:
-    schema = Draft7Validator(inventory.definitions.document(ROOTS["flow"]))
+    schema = Draft7Validator(inventory.definitions.document("flow"))
     examples = [
         (entry.name, example.code)
         for entry in inventory.entries
@@ -137,6 +136,21 @@ def test_a_docstring_is_taken_apart() -> None:
     assert [(e.title, e.language, e.code) for e in told.examples] == [
         ("Shown first", "json", '{"a": 1}')
     ]
+
+
+def test_a_text_tells_of_properties_in_passing() -> None:
+    def thing() -> None:
+        """Do this.
+
+        Properties: `one` (the first (of
+        two)), `two`, `three`: a number; `four` (4). Outputs: `two` (not the property).
+        """
+
+    assert documentation_of(thing).properties == {
+        "one": "The first (of two)",
+        "three": "A number",
+        "four": "4",
+    }
 
 
 @pytest.mark.parametrize(

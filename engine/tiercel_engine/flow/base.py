@@ -45,6 +45,8 @@ class BuildContext(Protocol):
 
     #: The class that read each mapping of the source, by the mapping's id().
     classes: dict[int, type[Part]]
+    #: Whether a stored flow is read, which is taken as it is.
+    is_lenient: bool
 
     def task(self, properties: dict[str, Any]) -> Any:
         """The task with these properties, as its own type."""

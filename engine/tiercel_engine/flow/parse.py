@@ -96,7 +96,7 @@ class _Context:
     def __init__(self, types: TypeLookup, defaults: Sequence[TypeDefault], lenient: bool) -> None:
         self._types = types
         self._defaults = defaults
-        self._lenient = lenient
+        self.is_lenient = lenient
         self.classes: dict[int, type[Part]] = {}
         #: By id() of a task or trigger: the mapping of the source that it was built from.
         self.origins: dict[int, Any] = {}
@@ -120,7 +120,7 @@ class _Context:
         name = properties.get("type")
         cls = lookup(name) if isinstance(name, str) else None
         if cls is None:
-            if self._lenient and isinstance(name, str):
+            if self.is_lenient and isinstance(name, str):
                 return self._unknown(unknown, properties, f"Invalid type: {name}")
             raise PydanticCustomError(
                 "unknown_type",
@@ -133,7 +133,7 @@ class _Context:
         try:
             part = cls.model_validate(merged, context=self, **_AS_WRITTEN)
         except ValidationError as error:
-            if not self._lenient:
+            if not self.is_lenient:
                 raise
             return self._unknown(unknown, merged, error.errors()[0]["msg"])
         self.remember(part, properties)

@@ -6,16 +6,20 @@ Follows the peer's types. Conditions stay plain JSON objects; how they are judge
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from tiercel_engine.flow.base import Part, Text
+from tiercel_engine.flow.base import UNION, Part, Text
 from tiercel_engine.flow.model import Labels
 
 #: What today's names begin with.
 PACKAGE = "io.kestra.plugin.core.condition."
 _OLD = "io.kestra.core.models.conditions.types."
+
+#: Conditions inside a condition. Their own types check them.
+_LIST = {"type": "array", "items": {UNION: "condition"}}
+_MAP = {"type": "object", "additionalProperties": {UNION: "condition"}}
 
 Day = Literal["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"]
 Comparison = Literal["EQUALS", "PREFIX", "SUFFIX"]
@@ -140,8 +144,8 @@ class HasRetryAttempt(Condition):
 class MultipleCondition(Condition):
     """Whether all of its conditions were met within a time window."""
 
-    id: Text
-    conditions: dict[str, Condition]
+    id: Text | None = None
+    conditions: Annotated[dict[str, Any], WithJsonSchema(_MAP)]
     window: Text | float | None = None
     window_advance: Text | float | None = Field(None, alias="windowAdvance")
     time_window: dict[str, Any] | None = Field(None, alias="timeWindow")
@@ -151,19 +155,19 @@ class MultipleCondition(Condition):
 class Not(Condition):
     """Whether none of its conditions holds."""
 
-    conditions: list[Condition]
+    conditions: Annotated[list[dict[str, Any]], WithJsonSchema(_LIST)]
 
 
 class Or(Condition):
     """Whether any of its conditions holds."""
 
-    conditions: list[Condition]
+    conditions: Annotated[list[dict[str, Any]], WithJsonSchema(_LIST)]
 
 
 class PublicHoliday(Dated):
     """Whether a date is a public holiday of a country, or of a part of it."""
 
-    country: Text
+    country: Text | None = None
     sub_division: Text | None = Field(None, alias="subDivision")
 
 

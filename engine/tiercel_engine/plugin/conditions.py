@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic import AfterValidator, ValidationError, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from tiercel_engine.flow.base import UNION
+from tiercel_engine.flow.base import UNION, Rule
 from tiercel_engine.plugin.condition_types import CONDITIONS, PACKAGE
 
 #: Today's names.
@@ -18,6 +18,8 @@ CONDITION_TYPES = frozenset(condition.TYPE for condition in CONDITIONS)
 CONDITION_ALIASES: Mapping[str, str] = MappingProxyType(
     {alias: condition.TYPE for condition in CONDITIONS for alias in condition.ALIASES}
 )
+
+_BY_NAME = {name: each for each in CONDITIONS for name in (each.TYPE, *each.ALIASES)}
 
 
 def condition_type(name: str) -> str | None:
@@ -43,14 +45,28 @@ def has_type(conditions: Sequence[dict[str, Any]] | None, name: str) -> bool:
     )
 
 
-def _check(conditions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Refuse unknown types."""
+def _check(conditions: list[dict[str, Any]], info: ValidationInfo) -> list[dict[str, Any]]:
+    """Refuse unknown types, and properties that their type does not have or lacks.
+
+    Stored flows are left as they are: what cannot be judged is told when it is to be judged.
+    """
     for condition in everywhere(conditions):
         name = condition.get("type")
         if not isinstance(name, str) or condition_type(name) is None:
             shown = "null" if name is None else str(name)
             raise PydanticCustomError("unknown_type", "Invalid type: {name}", {"name": shown})
+        if info.context is not None and not info.context.is_lenient:
+            _check_properties(name, condition)
     return conditions
+
+
+def _check_properties(name: str, condition: dict[str, Any]) -> None:
+    try:
+        _BY_NAME[name].model_validate(condition, by_alias=True, by_name=False)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        place = ".".join(str(part) for part in fault["loc"])
+        raise Rule(f"{name.rpartition('.')[2]}: {place}: {fault['msg']}") from None
 
 
 #: A list of conditions of known types.

@@ -23,7 +23,7 @@ from tiercel_engine.flow.input_types import INPUT_TYPES, Input
 from tiercel_engine.flow.model import Flow, PluginDefault
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
-from tiercel_engine.plugin.condition_types import CONDITIONS, Condition
+from tiercel_engine.plugin.condition_types import CONDITIONS
 from tiercel_engine.plugin.documentation import documentation_of
 
 Schema = dict[str, Any]
@@ -48,7 +48,6 @@ KINDS: dict[type[Part], str] = {
     Task: "task",
     Trigger: "trigger",
     Input: "input",
-    Condition: "condition",
 }
 #: Definitions that hold a template at whatever depth.
 _WITH_TEMPLATE: Schema = {

@@ -109,6 +109,30 @@ triggers:
 
 
 @pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("Weekend, day: MONDAY", "Weekend: day: Extra inputs are not permitted"),
+        ("DayWeek", "DayWeek: dayOfWeek: Field required"),
+        (
+            "Not, conditions: [{type: io.kestra.plugin.core.condition.DayWeek}]",
+            "DayWeek: dayOfWeek",
+        ),
+        ("ExecutionLabels, labels: 1", "ExecutionLabels: labels: labels must be a map"),
+    ],
+)
+def test_a_condition_has_the_properties_of_its_type(condition: str, words: str) -> None:
+    source = FLOW + (
+        f"triggers:\n  - id: t\n    type: {NEW}.Flow\n    conditions:\n"
+        f"      - {{type: io.kestra.plugin.core.condition.{condition}}}\n"
+    )
+
+    assert words in str(refusal(source))
+    # A stored flow is taken as it is: its trigger still is one.
+    stored = load(source, lenient=True).triggers
+    assert isinstance(stored[0], Flow)
+
+
+@pytest.mark.parametrize(
     ("name", "today"),
     [
         ("io.kestra.plugin.core.condition.Weekend", "Weekend"),

@@ -254,9 +254,10 @@ async def _parts(app: web.Application) -> AsyncIterator[None]:
     following = {
         asyncio.create_task(app[FLOWS].refresh_forever()),
         asyncio.create_task(app[ACCOUNTS].follow_forever()),
-        asyncio.create_task(app[LAGS].watch_forever()),
     }
+    app[LAGS].start()
     yield
+    await asyncio.to_thread(app[LAGS].close)
     for task in following:
         task.cancel()
     await asyncio.wait(following)

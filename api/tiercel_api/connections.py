@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -82,17 +82,16 @@ class Connections:
             await asyncio.wait_for(self._quiet.wait(), timeout_s)
         return self._quiet.is_set()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """While the handler of a request runs."""
+    def begin(self) -> None:
+        """The handler of a request begins to run."""
         self._running += 1
         self._quiet.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._quiet.set()
+
+    def finish(self) -> None:
+        """It has run."""
+        self._running -= 1
+        if not self._running:
+            self._quiet.set()
 
 
 CONNECTIONS = web.AppKey("connections", Connections)
@@ -169,16 +168,15 @@ class Connection(asyncio.Protocol):
         """Whether nobody will read an answer any more."""
         return self._transport is None or self._transport.is_closing()
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """While a request, whose head is whole, is handled."""
+    def begin(self) -> None:
+        """A request, whose head is whole, is handled from now on."""
         self._cancel_head()
         self._head_bytes = 0
         self._is_busy = self._is_used = True
-        try:
-            yield
-        finally:
-            self._is_busy = False
+
+    def finish(self) -> None:
+        """It has been handled."""
+        self._is_busy = False
 
     @contextmanager
     def waking(self, waker: Callable[[], object]) -> Iterator[None]:
@@ -286,10 +284,17 @@ async def keep_bounds(request: web.Request, handler: Handler) -> web.StreamRespo
     """
     connections = request.app[CONNECTIONS]
     connection = connection_of(request)
-    with connections.running(), nullcontext() if connection is None else connection.request():
+    connections.begin()
+    if connection is not None:
+        connection.begin()
+    try:
         if connections.is_ending and _comes_too_late(request, connections):
             raise HttpError(503, "Service Unavailable", ENDING, RETRY_AFTER_S)
         return await handler(request)
+    finally:
+        connections.finish()
+        if connection is not None:
+            connection.finish()
 
 
 def _comes_too_late(request: web.Request, connections: Connections) -> bool:

@@ -7,8 +7,8 @@ written in the transactions of the work itself, so they hold whoever is alive.
 
 from __future__ import annotations
 
-import asyncio
 import functools
+import threading
 
 from aiohttp import web
 
@@ -26,6 +26,8 @@ log = get_logger(component="api")
 LOOK_EVERY_S = 0.5
 #: A look that is older tells nothing any more: the log or the database does not answer.
 LOOK_VALID_S = 15.0
+#: How long a look that runs may hold the end of the process up.
+CLOSE_TIMEOUT_S = 2.0
 #: When whoever was refused may try again.
 RETRY_AFTER_S = 5
 #: What an answer of a search says about the read model.
@@ -48,7 +50,7 @@ _SEARCHES = ("/search", "/executions")
 
 
 class Lags:
-    """How far both are behind. `commands` and `index` are read in the event loop."""
+    """How far both are behind. `commands` and `index` are read in any thread."""
 
     def __init__(self, services: Services) -> None:
         self.commands = Lag()
@@ -57,17 +59,27 @@ class Lags:
         self._executors = Backlog()
         self._indexers = Backlog()
         self._looked_us = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="api-lag", daemon=True)
         topics = services.topics
         self._indexed = [topic.name for topic in topics.indexed()]
 
-    async def watch_forever(self) -> None:
-        """Look again and again, until cancelled."""
-        while True:
+    def start(self) -> None:
+        """Look again and again, in a thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Look no more. A look that the broker does not answer is given up, not waited for."""
+        self._stopping.set()
+        self._thread.join(CLOSE_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
             try:
-                await asyncio.to_thread(self._look)
+                self._look()
             except TiercelError as error:
                 log.warning("lag_unknown", error=str(error))
-            await asyncio.sleep(LOOK_EVERY_S)
+            self._stopping.wait(LOOK_EVERY_S)
 
     @property
     def is_known(self) -> bool:
@@ -91,7 +103,7 @@ class Lags:
         )
 
     def _look(self) -> None:
-        """One look. Blocks; runs in one thread at a time."""
+        """One look. Blocks."""
         services = self._services
         event_log, topics = services.log, services.topics
         # Positions first: an end seen before would let a quick reader seem to be ahead.

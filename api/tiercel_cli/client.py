@@ -10,20 +10,25 @@ import base64
 import http.client
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tiercel_cli.event_stream import events_of
 from tiercel_cli.multipart import Multipart
 from tiercel_engine.errors import TiercelError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 #: Seconds that an ordinary call may take. Following has no limit but the connection's.
 CALL_TIMEOUT_S = 60.0
-#: One line of a stream holds one execution; the server bounds it, this is the client's own wall.
-STREAM_LINE_BYTES_MAX = 64 * 1024 * 1024
+#: Between two tries to go on with a stream that was cut off, and how many may fail in a row.
+RECONNECT_S = 0.5
+RECONNECTS_MAX = 20
+#: Refusals after which it is tried again: the server stops, or is busy.
+COME_BACK_STATUSES = (429, 502, 503, 504)
 
 JsonObject = dict[str, Any]
 
@@ -331,20 +336,28 @@ class Client:
     def _stream(
         self, path: str, query: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[str, str]]:
-        """Server-sent events as (id, data)."""
-        headers = {"Accept": "text/event-stream"}
-        target = "/api/v1" + path + query_of(query)
+        """Server-sent events as (id, data). Goes on behind the last one when it is cut off."""
+        target, last, failures = "/api/v1" + path + query_of(query), "", 0
+        while True:
+            try:
+                for event_id, data in self._events(target, last):
+                    last, failures = event_id, 0
+                    yield event_id, data
+                lost: TiercelError = ServerUnreachable(f"{self.server} closed the stream.")
+            except (ServerUnreachable, ServerRefused) as error:
+                if isinstance(error, ServerRefused) and error.status not in COME_BACK_STATUSES:
+                    raise
+                lost = error
+            failures += 1
+            if not last or failures > RECONNECTS_MAX:
+                raise lost
+            time.sleep(RECONNECT_S)
+
+    def _events(self, target: str, last: str) -> Iterator[tuple[str, str]]:
+        """The events of one connection."""
+        headers = {"Accept": "text/event-stream", **({"Last-Event-ID": last} if last else {})}
         with self._answer("GET", target, headers=headers, timeout_s=None) as answer:
-            event_id, data = "", []
-            while line := answer.readline(STREAM_LINE_BYTES_MAX):
-                name, _, value = line.decode().rstrip("\r\n").partition(":")
-                if name == "id":
-                    event_id = value.removeprefix(" ")
-                elif name == "data":
-                    data.append(value.removeprefix(" "))
-                elif not name and not value and (data or event_id):
-                    yield event_id, "\n".join(data)
-                    event_id, data = "", []
+            yield from events_of(answer)
 
 
 def credentials_of(environment: Mapping[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -43,6 +44,8 @@ READY_POLL_S = 0.02
 READY_WARNING_S = 15.0
 #: Seconds that answers get to be sent when the API stops.
 REQUESTS_END_S = 3.0
+#: Files and sockets besides the connections that the API takes.
+OTHER_FILES = 1_000
 #: Connections that may wait to be accepted.
 BACKLOG = 1024
 
@@ -124,6 +127,8 @@ class RoleProcess:
         context = tls_context(self._settings)
         address = address or Address(self._settings.host, self._settings.port)
         listener = _listen(address) if app is not None else None
+        if listener is not None:
+            _allow_files(self._settings.connections_max + OTHER_FILES)
         self._expect_stop(stops_with_stdin)
         pool = ThreadPoolExecutor(max(len(self._roles), 1), thread_name_prefix="role")
         ends = {r.name: asyncio.wrap_future(pool.submit(r.run)) for r in self._roles}
@@ -236,6 +241,17 @@ class RoleProcess:
         if was_running and (error := end.exception()) is not None:
             log.error("role_failed", role=role.name, reason=str(error), exc_info=error)
         return False
+
+
+def _allow_files(count: int) -> None:
+    """Let this process have so many files and sockets open, as far as the system allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    if soft != resource.RLIM_INFINITY and soft < count:
+        log.warning("few_open_files", allowed=soft, wanted=count)
 
 
 def _listen(address: Address) -> socket.socket:

@@ -20,7 +20,12 @@ from xml.etree import ElementTree
 import kestra
 import pytest
 import requests
-from kestrapy import CreateApiTokenRequest, KestraClient
+from kestrapy import (
+    CreateApiTokenRequest,
+    KestraClient,
+    TriggerControllerApiTriggerId,
+    TriggerControllerSetDisabledRequest,
+)
 from kestrapy.exceptions import (
     ConflictException,
     NotFoundException,
@@ -167,6 +172,44 @@ def test_a_token_is_made_used_and_revoked(server: RunningServer, client: Any) ->
         other.me.current_user()
     with pytest.raises(NotFoundException):
         client.me.delete_api_token(made.id)
+
+
+def test_who_edits_one_namespace_switches_its_triggers_alone(
+    server: RunningServer, token: str, client: Any
+) -> None:
+    # given: the same flow in two namespaces, and somebody who edits one of them
+    own, other = f"{NS}.own", f"{NS}.other"
+    roles = [{"role": "editor", "namespace": own}]
+    user = {"username": "ed", "password": "edits one of them", "roles": roles}
+    headers = {"Authorization": f"Bearer {token}"}
+    assert server.post("/users", json=user, headers=headers).status_code == 200
+    for namespace in (own, other):
+        client.flows.create_flow(T, FLOW.replace(f"namespace: {NS}", f"namespace: {namespace}"))
+    editor = KestraClient(host=server.url, timeout=60, username="ed", password="edits one of them")
+    both = [
+        TriggerControllerApiTriggerId(namespace=n, flow_id="waits", trigger_id="yearly")
+        for n in (own, other)
+    ]
+
+    # when, then
+    def found(someone: Any) -> list[tuple[str, bool]]:
+        below = [{"field": "namespace", "operation": "IN", "value": [own, other]}]
+        page = someone.triggers.search_triggers(T, filters=below, sort=["namespace:asc"])
+        rows = [row["state"] for row in page["results"]]
+        return [(row["namespace"], row["disabled"]) for row in rows]
+
+    eventually(lambda: found(client), lambda rows: len(rows) == 2)
+    assert found(editor) == [(own, False)]
+    asked = TriggerControllerSetDisabledRequest(triggers=both, disabled=True)
+    with pytest.raises(UnprocessableEntityException) as refused:
+        editor.triggers.disabled_triggers_by_ids(T, asked)
+    assert own not in refused.value.body
+    assert editor.triggers.disabled_triggers_by_query(T, disabled=True)["count"] == 1
+    eventually(lambda: found(client), lambda rows: rows == [(other, False), (own, True)])
+    with pytest.raises(NotFoundException):
+        editor.triggers.disable_trigger_by_id(
+            T, {"namespace": other, "flowId": "waits", "triggerId": "yearly", "disabled": True}
+        )
 
 
 @drives("tenant", "search_tenants")

@@ -30,6 +30,8 @@ from tiercel_api.paging import FlowFilter, is_set
 from tiercel_api.routes.flow_bulk import key_of
 from tiercel_api.routes.flows import matching_flows
 from tiercel_api.routes.plugins import INVENTORY
+from tiercel_api.security.access import Permission
+from tiercel_api.security.guard import is_allowed
 from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound
@@ -277,9 +279,13 @@ def _uid(name: Name) -> str:
 
 
 def _links(request: web.Request) -> Iterator[tuple[Name, Name, str]]:
-    """(flow, flow that it starts, why) of all flows. Reads every flow: runs in a thread."""
+    """(flow, flow that it starts, why) of all flows that who asks may see.
+
+    Reads every flow: runs in a thread.
+    """
     catalog = request.app[SERVICES].catalog
-    entries = catalog.latest_all(tenant_of(request))
+    latest = catalog.latest_all(tenant_of(request))
+    entries = [e for e in latest if is_allowed(request, Permission.READ, e.namespace)]
     known = {(entry.namespace, entry.flow_id) for entry in entries}
     for entry in entries:
         try:

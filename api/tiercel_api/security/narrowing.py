@@ -51,11 +51,11 @@ def narrowed_roots(request: web.Request, root: str | None) -> list[str | None]:
     namespaces = request.get(NAMESPACES)
     if namespaces is None:
         return [root]
-    if root is None:
-        return [*namespaces]
-    if is_within(request, root):
+    if root is not None and is_within(request, root):
         return [root]
-    return [one for one in namespaces if is_below(one, root)]
+    below = {one for one in namespaces if root is None or is_below(one, root)}
+    # None twice: a namespace beside one above it says nothing new.
+    return sorted(one for one in below if not any(is_below(one, up) for up in below - {one}))
 
 
 def is_below(namespace: str, root: str) -> bool:

@@ -184,8 +184,10 @@ def test_what_is_no_flow_yet_is_checked_and_drawn(world: World) -> None:
     assert world.ask("POST", "/flows/validate", **options)[0]["outdated"] is False
     assert world.ask("POST", "/flows/validate", ADMIN, **options)[0]["outdated"] is True
     assert world.ask("POST", "/flows/graph", data=flow_source("new").encode(), headers=YAML)
+    words = world.ask("POST", "/flows/expressions", **options)
+    assert "a-key" not in str(words)
     task = {"id": "a", "type": "tests.Say"}
-    assert world.ask("POST", "/flows/validate/task", json=task) == {"index": 0}
+    assert world.ask("POST", "/flows/validate/task", json=task)["index"] == 0
 
 
 def test_labels_and_states_elsewhere_stay(world: World) -> None:
@@ -383,6 +385,7 @@ def test_every_route_that_narrows_is_tried_here() -> None:
         "/flows/export/by-ids",
         "/flows/export/by-query",
         "/flows/export/by-query/csv",
+        "/flows/expressions",
         "/flows/graph",
         "/flows/hashes/by-ids",
         "/flows/import",

@@ -31,7 +31,7 @@ from tiercel_engine.repository.terms import Facts, holds
 from tiercel_engine.storage.kv import KvStore, lineage
 from tiercel_engine.storage.namespace_files import NamespaceFiles
 from tiercel_engine.storage.namespaces import About, Namespaces
-from tiercel_engine.storage.secrets import environment_keys
+from tiercel_engine.storage.secrets import environment_secret_names
 
 SYSTEM = "system"
 #: Names of one autocompletion.
@@ -204,14 +204,14 @@ async def list_secrets(request: web.Request) -> web.Response:
     """
     page, size = page_of(request.query)
     words = request.query.get("q") or request.query.get("filters[q][EQUALS]") or ""
-    keys = [key for key in environment_keys() if words.upper() in key]
+    keys = [key for key in environment_secret_names() if words.upper() in key]
     shown = [{"key": key} for key in keys[(page - 1) * size : page * size]]
     return json_response({"readOnly": True, "results": shown, "total": len(keys)})
 
 
 async def inherited_secrets(request: web.Request) -> web.Response:
     """GET /namespaces/{namespace}/inherited-secrets: namespace -> names of its secrets."""
-    return json_response({request.match_info["namespace"]: environment_keys()})
+    return json_response({request.match_info["namespace"]: environment_secret_names()})
 
 
 async def _object(request: web.Request) -> JsonObject:

@@ -38,12 +38,6 @@ def environment_secret(key: str, subkey: str | None = None) -> str:
     return value if subkey is None else _member(key, value, subkey)
 
 
-def environment_keys() -> list[str]:
-    """The names of the secrets that this process may read, in order."""
-    found = (name for name in os.environ if name.startswith(SECRET_PREFIX))
-    return sorted(name.removeprefix(SECRET_PREFIX) for name in found if name != SECRET_PREFIX)
-
-
 def _member(key: str, value: str, subkey: str) -> str:
     try:
         members = msgspec.json.decode(value)

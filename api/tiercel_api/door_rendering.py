@@ -26,7 +26,8 @@ from tiercel_engine.expression.context import RenderContext
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.duration import parse_duration_s
-from tiercel_engine.flow.input_types import ChoiceInput, Input
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import ChoiceInput
 from tiercel_engine.flow.inputs import Render, resolve_inputs
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.outside.lookups import WorldLookups

@@ -19,7 +19,8 @@ from tiercel_api.bodies import in_time, media_type, read_body, reading_form
 from tiercel_api.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 from tiercel_api.files import FILES
 from tiercel_api.services import SERVICES, ApiSettings
-from tiercel_engine.flow.input_types import FileInput, Input
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import FileInput
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.values import LIST_TYPES
 

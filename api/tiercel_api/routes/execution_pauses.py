@@ -17,7 +17,7 @@ from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import document_at, execution_of, find_flow_of
 from tiercel_api.services import SERVICES, encryption
 from tiercel_engine.errors import Conflict, Rejected, UserError
-from tiercel_engine.flow.input_types import Input
+from tiercel_engine.flow.input_base import Input
 from tiercel_engine.flow.inputs import examine, resolve
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.plugin.flowables import Pause

@@ -18,8 +18,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tiercel_engine.flow.base import InputId, Part, Rule, Text
+from tiercel_engine.flow.base import Rule, Text
+from tiercel_engine.flow.input_base import Input
 from tiercel_engine.flow.json_schema import check_schema, schema_validator
+from tiercel_engine.flow.patterns import compiled, matches
 from tiercel_engine.flow.values import (
     CONVERSIONS,
     LIST_TYPES,
@@ -39,88 +41,12 @@ PATTERN_CHARS_MAX = 1_000
 FORM = "FORM"
 
 
-class DependsOn(Part):
-    """When an input is asked for at all."""
-
-    PEER_NAME: ClassVar[str] = "io.kestra.core.models.flows.DependsOn"
-
-    inputs: list[str] = Field([])
-    condition: Text | None = None
-
-
-class Input(Part):
-    """One input of a flow."""
-
-    #: The names in `type` that mean this class.
-    TYPES: ClassVar[tuple[str, ...]] = ()
-
-    id: InputId = Field(validation_alias=AliasChoices("id", "name"))
-    type: str
-    required: bool = True
-    defaults: Any = None
-    #: What a form shows at first; not a value.
-    prefill: Any = None
-    description: Text | None = None
-    display_name: Text | None = Field(None, alias="displayName")
-    depends_on: DependsOn | None = Field(None, alias="dependsOn")
-
-    _renders_defaults: bool = PrivateAttr(True)
-    #: When the form around it is asked for.
-    _form_depends_on: DependsOn | None = PrivateAttr(None)
-
-    @property
-    def renders_defaults(self) -> bool:
-        """Whether templates in `defaults` are rendered; the flow's dialect says so."""
-        return self._renders_defaults
-
-    @property
-    def dependencies(self) -> list[DependsOn]:
-        """What must hold so that it is asked for: of the form around it, and its own."""
-        return [each for each in (self._form_depends_on, self.depends_on) if each is not None]
-
-    @property
-    def needs(self) -> list[str]:
-        """The ids of the inputs that it depends on."""
-        return [name for each in self.dependencies for name in each.inputs]
-
-    @property
-    def conditions(self) -> list[str]:
-        """The templates that must hold so that it is asked for."""
-        return [each.condition for each in self.dependencies if each.condition is not None]
-
-    @classmethod
-    def known_properties(cls) -> list[str]:
-        return [*super().known_properties(), "name"]
-
-    @property
-    def takes_blank_text(self) -> bool:
-        """Whether an empty text is a value of this type, not the absence of one."""
-        return False
-
-    def convert(self, value: Any) -> Any:
-        """A given value as one of this type.
-
-        Raises:
-            BadValue: it is none, or a constraint does not hold.
-        """
-        converted = convert(self.type, value)
-        self.check(converted)
-        return converted
-
-    def check(self, value: Any) -> None:
-        """Raise BadValue when a converted value breaks a constraint."""
-
-    def choices(self) -> list[Any] | None:
-        """The values to choose from as written; None when any value will do."""
-        return None
-
-
 def _compiles(pattern: str) -> str:
     if len(pattern) > PATTERN_CHARS_MAX:
         raise Rule(f"size must be between 0 and {PATTERN_CHARS_MAX}")
     try:
-        re.compile(pattern)
-    except re.error as error:
+        compiled(pattern)
+    except ValueError as error:
         raise Rule(f"must be a regular expression, but {error}") from None
     return pattern
 
@@ -138,7 +64,7 @@ class StringInput(Input):
         return True
 
     def check(self, value: Any) -> None:
-        if self.validator is not None and re.fullmatch(self.validator, value) is None:
+        if self.validator is not None and not matches(self.validator, value, whole=True):
             raise BadValue(f"it must match the pattern `{self.validator}`")
 
 
@@ -319,10 +245,15 @@ class ChoiceInput(Input):
             raise Rule(f"{self.id}: either `values` or `expression` must be set")
 
     def choices(self) -> list[Any] | None:
-        return None if self.values is None else [_choice_text(value) for value in self.values]
+        return None if self.values is None else [choice_text(value) for value in self.values]
+
+    def first_of(self, choices: list[Any]) -> Any:
+        """What is chosen when nobody chooses. `choices`: some, as texts."""
+        return choices[0]
 
 
-def _choice_text(value: Any) -> str:
+def choice_text(value: Any) -> str:
+    """What stands for an offered value, which may be a map with a `label` and a `value`."""
     return text_of(value.get("value") if isinstance(value, dict) and "value" in value else value)
 
 
@@ -334,6 +265,9 @@ class MultiChoiceInput(ChoiceInput):
 
     values: list[Any] | None = Field(None, validation_alias=AliasChoices("values", "options"))
     item_type: ItemType = Field("STRING", alias="itemType")
+
+    def first_of(self, choices: list[Any]) -> Any:
+        return choices[:1]
 
     def convert(self, value: Any) -> Any:
         return convert(self.type, value, self.item_type)

@@ -14,12 +14,8 @@ from graphlib import CycleError
 from typing import Any
 
 from tiercel_engine.errors import InvalidExpression, InvalidInput, TaskError, UserError, Violation
-from tiercel_engine.flow.input_types import (
-    ChoiceInput,
-    Input,
-    MultiChoiceInput,
-    SecretInput,
-)
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import ChoiceInput, MultiChoiceInput, SecretInput, choice_text
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.order import dependencies_first
 from tiercel_engine.flow.values import BadValue, json_value, text_of
@@ -159,7 +155,7 @@ def _one(
             value = render(value, variables)
     choices = _choices(definition, variables, render)
     if value is None and choices and isinstance(definition, ChoiceInput):
-        value = choices[0] if definition.auto_select_first else None
+        value = definition.first_of(choices) if definition.auto_select_first else None
     if value is None:
         problem = "missing required input" if definition.required else None
         return InputOutcome(definition, problem=problem and _problem(definition, problem, None))
@@ -193,7 +189,7 @@ def _choices(
             "Expected the expression of the offered values to give a list, but it does not",
             definition.expression,
         )
-    return [text_of(value) for value in offered]
+    return [choice_text(value) for value in offered]
 
 
 def _check_choice(definition: Input, value: Any, choices: list[str] | None) -> None:

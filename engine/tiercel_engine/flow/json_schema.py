@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from jsonschema import exceptions
-from jsonschema.validators import Draft202012Validator, validator_for
+from jsonschema.validators import Draft202012Validator, extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from tiercel_engine.flow.patterns import matches
 from tiercel_engine.flow.values import BadValue
 
 #: How many of a value's faults are told.
@@ -31,7 +34,18 @@ def schema_validator(schema: Any) -> Any:
         kind.check_schema(schema)
     except exceptions.SchemaError as error:
         raise BadValue(f"Expected a JSON schema, but {error.message}") from None
-    return kind(schema, registry=Registry())
+    return _bounded(kind)(schema, registry=Registry())
+
+
+@cache
+def _bounded(kind: Any) -> Any:
+    """The validator of a draft, whose patterns do not take for ever."""
+    return extend(kind, {"pattern": _pattern})
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Any) -> Iterator[Any]:
+    if validator.is_type(value, "string") and not matches(pattern, value, whole=False):
+        yield exceptions.ValidationError(f"{value!r} does not match {pattern!r}")
 
 
 def check_schema(validator: Any, value: Any) -> None:
@@ -41,7 +55,7 @@ def check_schema(validator: Any, value: Any) -> None:
             _told(fault)
             for fault, _ in zip(validator.iter_errors(value), range(FAULTS_SHOWN_MAX), strict=False)
         ]
-    except (Unresolvable, RecursionError) as error:
+    except (Unresolvable, RecursionError, ValueError) as error:
         raise BadValue(f"it cannot be compared with its JSON schema: {error}") from None
     if faults:
         raise BadValue(f"it must match its JSON schema: {'; '.join(faults)}")

@@ -19,7 +19,8 @@ from tiercel_engine.flow.base import (
 )
 from tiercel_engine.flow.checks import Check
 from tiercel_engine.flow.dialect import DEFAULT, Dialect, dialect_of
-from tiercel_engine.flow.input_types import AnyInput, Input, leaves
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import AnyInput, leaves
 from tiercel_engine.flow.task import AnyTask, DurationS, RetryPolicy, Task
 from tiercel_engine.flow.trigger import AnyTrigger
 

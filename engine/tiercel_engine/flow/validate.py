@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tiercel_engine.flow.dialect import evidence
-from tiercel_engine.flow.input_types import FormInput, Input
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import FormInput
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import Task

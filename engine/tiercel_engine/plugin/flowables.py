@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AliasChoices, Field, model_validator
 
 from tiercel_engine.flow.base import Part, Rule, Text
-from tiercel_engine.flow.input_types import AnyInput, Input, leaves
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import AnyInput, leaves
 from tiercel_engine.flow.model import Output
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import AnyTask, DurationS, Task

@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 from tiercel_engine.flow.base import Part
 from tiercel_engine.flow.defaults import TypeDefault
-from tiercel_engine.flow.input_types import INPUT_TYPES, Input
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import INPUT_TYPES
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.base import FlowableTask

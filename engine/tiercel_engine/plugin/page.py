@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiercel_engine.flow.input_types import Input
+from tiercel_engine.flow.input_base import Input
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.documentation import Documentation, documentation_of

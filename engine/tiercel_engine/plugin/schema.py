@@ -19,7 +19,8 @@ from pydantic_core import core_schema
 
 from tiercel_engine.flow.base import UNION, Part
 from tiercel_engine.flow.defaults import TypeDefault
-from tiercel_engine.flow.input_types import INPUT_TYPES, Input
+from tiercel_engine.flow.input_base import Input
+from tiercel_engine.flow.input_types import INPUT_TYPES
 from tiercel_engine.flow.model import Flow, PluginDefault
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger

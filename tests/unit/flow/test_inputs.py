@@ -82,6 +82,7 @@ def test_a_value_gets_its_type(definition: str, given: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("definition", "given", "why"),
     [
+        ("type: STRING, validator: '(a|aa)+b'", "a" * 60, "it takes too long to match the pattern"),
         ("type: INT", "abc", 'For input string: "abc"'),
         ("type: INT", "1.5", 'For input string: "1.5"'),
         ("type: INT", "9" * 30, f'For input string: "{"9" * 30}"'),
@@ -329,3 +330,19 @@ def test_a_form_is_shown_as_it_was_written() -> None:
 def test_what_a_form_cannot_hold_is_refused(inner: str, message: str) -> None:
     source = f"inputs:\n  - id: place\n    type: FORM\n    inputs: [{inner}]\n"
     assert message in str(refusal(FLOW + source))
+
+
+@pytest.mark.parametrize(
+    ("definition", "value"),
+    [
+        ("type: SELECT, values: [a, b]", "a"),
+        ("type: SELECT, values: [{label: One, value: a}, b]", "a"),
+        ("type: SELECT, expression: \"{{ [{'label': 'One', 'value': 'a'}, 'b'] }}\"", "a"),
+        ("type: MULTISELECT, values: [a, b]", ["a"]),
+        ("type: MULTISELECT, values: ['1', '2'], itemType: INT", [1]),
+    ],
+)
+def test_the_first_of_the_offered_values_may_be_chosen(definition: str, value: Any) -> None:
+    flow = flow_with(f"id: x, {definition}, autoSelectFirst: true")
+    assert resolve_inputs(flow, {}, render=_rendered) == {"x": value}
+    assert resolve_inputs(flow, {"x": value}, render=_rendered) == {"x": value}

@@ -107,3 +107,18 @@ def test_a_schema_elsewhere_is_not_fetched() -> None:
     inputs = _flow("{$ref: 'http://localhost:1/schema.json'}").inputs
     with pytest.raises(InvalidInput, match="cannot be compared with its JSON schema"):
         resolve(inputs, {"order": {}})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "told"),
+    [
+        ("^a+$", "ab", "'ab' does not match '\\^a\\+\\$'"),
+        ("^(a|aa)+$", "a" * 60 + "b", "takes too long to match"),
+    ],
+)
+def test_a_pattern_of_a_schema_is_compared_but_not_for_long(
+    pattern: str, text: str, told: str
+) -> None:
+    inputs = _flow(f"{{type: string, pattern: '{pattern}'}}").inputs
+    with pytest.raises(InvalidInput, match=told):
+        resolve(inputs, {"order": f'"{text}"'})

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from multidict import MultiMapping
 
 from tiercel_api import filters
 from tiercel_api.errors import HttpError
-from tiercel_engine.errors import InvalidInput, Violation
-from tiercel_engine.repository.base import ExecutionFilter, LogFilter, TriggerFilter
+from tiercel_engine.errors import InvalidInput, UserError, Violation
+from tiercel_engine.repository.base import ExecutionFilter, JsonObject, LogFilter, TriggerFilter
 from tiercel_engine.repository.patterns import Patterns
 from tiercel_engine.repository.terms import Condition, Facts, Value, holds
 from tiercel_schemas.flows import FlowRevision
@@ -83,6 +84,28 @@ def sort_of(query: Query) -> tuple[tuple[str, bool], ...]:
             raise HttpError(422, "Illegal argument", f"Invalid sort parameter: {text!r}")
         pairs.append((name, direction.lower() == "asc"))
     return tuple(pairs)
+
+
+def page_in_memory(rows: Sequence[JsonObject], query: Query, fields: Sequence[str]) -> JsonObject:
+    """A page of what no database holds, sorted as the query asks.
+
+    Args:
+        fields: what it may be sorted by, as text; a row may lack one.
+
+    Raises:
+        UserError: it is to be sorted by something else.
+    """
+    page, size = page_of(query)
+    found = list(rows)
+    for name, ascending in reversed(sort_of(query)):
+        if name not in fields:
+            raise UserError(f"Expected to sort by {', '.join(fields)}, not by {name!r}.")
+        found.sort(key=partial(_text_in, name), reverse=not ascending)
+    return {"results": found[(page - 1) * size : page * size], "total": len(found)}
+
+
+def _text_in(name: str, row: JsonObject) -> str:
+    return str(row.get(name, ""))
 
 
 #: Filters that may mean executions of other kinds, too.

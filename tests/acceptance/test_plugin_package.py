@@ -9,9 +9,12 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
+import yaml
+from jsonschema import Draft7Validator
 from tests.acceptance.running import clean_environment
 
 ROOT = Path(__file__).parents[2]
@@ -52,6 +55,10 @@ tasks:
     name: "{{ flow.id }}"
     times: 2
 """
+
+
+def yaml_of(source: str) -> Any:
+    return yaml.safe_load(source)
 
 
 @pytest.fixture(scope="module")
@@ -118,14 +125,26 @@ def test_a_flow_uses_the_type(python: Path, tmp_path: Path) -> None:
     ) as server:
         assert server.stdout is not None
         url = json.loads(server.stdout.readline())["url"] + "/api/v1"
-        yaml = {"Content-Type": "application/x-yaml"}
-        saved = requests.post(f"{url}/flows", FLOW, headers=yaml, timeout=START_TIMEOUT_S)
+        written = {"Content-Type": "application/x-yaml"}
+        saved = requests.post(f"{url}/flows", FLOW, headers=written, timeout=START_TIMEOUT_S)
         assert saved.status_code == 200, saved.text
         wrong = FLOW.replace("times: 2", "times: often").replace("greets", "wrong")
-        refused = requests.post(f"{url}/flows", wrong, headers=yaml, timeout=START_TIMEOUT_S)
+        refused = requests.post(f"{url}/flows", wrong, headers=written, timeout=START_TIMEOUT_S)
         path = f"{url}/executions/acme.plugins/greets?wait=true"
         ended = requests.post(path, timeout=START_TIMEOUT_S).json()
+        page = requests.get(f"{url}/plugins/com.acme.Greet", timeout=START_TIMEOUT_S).json()
+        groups = requests.get(f"{url}/plugins", timeout=START_TIMEOUT_S).json()
+        schema = requests.get(f"{url}/plugins/schemas/flow", timeout=START_TIMEOUT_S).json()
     assert refused.status_code == 422
     assert ended["state"]["current"] == "SUCCESS"
+    properties = page["schema"]["properties"]
+    assert properties["title"] == "Greet somebody several times"
+    assert properties["required"] == ["name"]
+    (acme,) = [group for group in groups if group["group"] == "com.acme"]
+    assert (acme["name"], acme["version"]) == ("acme-tiercel", "1.0")
+    assert acme["tasks"] == ["com.acme.Greet"]
+    check = Draft7Validator(schema)
+    assert check.is_valid(yaml_of(FLOW))
+    assert not check.is_valid(yaml_of(FLOW.replace("times: 2", "times: often")))
     assert ended["taskRunList"][0]["outputs"] == {"greeting": "Hello greets! Hello greets!"}
     assert sys.executable != str(python)

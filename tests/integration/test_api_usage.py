@@ -40,6 +40,27 @@ def test_configs_have_what_both_generations_ask_for(server: ApiServer) -> None:
     assert server.get("/main/configs").json() == found
 
 
+def test_who_may_ask_for_what(tmp_path_factory: pytest.TempPathFactory) -> None:
+    admin, cook = ("ada", "correct horse battery"), ("cem", "a pinch of salt")
+    with api_server(tmp_path_factory.mktemp("usage-roles")) as running:
+        first = {"username": admin[0], "password": admin[1]}
+        assert running.post("/setup", json=first).status_code == 200
+        roles = [{"role": "editor", "namespace": "house"}]
+        user = {"username": cook[0], "password": cook[1], "roles": roles}
+        assert running.post("/users", json=user, auth=admin).status_code == 200
+
+        def status(path: str, auth: Any) -> int:
+            url = f"{running.url}/api/v1{path}"
+            return requests.get(url, auth=auth, timeout=20).status_code
+
+        for path in ("/configs", "/pebble/filters", "/license-info", "/blueprints/community"):
+            assert (status(path, cook), status(path, None)) == (200, 401), path
+        for path in ("/instance/services/search", "/main/instance/services/active"):
+            assert (status(path, admin), status(path, cook)) == (200, 403), path
+        assert (status("/usages/all", admin), status("/usages/all", cook)) == (200, 403)
+        assert status("/configs/login", None) == status("/main/configs/login", None) == 200
+
+
 def test_flows_are_counted_by_their_types(server: ApiServer) -> None:
     flows = server.get("/main/usages/all").json()["flows"]
 

@@ -21,6 +21,7 @@ from tiercel_api.errors import Handler
 #: Functions that read the query, by name -> what they take from it.
 READERS: dict[str, tuple[str, ...]] = {
     "page_of": ("page", "size"),
+    "page_in_memory": ("page", "size", "sort"),
     "sort_of": ("sort",),
     "trigger_filter": ("dateFilter",),
     "what_goes": ("deleteLogs", "deleteMetrics", "deleteStorage"),

@@ -16,7 +16,7 @@ from tiercel_api import filters
 from tiercel_api.answers import json_response
 from tiercel_api.filters import Query, Reader
 from tiercel_api.fleet import FLEET, RUNNING
-from tiercel_api.paging import page_of, sort_of
+from tiercel_api.paging import page_in_memory
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import NotFound, UserError
 from tiercel_engine.repository.base import JsonObject
@@ -40,16 +40,9 @@ def service_filter(query: Query) -> list[Condition]:
 
 async def search_services(request: web.Request) -> web.Response:
     """GET /instance/services/search: those that match, a page of them."""
-    query = request.query
-    page, size = page_of(query)
-    wanted = service_filter(query)
+    wanted = service_filter(request.query)
     found = [one for one in await _look(request) if _matches(one, wanted)]
-    for field, ascending in reversed(sort_of(query)):
-        if field not in _SORTED_BY:
-            raise UserError(f"Expected to sort by {', '.join(_SORTED_BY)}, not by {field!r}.")
-        found.sort(key=lambda one: str(one[field]), reverse=not ascending)
-    shown = found[(page - 1) * size : page * size]
-    return json_response({"results": shown, "total": len(found)})
+    return json_response(page_in_memory(found, request.query, _SORTED_BY))
 
 
 async def active_services(request: web.Request) -> web.Response:

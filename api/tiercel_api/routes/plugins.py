@@ -17,9 +17,9 @@ from tiercel_api.blueprints import types_in
 from tiercel_api.bodies import read_body
 from tiercel_api.dashboards.schema import schema as dashboard_schema
 from tiercel_api.errors import HttpError
-from tiercel_api.paging import is_set, page_of, sort_of
+from tiercel_api.paging import is_set, page_in_memory
 from tiercel_api.services import SERVICES
-from tiercel_engine.errors import NotFound, UserError
+from tiercel_engine.errors import NotFound
 from tiercel_engine.plugin.icons import digest, encoded, icon_of
 from tiercel_engine.plugin.inventory import Entry, Group, Inventory, package_facts
 from tiercel_engine.plugin.page import page_of_input, page_of_type
@@ -59,13 +59,8 @@ async def list_plugins(request: web.Request) -> web.Response:
     groups = request.app[INVENTORY].groups
     if "page" not in request.query and "size" not in request.query:
         return json_response(_groups(request, groups))
-    page, size = page_of(request.query)
     rows = _groups(request, groups, with_words=True)
-    for field, ascending in reversed(sort_of(request.query)):
-        if field not in _SORTED_BY:
-            raise UserError(f"Expected to sort by {', '.join(_SORTED_BY)}, not by {field!r}.")
-        rows.sort(key=lambda row: str(row[field]), reverse=not ascending)
-    return json_response({"results": rows[(page - 1) * size : page * size], "total": len(rows)})
+    return json_response(page_in_memory(rows, request.query, _SORTED_BY))
 
 
 async def list_subgroups(request: web.Request) -> web.Response:

@@ -31,7 +31,7 @@ from tiercel_cli.supervisor import Supervisor, plan_children
 from tiercel_engine.affinity import keep_to_one_core
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock, SystemClock
-from tiercel_engine.collector import collect_rarely
+from tiercel_engine.collector import collect_rarely, return_buffers
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import InvalidSettings
 from tiercel_engine.eventlog.base import EventLog
@@ -319,6 +319,7 @@ async def _run(
     process: RoleProcess, app: web.Application | None, instance: str, stops_with_stdin: bool
 ) -> int:
     collect_rarely()
+    return_buffers()
     return await process.run(app, _announcer(instance), stops_with_stdin)
 
 
@@ -327,6 +328,7 @@ async def _run_unseen(
 ) -> int:
     """Run roles that have no API; their metrics are served where `metrics_port` says."""
     collect_rarely()
+    return_buffers()
     announce = _announcer(instance, "metrics")
     if settings.metrics_port is None:
         return await process.run(None, announce, stops_with_stdin)

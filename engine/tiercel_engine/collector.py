@@ -1,18 +1,37 @@
-"""How often the garbage collector of a server process looks for cycles.
+"""What becomes of memory that a server process no longer uses.
 
 State and records hold no cycles, reference counts free them. By default the collector still walks
 through all of them again and again, nearly 2 µs for each task run in memory: measured on an
 execution with 100,000 task runs, 100 µs of CPU per task run instead of 60, and pauses of 0.3 s.
 Cycles that do arise (exceptions, event loop, SQLAlchemy) die young, and are still found then.
+
+Large buffers go back to the system at once. By default glibc learns from the first of them that is
+freed to keep all that follow, each thread for itself: measured on a file of 300 MB through Split,
+33 MB stayed with the threads that read and write it, and 12 MB do so now; it takes 4 ms per MB
+instead of 1.5.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
 
 #: Net new objects before the young ones are looked at, such rounds before those that survived one
 #: are, and such rounds before all are.
 YOUNG_OBJECTS, YOUNG_ROUNDS, MIDDLE_ROUNDS = 20_000, 20, 100
+
+
+#: Buffers of so many bytes are given back when they are freed: glibc's own limit at the start.
+BUFFER_BYTES_MIN = 128 << 10
+#: The name of this limit in `mallopt`, see malloc.h.
+_M_MMAP_THRESHOLD = -3
+
+
+def return_buffers() -> None:
+    """Let no thread keep large buffers that it has freed. No-op where C's library is not glibc."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, BUFFER_BYTES_MIN)
 
 
 def collect_rarely() -> None:

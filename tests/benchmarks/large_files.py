@@ -10,10 +10,12 @@ import argparse
 import multiprocessing
 import os
 import resource
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.unit.worker.rig import Rig, rig_in
 
 from tiercel_engine.clock import SystemClock
+from tiercel_engine.collector import return_buffers
 from tiercel_engine.eventlog.embedded import SqliteLog
 
 ROW_BYTES = 1_024
@@ -41,6 +44,7 @@ def rows(megabytes: int) -> Iterator[bytes]:
 
 def measured(folder: str, kind: str, properties: dict[str, Any], answer: Any) -> None:
     """In a process of its own: run one task, tell its outputs, seconds and peak megabytes."""
+    return_buffers()
     # On disk: what a log in memory holds would count, too.
     log = SqliteLog(Path(folder) / f"log-{os.getpid()}.db", SystemClock())
     with rig_in(Path(folder), log) as rig:
@@ -85,9 +89,35 @@ def main() -> None:
             run_delete(folder, uri)
         condition = "{{ id % 2 == 0 }}"
         run(folder, core + "FilterItems", from_=source, filterCondition=condition)
+        expression = "{{ id }}"
+        run(folder, core + "DeduplicateItems", from_=source, expr=expression)
         run(folder, core + "Reverse", from_=source)
+        run(folder, core + "Size", uri=source)
+        run(folder, core + "LocalFiles", inputs={"rows.jsonl": source}, outputs=["*.jsonl"])
+        names = {"/rows.jsonl": source}
+        files = "io.kestra.plugin.core.namespace."
+        run(folder, files + "UploadFiles", namespace="acme.test", files=names)
+        run(folder, files + "DownloadFiles", namespace="acme.test", files="rows.jsonl")
+        with served(Path(folder) / "storage") as address:
+            uri = source.replace("kestra://", address)
+            run(folder, "io.kestra.plugin.core.http.Download", uri=uri)
         script = f"for n in range({options.lines}): print(n)"
         run(folder, "io.kestra.plugin.scripts.python.Script", script=script)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The files of a folder by HTTP, from another process; the server's address."""
+    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]
+    server = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert server.stdout is not None
+    try:
+        yield server.stdout.readline().split("(")[1].split("/)")[0]
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def source_of(rig: Rig, megabytes: int) -> str:

@@ -8,9 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from tiercel_engine.expression import operators
 from tiercel_engine.expression.arguments import text, whole
 from tiercel_engine.expression.context import Randomness
@@ -22,6 +19,10 @@ from tiercel_engine.expression.moments import epoch_micros
 from tiercel_engine.expression.table import function, parameter
 from tiercel_engine.expression.values import Long, is_map, is_number, is_sequence
 from tiercel_engine.expression.yamls import from_yaml
+from tiercel_engine.later import later
+
+_aead = later("cryptography.hazmat.primitives.ciphers.aead")
+_faults = later("cryptography.exceptions")
 
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _NANO_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
@@ -253,9 +254,9 @@ def parent(frame: Frame) -> NoReturn:
 _NONCE_BYTES = 12
 
 
-def _cipher(key: Any) -> AESGCM:
+def _cipher(key: Any) -> Any:
     try:
-        return AESGCM(base64.b64decode(text(key, "key"), validate=True))
+        return _aead().AESGCM(base64.b64decode(text(key, "key"), validate=True))
     except (binascii.Error, ValueError) as e:
         raise Fault("Expected a base 64 key of 128, 192 or 256 bits") from e
 
@@ -281,5 +282,5 @@ def decrypt(frame: Frame, key: Any, encrypted: Any) -> Any:
         sealed = base64.b64decode(text(encrypted, "encrypted"), validate=True)
         plain = cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], None)
         return plain.decode()
-    except (binascii.Error, ValueError, InvalidTag) as e:
+    except (binascii.Error, ValueError, _faults().InvalidTag) as e:
         raise Fault("The text cannot be decrypted with this key") from e

@@ -7,13 +7,14 @@ from datetime import date
 from functools import lru_cache
 from typing import Any
 
-import holidays
-
 from tiercel_engine.errors import NotFound, UserError
+from tiercel_engine.later import later
 from tiercel_engine.storage.kv import KvStore
 
 #: Calendars (country, subdivision, year) kept.
 CALENDARS_MAX = 200
+
+_holidays = later("holidays")
 
 
 def kv_value(
@@ -46,11 +47,11 @@ def is_public_holiday(day: str, country: str | None, subdivision: str | None) ->
 
 
 @lru_cache(maxsize=CALENDARS_MAX)
-def _calendar(country: str, subdivision: str | None, year: int) -> holidays.HolidayBase:
+def _calendar(country: str, subdivision: str | None, year: int) -> Any:
     # Jollyday, as the peer uses it, accepts "DE-BY" and "de_by" for parts, too.
     part = subdivision and subdivision.replace("_", "-").removeprefix(f"{country}-")
     try:
-        return holidays.country_holidays(country, subdiv=part, years=year)
+        return _holidays().country_holidays(country, subdiv=part, years=year)
     except NotImplementedError as error:
         raise UserError(f"The function isPublicHoliday(): {error}.") from None
 

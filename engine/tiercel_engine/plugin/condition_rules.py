@@ -13,14 +13,16 @@ from datetime import UTC, datetime, time
 from types import MappingProxyType
 from typing import Any
 
-import holidays
 import msgspec
 
 from tiercel_engine.errors import UserError
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.moments import parse_iso
 from tiercel_engine.expression.render import Renderer
+from tiercel_engine.later import later
 from tiercel_engine.plugin.conditions import condition_type
+
+_holidays = later("holidays")
 
 DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 POSITIONS = {"FIRST": 1, "SECOND": 2, "THIRD": 3, "FOURTH": 4}
@@ -182,7 +184,7 @@ def _public_holiday(condition: Condition, subject: Subject) -> bool:
     country = subject.text(condition, "country")
     part = subject.text(condition, "subDivision") if condition.get("subDivision") else None
     try:
-        return date.date() in holidays.country_holidays(country, subdiv=part, years=date.year)
+        return date.date() in _holidays().country_holidays(country, subdiv=part, years=date.year)
     except NotImplementedError as error:
         raise BrokenCondition(f"Expected a country with known holidays, but {error}") from error
 

@@ -21,8 +21,8 @@ from tiercel_engine.storage.uri import SCHEME, parse
 
 #: How much is read at once.
 CHUNK_BYTES = 1 << 20
-#: Parts that an upload is made of, and how many are in flight. S3 takes none below 5 MiB but the
-#: last, and 10,000 of them: an object has at most 60 GiB.
+#: Parts that an upload to a cloud is made of, and how many are in flight. S3 takes none below 5 MiB
+#: but the last, and 10,000 of them: an object has at most 60 GiB.
 PART_BYTES = 6 << 20
 UPLOADS_MAX = 2
 #: Earlier contents that are kept of a pair or a file of a namespace, unless the settings differ.
@@ -55,7 +55,9 @@ class Storage:
             text = text.removeprefix("file://")
         if "://" in text:
             self._store: Any = from_url(text)
+            self._part_bytes = PART_BYTES
         else:
+            self._part_bytes = CHUNK_BYTES
             self._store = LocalStore(Path(text).absolute(), automatic_cleanup=True, mkdir=True)
 
     # ---- writing
@@ -89,7 +91,7 @@ class Storage:
         with (
             _explained(uri),
             obstore.open_writer(
-                self._store, parse(uri), buffer_size=PART_BYTES, max_concurrency=UPLOADS_MAX
+                self._store, parse(uri), buffer_size=self._part_bytes, max_concurrency=UPLOADS_MAX
             ) as writer,
         ):
             for chunk in chunks:

@@ -12,14 +12,15 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from tiercel_engine.errors import InvalidSettings, UserError
+from tiercel_engine.later import later
 
 #: The `type` of a sealed text's JSON object.
 SEALED_TYPE = "io.kestra.datatype:aes_encrypted"
 NONCE_BYTES = 12
+
+_aead = later("cryptography.hazmat.primitives.ciphers.aead")
+_faults = later("cryptography.exceptions")
 
 
 class Sealer:
@@ -28,7 +29,7 @@ class Sealer:
     def __init__(self, key: str) -> None:
         """`key`: 128, 192 or 256 bits in base 64. Raises InvalidSettings when it is none."""
         try:
-            self._cipher = AESGCM(base64.b64decode(key, validate=True))
+            self._cipher = _aead().AESGCM(base64.b64decode(key, validate=True))
         except (binascii.Error, ValueError):
             raise InvalidSettings(
                 "encryption_key: Expected 128, 192 or 256 bits in base 64, such as"
@@ -49,8 +50,9 @@ class Sealer:
         """
         try:
             data = base64.b64decode(str(sealed.get("value")), validate=True)
-            return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], None).decode()
-        except (binascii.Error, ValueError, InvalidTag):
+            text: bytes = self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], None)
+            return text.decode()
+        except (binascii.Error, ValueError, _faults().InvalidTag):
             raise UserError(
                 "A secret cannot be decrypted: it was encrypted with another encryption_key."
             ) from None

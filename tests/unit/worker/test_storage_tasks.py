@@ -144,6 +144,20 @@ def test_the_last_row_of_each_key_stays(rig: Rig) -> None:
     assert outputs == {"numKeys": 2, "processedItemsTotal": 3, "droppedItemsTotal": 1}
 
 
+def test_the_last_rows_of_many_keys_stay_in_their_order(rig: Rig) -> None:
+    # given: 2,500 keys, of which every second one comes twice
+    rows = [f'{{"k":{k},"n":1}}\n' for k in range(2_500)]
+    rows += [f'{{"k":{k},"n":2}}\n' for k in range(0, 2_500, 2)]
+    # when
+    uri = rig.file("many.jsonl", "".join(rows))
+    outputs = rig.outputs("storage.DeduplicateItems", from_=uri, expr="{{ k }}")
+    # then
+    assert outputs["numKeys"] == 2_500
+    assert rig.text(outputs["uri"]) == "".join(rows[1:2_500:2] + rows[2_500:])
+    empty = rig.outputs("storage.DeduplicateItems", from_=rig.file("no.jsonl", ""), expr="{{ k }}")
+    assert (empty["numKeys"], rig.text(empty["uri"])) == (0, "")
+
+
 def test_an_unreadable_row_is_named(rig: Rig) -> None:
     uri = rig.file("rows.jsonl", '{"a": 1}\n{oops\n')
     assert "row 2 is" in rig.failure(

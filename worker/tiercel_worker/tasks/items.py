@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,9 +15,9 @@ from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.context import RunContext
 from tiercel_engine.storage.rows import Row, read_rows
 from tiercel_engine.storage.uri import file_name
+from tiercel_worker.last_rows import last_rows
+from tiercel_worker.task_runner.files import OWN_PREFIX
 
-#: Different keys that one file may have; each takes about 150 bytes of memory.
-KEYS_MAX = 10_000_000
 KEY_BYTES = 16
 
 Behavior = Literal["FAIL", "INCLUDE", "EXCLUDE"]
@@ -104,7 +105,7 @@ class DeduplicateOutput(BaseModel):
 class DeduplicateItems(RunnableTask):
     """Keep the last row of each key.
 
-    The file is read twice, and its keys are kept in memory meanwhile.
+    The file is read twice; its keys lie on the disk of the worker meanwhile.
     Properties: `from` (an address: Ion, JSON lines, CSV), `expr` (a template of the key, which sees
     the members of the row as variables, and the row itself as `item`). Outputs: `uri`, `numKeys`,
     `processedItemsTotal`, `droppedItemsTotal`. Metrics: `records` and `dropped`.
@@ -135,22 +136,26 @@ class DeduplicateItems(RunnableTask):
     expr: Text
 
     def run(self, context: RunContext) -> DeduplicateOutput:
-        last: dict[bytes, int] = {}
-        for number, row in enumerate(_rows(context, context.render(self.from_))):
-            last[self._key(context, row)] = number
-            if len(last) > KEYS_MAX:
-                raise TaskError(f"Expected at most {KEYS_MAX} different keys in one file.")
-        numbers = set(last.values())
-        keys = len(last)
-        last.clear()
-        at = iter(range(1 << 62))
-        uri, processed, kept = filtered(context, self.from_, lambda _: next(at) in numbers)
-        return DeduplicateOutput(
-            uri=uri,
-            numKeys=keys,
-            processedItemsTotal=processed,
-            droppedItemsTotal=processed - kept,
-        )
+        with last_rows(context.working_directory() / f"{OWN_PREFIX}keys") as last:
+            rows = _rows(context, context.render(self.from_))
+            last.note(self._key(context, row) for row in rows)
+            at, numbers = count(), last.numbers()
+            following = next(numbers, None)
+
+            def is_last(_: Row) -> bool:
+                nonlocal following
+                if next(at) != following:
+                    return False
+                following = next(numbers, None)
+                return True
+
+            uri, processed, kept = filtered(context, self.from_, is_last)
+            return DeduplicateOutput(
+                uri=uri,
+                numKeys=last.count(),
+                processedItemsTotal=processed,
+                droppedItemsTotal=processed - kept,
+            )
 
     def _key(self, context: RunContext, row: Row) -> bytes:
         text = context.render(self.expr, _variables(row))

@@ -150,15 +150,18 @@ class SqlReadModels(SqlStatistics):
         self, where: ExecutionFilter, page: int, size: int, sort: Sequence[tuple[str, bool]]
     ) -> Page:
         conditions = query.execution_conditions(where)
-        order = query.order_by(sort or [("state.startDate", False)], query.EXECUTION_SORTS)
+        by = query.order_by(sort or [("state.startDate", False)], query.EXECUTION_SORTS)
+        order = (*by, executions.c.id.desc())
+        # First which, then their documents: whatever matches is sorted, and documents are long.
+        which = paged(sa.select(executions.c.id).where(*conditions).order_by(*order), page, size)
         found = (
             sa.select(executions.c.id, executions.c.document)
-            .where(*conditions)
-            .order_by(*order, executions.c.id.desc())
+            .where(executions.c.id.in_(which))
+            .order_by(*order)
         )
         total = sa.select(sa.func.count()).select_from(executions).where(*conditions)
         with self._searching(where.terms) as connection:
-            rows = connection.execute(paged(found, page, size)).all()
+            rows = connection.execute(found).all()
             count = connection.execute(total).scalar_one()
             runs = _first_task_runs(connection, [row.id for row in rows])
         results = [_with_task_runs(_decode(row.document), runs[row.id]) for row in rows]

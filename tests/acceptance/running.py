@@ -94,10 +94,15 @@ def clean_environment() -> dict[str, str]:
 def start_server(data: Path, *options: str) -> RunningServer:
     """Start one on a free port and wait until it is ready."""
     command = [*TIERCEL, "server", "--port", "0", "--data", str(data), "--stop-with-stdin"]
+    return launch([*command, *options], data)
+
+
+def launch(command: Sequence[str], data: Path) -> RunningServer:
+    """Run a command that serves, and wait until it is ready; its log is `data/server.log`."""
     data.mkdir(parents=True, exist_ok=True)
     with (data / "server.log").open("ab") as output:
         process = subprocess.Popen(
-            [*command, *options],
+            command,
             # Ends with this test run, however that ends; then the server stops too.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ import requests
 from tests.acceptance.running import (
     END_TIMEOUT_S,
     RunningServer,
-    clean_environment,
     eventually,
+    launch,
     stop_server,
 )
 from tests.acceptance.test_executions_page import GREETING
@@ -32,19 +31,7 @@ def start_api(server: RunningServer, folder: Path) -> RunningServer:
     command[command.index("--data") + 1] = str(folder)
     database, storage = f"sqlite:///{server.data}/index.db", server.data / "storage"
     command += ["--database", database, "--storage", str(storage)]
-    folder.mkdir(exist_ok=True)
-    with (folder / "server.log").open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=output,
-            env=clean_environment(),
-        )
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    assert line, (folder / "server.log").read_text(errors="replace")
-    return RunningServer(json.loads(line)["url"], folder, process)
+    return launch(command, folder)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,25 @@ def everything(client: socket.socket) -> bytes:
     return data
 
 
+@contextmanager
+def dripping(client: socket.socket, drop: bytes) -> Iterator[None]:
+    """Send a little more, always in time, until the server has enough."""
+    stop = threading.Event()
+
+    def drip() -> None:
+        while not stop.wait(0.02):
+            try:
+                client.sendall(drop)
+            except OSError:
+                return
+
+    sender = threading.Thread(target=drip)
+    sender.start()
+    yield
+    stop.set()
+    sender.join()
+
+
 def answer(client: socket.socket, request: bytes) -> bytes:
     client.sendall(request)
     return client.recv(65_536)
@@ -69,26 +88,11 @@ def test_a_head_that_does_not_come_is_given_up(connection: socket.socket, head: 
 
 
 def test_a_head_that_comes_drop_by_drop_is_given_up(connection: socket.socket) -> None:
-    # given: somebody who always sends a little more in time
-    stop = threading.Event()
-
-    def drip() -> None:
-        while not stop.wait(0.02):
-            try:
-                connection.sendall(b"X-A: b\r\n")
-            except OSError:
-                return
-
     connection.sendall(GET)
-    dripping = threading.Thread(target=drip)
-    dripping.start()
 
-    # when
-    said = everything(connection)
-    stop.set()
-    dripping.join()
+    with dripping(connection, b"X-A: b\r\n"):
+        said = everything(connection)
 
-    # then
     assert said.startswith(b"HTTP/1.1 408 ") or said.startswith(b"HTTP/1.1 400 ")
 
 
@@ -170,22 +174,10 @@ def test_a_body_that_comes_drop_by_drop_is_given_up(
         b"Content-Type: application/x-yaml\r\nContent-Length: 1000\r\n\r\n"
     )
     connection.sendall(head)
-    stop = threading.Event()
-
-    def drip() -> None:
-        while not stop.wait(0.02):
-            try:
-                connection.sendall(b"#")
-            except OSError:
-                return
-
-    dripping = threading.Thread(target=drip)
-    dripping.start()
 
     # when
-    said = connection.recv(65_536)
-    stop.set()
-    dripping.join()
+    with dripping(connection, b"#"):
+        said = connection.recv(65_536)
 
     # then
     assert said.startswith(b"HTTP/1.1 408 Request Timeout\r\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from tiercel_engine.clock import FakeClock
@@ -63,6 +63,7 @@ class StillWorld:
         self.ids = 0
         self.groups = {"gpu"}
         self.seal: Callable[[str], Any] | None = lambda text: {"sealed": text}
+        self.unseal: Callable[[Mapping[str, Any]], str] | None = lambda sealed: sealed["sealed"]
 
     def now_us(self) -> int:
         return self.clock.now_us()

@@ -52,3 +52,5 @@ def test_a_secret_output_is_answered_sealed(tmp_path: Path) -> None:
 
         assert given["again"]["type"] == "io.kestra.datatype:aes_encrypted"
         assert "0815-4711" not in str(given)
+    data = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert b"0815-4711" not in data

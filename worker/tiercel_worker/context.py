@@ -170,6 +170,9 @@ class AttemptContext:
     def pairs(self) -> KvStore:
         return KvStore(self._storage, self._clock)
 
+    def can_seal(self) -> bool:
+        return self._sealer is not None
+
     def seal(self, text: str) -> Mapping[str, str]:
         if self._sealer is None:
             raise TaskError("Expected a server with an encryption_key, but it has none.")

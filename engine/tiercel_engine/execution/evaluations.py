@@ -15,7 +15,7 @@ import msgspec
 
 from tiercel_engine.execution.model import Evaluation
 from tiercel_engine.execution.plan import ROOT, Plan
-from tiercel_engine.execution.rendering import NeedsWorker
+from tiercel_engine.execution.rendering import SEALED, NeedsWorker
 from tiercel_engine.execution.step import JOB_BYTES_MAX, Step
 from tiercel_engine.execution.variables import flow_variables, job_variables, raw
 from tiercel_engine.expression.analysis import analyse
@@ -139,7 +139,10 @@ def record_answer(step: Step, evaluation: Evaluation, command: EndAttempt) -> No
         step.emit(e.EvaluationEnded(evaluation.id, evaluation.epoch, error=error))
         return
     answer = msgspec.json.decode(command.outputs.json or "{}", type=dict[str, msgspec.Raw])
-    value = bytes(answer.get("value", b"null")).decode()
+    if "sealed" in answer:
+        value = msgspec.json.encode({SEALED: answer["sealed"]}).decode()
+    else:
+        value = bytes(answer.get("value", b"null")).decode()
     step.emit(
         e.EvaluationEnded(
             task_run_id=evaluation.id,

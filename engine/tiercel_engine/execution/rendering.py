@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from tiercel_engine.errors import InvalidExpression
+from tiercel_engine.errors import InvalidExpression, UserError
 from tiercel_engine.execution.model import Evaluated, answer_key
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
@@ -26,6 +26,8 @@ from tiercel_schemas.common import Payload
 
 #: Where a value lies in storage, in the JSON text of variables.
 CLAIM = b'"$claim":'
+#: The one key of an answer that is kept encrypted; below it stands what `World.unseal` opens.
+SEALED = "$sealed"
 #: Of a template that goes to a worker, with variables of its own: it becomes part of an event.
 SENT_CHARS_MAX = 200_000
 #: What an error says in the place of its words, when they may hold a secret.
@@ -155,7 +157,20 @@ class TemplateRendering:
         self._saw_secret = self._saw_secret or answer.is_secret
         if answer.value is None:
             raise InvalidExpression(answer.error or "The expression gave nothing.")
-        return msgspec.json.decode(answer.value.json or "null")
+        value = msgspec.json.decode(answer.value.json or "null")
+        if answer.is_secret and isinstance(value, dict) and value.keys() == {SEALED}:
+            return msgspec.json.decode(self._opened(value[SEALED]))
+        return value
+
+    def _opened(self, sealed: Mapping[str, Any]) -> str:
+        if self._world.unseal is None:
+            raise InvalidExpression(
+                "Expected the executor to have the encryption_key of its workers, but it has none."
+            )
+        try:
+            return self._world.unseal(sealed)
+        except UserError as error:
+            raise InvalidExpression(str(error)) from None
 
     def _must_leave(self, template: Any) -> bool:
         """Whether the template reads what only a worker can see."""

@@ -5,7 +5,7 @@ Whatever it learns here it writes into events, so that replaying them needs no w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from tiercel_engine.execution.plan import Plan
@@ -23,6 +23,8 @@ class World(Protocol):
     skips: Skips
     #: Encrypts a text into what an execution keeps of it; None without a key.
     seal: Callable[[str], Any] | None
+    #: Opens what `seal` made; raises UserError when another key did. None without a key.
+    unseal: Callable[[Mapping[str, Any]], str] | None
     #: Whether Template tasks find the templates that are stored.
     keeps_templates: bool
 

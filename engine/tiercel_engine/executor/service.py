@@ -78,8 +78,7 @@ class Executor(PartitionOwner):
         self._catalog = catalog
         self._clock = clock
         self._settings = settings or ExecutorSettings()
-        seal = None if sealer is None else sealer.seal
-        self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, seal)
+        self._world = ExecutorWorld(catalog, clock, rng, _renderer(clock, rng), server, sealer)
         self._world.skips = self._settings.skips
         self._world.keeps_templates = self._settings.templates
         self._partitions: dict[int, Partition] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -17,6 +17,7 @@ from tiercel_engine.execution.skips import NO_SKIPS
 from tiercel_engine.expression.quick import QuickRenderer
 from tiercel_engine.expression.server import ServerVariables
 from tiercel_engine.flow.model import Flow
+from tiercel_engine.storage.sealing import Sealer
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, is_dashboard, make_id
 
@@ -36,14 +37,17 @@ class ExecutorWorld:
         rng: Random,
         renderer: QuickRenderer,
         server: ServerVariables | None = None,
-        seal: Callable[[str], Any] | None = None,
+        sealer: Sealer | None = None,
     ) -> None:
         self.skips = NO_SKIPS
         self.keeps_templates = False
         self.renderer = renderer
         #: Whether a worker of a group lives; whoever hears them sets it.
         self.has_workers: Callable[[str], bool] = lambda group: True
-        self.seal = seal
+        self.seal: Callable[[str], Any] | None = None
+        self.unseal: Callable[[Mapping[str, Any]], str] | None = None
+        if sealer is not None:
+            self.seal, self.unseal = sealer.seal, sealer.open
         self._server = server or ServerVariables()
         self._catalog = catalog
         self._clock = clock

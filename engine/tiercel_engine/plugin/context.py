@@ -96,6 +96,9 @@ class RunContext(TaskContext, Protocol):
     def pairs(self) -> KvStore:
         """The key-value pairs of all namespaces."""
 
+    def can_seal(self) -> bool:
+        """Whether there is a key to encrypt with."""
+
     def seal(self, text: str) -> Mapping[str, str]:
         """The text encrypted, as an output may hold it. Raises TaskError: there is no key."""
 

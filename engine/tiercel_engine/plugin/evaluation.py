@@ -21,11 +21,15 @@ ATTEMPT = 0
 #: How long one may take.
 TIMEOUT = "PT1M"
 #: The answer as JSON: it becomes part of an event, whole, because the executor decides by it.
-ANSWER_CHARS_MAX = 60_000
+ANSWER_BYTES_MAX = 60_000
 
 
 class Evaluation(RunnableTask):
-    """Renders `template` and gives `{value, secret}`; `secret`: whether secrets were read."""
+    """Renders `template` and gives `{value, secret}`; `secret`: whether secrets were read.
+
+    Then, where there is a key, it gives `sealed` instead of `value`: the value's JSON encrypted.
+    The answer passes through the log, and nobody but the executor is to read it there.
+    """
 
     TYPE: ClassVar[str] = "tiercel.Evaluation"
 
@@ -40,9 +44,16 @@ class Evaluation(RunnableTask):
             text = json_text(value)
         except Fault as fault:
             raise TaskError(fault.message) from fault
-        if len(text) > ANSWER_CHARS_MAX:
+        is_secret = context.has_secrets()
+        if is_secret and context.can_seal():
+            answer: dict[str, Any] = {"sealed": dict(context.seal(text)), "secret": True}
+        else:
+            answer = {"value": msgspec.Raw(text.encode("utf-8", "replace")), "secret": is_secret}
+        written = msgspec.json.encode(answer)
+        size_bytes = len(written)
+        if size_bytes > ANSWER_BYTES_MAX:
             raise TaskError(
-                f"Expected what this expression gives to take at most {ANSWER_CHARS_MAX} characters"
-                f" as JSON, but it takes {len(text)}: compute it in a task and use a part of it."
+                f"Expected what this expression gives to take at most {ANSWER_BYTES_MAX} bytes"
+                f" as JSON, but it takes {size_bytes}: compute it in a task and use a part of it."
             )
-        return {"value": msgspec.json.decode(text), "secret": context.has_secrets()}
+        return msgspec.json.decode(written, type=dict[str, Any])

@@ -88,6 +88,41 @@ def test_no_error_tells_what_was_made_of_a_secret(secret: bool) -> None:
     assert ("baker street" in str(engine.execution.errors)) is not secret
 
 
+def test_a_sealed_answer_is_opened_for_the_decision_alone() -> None:
+    engine = Engine(
+        "id: f\nnamespace: tests\ntasks:\n- id: each\n"
+        "  type: io.kestra.plugin.core.flow.ForEach\n  values: \"{{ secret('k') }}\"\n"
+        "  tasks:\n  - id: a\n    type: test.Work\n"
+    )
+    engine.create()
+    run = engine.run_of("each")
+    epoch = engine.execution.evaluations[run.id].epoch
+
+    outputs = msgspec.json.encode({"sealed": {"sealed": "[1,2]"}, "secret": True}).decode()
+    engine.do(
+        c.EndAttempt(EXECUTION, run.id, 0, epoch, "w", "SUCCESS", 1, 1, Payload(json=outputs))
+    )
+
+    (answer,) = engine.execution.evaluated[run.id].values()
+    assert answer.value.json == '{"$sealed":{"sealed":"[1,2]"}}'
+    assert [run.value for run in engine.execution.task_runs.values() if run.task_id == "a"]
+
+
+def test_without_the_key_of_the_workers_the_decision_fails() -> None:
+    engine = Engine(IF.replace("CONDITION", "{{ secret('k') }}"))
+    engine.world.unseal = None
+    engine.create()
+    run = engine.run_of("block")
+    epoch = engine.execution.evaluations[run.id].epoch
+
+    outputs = msgspec.json.encode({"sealed": {"sealed": "true"}, "secret": True}).decode()
+    engine.do(
+        c.EndAttempt(EXECUTION, run.id, 0, epoch, "w", "SUCCESS", 1, 1, Payload(json=outputs))
+    )
+
+    assert engine.execution.state == "FAILED"
+
+
 def test_an_expression_too_large_to_be_sent_fails_at_once() -> None:
     condition = "{{ kv('k') == '" + "x" * 1_000_000 + "' }}"
     engine = Engine(IF.replace("CONDITION", condition))

@@ -9,15 +9,21 @@ import msgspec
 import pytest
 from tests.unit.worker.harness import Bench
 
-from tiercel_engine.plugin.evaluation import ANSWER_CHARS_MAX, ATTEMPT, Evaluation
+from tiercel_engine.plugin.evaluation import ANSWER_BYTES_MAX, ATTEMPT, Evaluation
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_schemas.commands import EndAttempt
 
 KEY = base64.b64encode(b"k" * 16).decode()
 
 
-def answer(bench: Bench, template: object, typed: bool = True, **more: object) -> EndAttempt:
-    with bench.worker(sealer=Sealer(KEY)):
+def answer(
+    bench: Bench,
+    template: object,
+    typed: bool = True,
+    key: str | None = KEY,
+    **more: object,
+) -> EndAttempt:
+    with bench.worker(sealer=None if key is None else Sealer(key)):
         properties = {"type": Evaluation.TYPE, "template": template, "typed": typed}
         bench.submit({**properties, **more.pop("task", {})}, attempt=ATTEMPT, **more)  # type: ignore[dict-item, arg-type]
         return bench.end()
@@ -37,6 +43,19 @@ def test_an_answer_made_of_a_secret_says_so(bench: Bench, monkeypatch: pytest.Mo
 
     end = answer(bench, "{{ secret('DOOR') }}")
 
+    outputs = bench.outputs(end)
+    assert outputs.keys() == {"sealed", "secret"}
+    assert outputs["secret"] is True
+    assert Sealer(KEY).open(outputs["sealed"]) == '"baker street"'
+
+
+def test_without_a_key_such_an_answer_is_not_sealed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_DOOR", base64.b64encode(b"baker street").decode())
+
+    end = answer(bench, "{{ secret('DOOR') }}", key=None)
+
     assert bench.outputs(end) == {"value": "baker street", "secret": True}
 
 
@@ -53,11 +72,12 @@ def test_an_error_hides_the_secret_and_is_left_to_the_executor_to_tell(
     assert bench.lines() == []
 
 
-def test_an_answer_too_large_for_an_event_is_an_error(bench: Bench) -> None:
-    end = answer(bench, "{% for i in 1..40000 %}xx{% endfor %}")
+@pytest.mark.parametrize("piece", ["xx", "€"])
+def test_an_answer_too_large_for_an_event_is_an_error(bench: Bench, piece: str) -> None:
+    end = answer(bench, f"{{% for i in 1..40000 %}}{piece}{{% endfor %}}")
 
     assert end.state == "FAILED"
-    assert str(ANSWER_CHARS_MAX) in (end.error or "")
+    assert str(ANSWER_BYTES_MAX) in (end.error or "")
 
 
 @pytest.mark.parametrize(("opens", "expected"), [(True, "hidden"), (False, "sealed")])
@@ -73,8 +93,11 @@ def test_sealed_inputs_are_opened_only_when_they_are_to_be(
         variables={"inputs": {"s": sealed}},
     )
 
-    value = bench.outputs(end)["value"]
-    assert value == (sealed if expected == "sealed" else "hidden")
+    outputs = bench.outputs(end)
+    if expected == "sealed":
+        assert outputs == {"value": sealed, "secret": False}
+    else:
+        assert Sealer(KEY).open(outputs["sealed"]) == '"hidden"'
 
 
 def test_log_lines_of_the_flow_itself_name_no_task_run(bench: Bench, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from kestrapy import KestraClient
 from kestrapy.exceptions import NotFoundException
 from kestrapy.models.service_type import ServiceType
+from tests.acceptance.kestrapy_coverage import drives
 from tests.acceptance.running import RunningServer, eventually, tiercel
 
 KINDS = ["EXECUTOR", "INDEXER", "SCHEDULER", "WEBSERVER", "WORKER"]
@@ -52,7 +53,14 @@ def test_the_command_line_lists_them(embedded_server: RunningServer) -> None:
     assert [row["id"] for row in json.loads(workers.stdout)] == ["server-worker"]
 
 
-def test_the_client_package_asks_for_them(embedded_server: RunningServer) -> None:
+@drives(
+    "search_services",
+    "active_services",
+    "service",
+    "instance_service_metrics",
+    "maintenance_status",
+)
+def test_the_client_package_asks_for_services(embedded_server: RunningServer) -> None:
     running(embedded_server)
     instance = KestraClient(host=embedded_server.url, timeout=60).instance
 

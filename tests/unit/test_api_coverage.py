@@ -18,6 +18,7 @@ APIS = {
     "ExecutionsApi": "test_kestrapy_executions.py",
     "FilesApi": "test_kestrapy_files.py",
     "FlowsApi": "test_kestrapy_flows.py",
+    "InstanceApi": "test_services.py",
     "KVApi": "test_kestrapy_files.py",
     "LogsApi": "test_kestrapy_logs.py",
     "MeApi": "test_kestrapy_setup.py",
@@ -62,6 +63,27 @@ CATALOGS = (
     "set_apps_catalog_logo",
     "set_logo",
 )
+INSTANCE = (
+    "enter_maintenance",
+    "exit_maintenance",
+    "install_versioned_plugins",
+    "list_all_mcp_servers",
+    "list_available_versioned_plugins",
+    "list_available_versioned_plugins_for_secret_manager",
+    "list_available_versioned_plugins_for_storage",
+    "list_versioned_plugins",
+    "list_worker_credentials",
+    "resolve_versioned_plugins",
+    "revoke_worker_credential",
+    "uninstall_versioned_plugins",
+    "upload_versioned_plugin",
+    "versioned_plugin_details",
+    "versioned_plugin_details_for_version",
+    "versioned_plugin_icon",
+    "versioned_plugin_release_notes",
+    "worker_credential",
+)
+NOT_SERVED |= dict.fromkeys(INSTANCE, ENTERPRISE)
 NOT_SERVED |= dict.fromkeys(TENANTS, "tenants are a setting of the server")
 NOT_SERVED |= dict.fromkeys(CATALOGS, ENTERPRISE)
 NOT_SERVED["update_current_user"] = "a user has a name and a password, and no more"

@@ -10,9 +10,10 @@ list of alternatives would be exponential in the depth of its tasks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import structlog
 from pydantic import AliasChoices, BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -26,6 +27,9 @@ from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.condition_types import CONDITIONS
 from tiercel_engine.plugin.documentation import documentation_of
+from tiercel_engine.plugin.registry import BROKEN
+
+log = structlog.get_logger(__name__)
 
 Schema = dict[str, Any]
 Model = type[BaseModel]
@@ -72,14 +76,20 @@ class Definitions:
         """`defaults`: the server's plugin defaults: what they give, no author need write."""
         self._types = tuple(types)
         self._defaults = tuple(defaults)
+        broken: tuple[Model, ...] = ()
+        try:
+            self._make(self._types)
+        except BROKEN:
+            # A type of somebody else must not take the others' schemas along.
+            broken = tuple(model for model in self._types if not _is_sound(model))
+            self._make(tuple(model for model in self._types if model not in broken))
+        for model in broken:
+            self.whole[_name(model)] = {"type": "object", "properties": {}}
+
+    def _make(self, types: Sequence[Model]) -> None:
+        """The definitions of these types and of all others that there are."""
         inputs = tuple(dict.fromkeys(INPUT_TYPES.values()))
-        models: tuple[Model, ...] = (
-            Flow,
-            PluginDefault,
-            *inputs,
-            *CONDITIONS,
-            *self._types,
-        )
+        models: tuple[Model, ...] = (Flow, PluginDefault, *inputs, *CONDITIONS, *types)
         made, definitions = _generate(models)
         renamed = {made[model]: _name(model) for model in models if made[model] != _name(model)}
         renamed |= {name: known[UNION] for name, known in definitions.items() if UNION in known}
@@ -179,10 +189,29 @@ def describe(schema: Schema, model: type) -> None:
 
 
 def output_schema(model: Model) -> Schema:
-    """The JSON schema of a task's outputs, its definitions inside."""
-    return model.model_json_schema(
-        mode="serialization", ref_template=REF + "{model}", schema_generator=_Outputs
-    )
+    """The JSON schema of a task's outputs, its definitions inside; any when it has none."""
+    try:
+        return model.model_json_schema(
+            mode="serialization", ref_template=REF + "{model}", schema_generator=_Outputs
+        )
+    except BROKEN as error:
+        _log_broken(model, error)
+        return {"type": "object"}
+
+
+def _is_sound(model: Model) -> bool:
+    """Whether a type has a schema with properties; tells of one that has not."""
+    try:
+        made, definitions = _generate([model])
+        definitions[made[model]]["properties"].keys()
+    except BROKEN as error:
+        _log_broken(model, error)
+        return False
+    return True
+
+
+def _log_broken(model: Model, error: Exception) -> None:
+    log.error("plugin_without_schema", type=model.__qualname__, reason=str(error))
 
 
 def _any_of(

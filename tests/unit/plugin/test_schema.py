@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 from jsonschema import Draft7Validator
+from structlog.testing import capture_logs
 
 from tiercel_engine.errors import InvalidFlow
 from tiercel_engine.flow.defaults import TypeDefault
@@ -15,6 +16,7 @@ from tiercel_engine.flow.source import read
 from tiercel_engine.plugin.base import RunnableTask
 from tiercel_engine.plugin.inventory import Inventory
 from tiercel_engine.plugin.native import task
+from tiercel_engine.plugin.page import page_of_type
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.plugin.schema import ROOTS
 
@@ -171,6 +173,45 @@ def test_older_names_and_types_of_the_engine_are_not_offered(flows: Draft7Valida
     assert "acme.Send" in offered
     assert "acme.old.Send" not in offered
     assert not [name for name in offered if "$" in name or name.startswith("tiercel.")]
+
+
+class Strange(RunnableTask):
+    """What somebody else has written."""
+
+    TYPE: ClassVar[str] = "acme.Strange"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: Any) -> dict[str, Any]:
+        raise ValueError("no schema today")
+
+
+class Bare(RunnableTask):
+    """A schema without properties."""
+
+    TYPE: ClassVar[str] = "acme.Bare"
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, *_: Any) -> dict[str, Any]:
+        return {"type": "object"}
+
+
+def test_a_type_without_a_schema_leaves_the_others_theirs() -> None:
+    own = PluginRegistry()
+    for plugin in (Send, Strange, Bare):
+        own.register(plugin)
+
+    with capture_logs() as logs:
+        inventory = Inventory(own)
+        schema = Draft7Validator(inventory.definitions.document("flow"))
+
+    told = [entry["type"] for entry in logs if entry["event"] == "plugin_without_schema"]
+    assert sorted(told) == ["Bare", "Strange"]
+    assert faults(schema, flow("tasks: [{id: a, type: acme.Strange, x: 1}]")) == []
+    assert faults(schema, flow("tasks: [{id: a, type: acme.Send}]"))
+    for name in ("acme.Strange", "acme.Bare"):
+        entry = inventory.find(name)
+        assert entry is not None
+        assert page_of_type(inventory, entry)["schema"]["properties"]["properties"] == {}
 
 
 @pytest.mark.parametrize("name", ROOTS)

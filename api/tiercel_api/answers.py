@@ -56,6 +56,7 @@ def executions_response(request: web.Request, found: Page) -> web.Response:
 async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Put the security headers on every answer that has not set its own."""
     headers = response.headers
+    headers["Server"] = "tiercel"
     for name, value in SECURITY_HEADERS.items():
         if name not in headers:
             headers[name] = value

@@ -9,6 +9,7 @@ that; it also tells whoever waits for a client that the client has gone.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from functools import partial
 from typing import Any
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.log import server_logger
 
 from tiercel_api.bounds import Bounds
 from tiercel_api.errors import RETRY_AFTER_S, Handler, HttpError
@@ -234,10 +237,23 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
+class _Unreadable(logging.Filter):
+    """Counts what is no HTTP, instead of a stack trace for each: anybody can send it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        metrics.API_REFUSED.labels("unreadable").inc()
+        return False
+
+
 class BoundedRunner(web.AppRunner):
     """Runs an application whose connections keep their bounds."""
 
     def __init__(self, app: web.Application, **options: Any) -> None:
+        if not any(isinstance(known, _Unreadable) for known in server_logger.filters):
+            server_logger.addFilter(_Unreadable())
         super().__init__(app, access_log=None, keepalive_timeout=KEEP_ALIVE_S, **options)
 
     @property

@@ -25,6 +25,8 @@ BATCH = 500
 POLL_S = 0.2
 #: A log that takes longer to acknowledge one record is broken.
 DURABLE_TIMEOUT_S = 30.0
+#: One in which nothing ends for so long stands still.
+END_TIMEOUT_S = 60.0
 
 OpenLog = Callable[[], EventLog]
 
@@ -128,9 +130,12 @@ class BareLoop:
         return [self.together(1, 1) for _ in range(count)]
 
     def _await_ends(self, count: int) -> None:
+        deadline = time.monotonic() + END_TIMEOUT_S
         while count > 0:
             for record in self._ends.poll(BATCH, POLL_S):
                 count -= record.value is not None and record.value[:1] == b"E"
+                deadline = time.monotonic() + END_TIMEOUT_S
+            assert time.monotonic() < deadline, f"{count} executions of the bare loop do not end"
 
     def close(self) -> None:
         self._stop.set()

@@ -136,11 +136,14 @@ def test_heads_that_are_too_large_are_refused(
         GET + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
-def test_what_would_split_heads_is_refused(connection: socket.socket, request_: bytes) -> None:
+def test_what_would_split_heads_is_refused(
+    connection: socket.socket, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     said = answer(connection, request_)
 
     assert said.split()[1] in (b"400", b"422")
     assert b"\nset-cookie" not in said.lower()
+    assert "Traceback" not in caplog.text
 
 
 def test_one_client_has_so_many_connections_and_no_more(api: ApiServer) -> None:

@@ -79,6 +79,7 @@ from tiercel_api.routes import (
     webhooks,
 )
 from tiercel_api.routes.documentation import DOCUMENTATION, Documentation
+from tiercel_api.routes.health import version_text
 from tiercel_api.routes.plugins import INVENTORY
 from tiercel_api.security.audit import record_changes
 from tiercel_api.security.guard import GUARD, SAFE_METHODS, Guard, check_access
@@ -162,7 +163,7 @@ def create_app(services: Services) -> web.Application:
     app.on_response_prepare.append(add_security_headers)
     app.on_response_prepare.append(close_when_ending)
     app.on_shutdown.append(_end_streams)
-    app[DOCUMENTATION] = Documentation((*ROUTES, *system.API_ROUTES), system.version_text())
+    app[DOCUMENTATION] = Documentation((*ROUTES, *system.API_ROUTES), version_text())
     _add(app, (*system.ROUTES, *sessions.ROUTES, *documentation.ROUTES))
     _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
     start = start_route()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from tiercel_api.routes.system import get_health, get_prometheus, readiness
+from tiercel_api.routes.health import get_health, get_prometheus, readiness
 
 
 def create_monitoring(is_ready: Callable[[], bool]) -> web.Application:

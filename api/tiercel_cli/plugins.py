@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from tiercel_api.dashboards.schema import schema as dashboard_schema
 from tiercel_cli.options import Config, Json, examples
 from tiercel_cli.output import print_json, print_line, print_table
 from tiercel_engine.config import load_settings
 from tiercel_engine.errors import NotFound
 from tiercel_engine.flow.defaults import TypeDefault
+from tiercel_engine.later import later
 from tiercel_engine.plugin.inventory import Entry, Inventory
 from tiercel_engine.plugin.page import page_of_type, words_of_type
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.plugin.schema import ROOTS
+
+#: Loads the database's library, which no other command needs.
+_dashboards = later("tiercel_api.dashboards.schema")
 
 app = typer.Typer(help="The types that are installed here.", no_args_is_help=True)
 
@@ -104,7 +107,7 @@ def show_schema(
     settings = load_settings(file=config)
     defaults = [TypeDefault(d.type, d.values, d.forced) for d in settings.plugin_defaults]
     if name == DASHBOARD:
-        schema = dashboard_schema()
+        schema = _dashboards().schema()
     elif name in ROOTS:
         schema = _inventory(defaults).definitions.document(name)
     else:

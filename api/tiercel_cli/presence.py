@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from tiercel_api.routes.system import version_text
+from tiercel_api.routes.health import version_text
 from tiercel_engine.clock import Clock
 from tiercel_engine.errors import LogError
 from tiercel_engine.eventlog.base import EventLog, NewRecord

@@ -14,10 +14,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from random import Random
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from tiercel_api.app import create_app
 from tiercel_api.bounds import Bounds
 from tiercel_api.monitoring import create_monitoring
 from tiercel_api.services import LOOPBACK_HOSTS, ApiSettings, Services
@@ -39,23 +39,32 @@ from tiercel_engine.eventlog.embedded import SqliteLog
 from tiercel_engine.eventlog.kafka import KafkaLog
 from tiercel_engine.eventlog.schema_registry import SchemaRegistry
 from tiercel_engine.execution.skips import skips_of
-from tiercel_engine.executor.service import Executor
 from tiercel_engine.executor.settings import ExecutorSettings
 from tiercel_engine.expression.server import ServerVariables, envs_of
 from tiercel_engine.flow.defaults import TypeDefault
-from tiercel_engine.indexer.service import Indexer, rebuild
+from tiercel_engine.later import later
 from tiercel_engine.plugin.registry import PluginRegistry
 from tiercel_engine.repository.base import Store
-from tiercel_engine.repository.store import open_store
 from tiercel_engine.storage.objects import Storage
 from tiercel_engine.storage.sealing import Sealer
 from tiercel_engine.telemetry.logging import bind_context, configure_logging
-from tiercel_scheduler.service import Scheduler
 from tiercel_scheduler.settings import SchedulerSettings
 from tiercel_schemas.ids import worker_id
 from tiercel_schemas.topics import Topics
 from tiercel_worker.local_files import LocalFiles
 from tiercel_worker.service import Worker
+
+if TYPE_CHECKING:
+    from tiercel_engine.executor.service import Executor
+    from tiercel_engine.indexer.service import Indexer
+    from tiercel_scheduler.service import Scheduler
+
+# A role loads what it runs: a worker needs no database, no routes, no decisions.
+_api = later("tiercel_api.app")
+_stores = later("tiercel_engine.repository.store")
+_deciding = later("tiercel_engine.executor.service")
+_scheduling = later("tiercel_scheduler.service")
+_indexing = later("tiercel_engine.indexer.service")
 
 #: In the one process of the embedded log, threads hand work to each other within milliseconds; the
 #: interpreter's default of 5 ms between switches would be most of an execution's duration, and a
@@ -141,7 +150,8 @@ def rebuild_read_model(settings: Settings) -> int:
     configure_logging(settings.logging_level, settings.logging_format)
     with ExitStack() as stack:
         parts = _Parts(settings, stack, "rebuild")
-        return rebuild(parts.log, parts.topics, parts.store())
+        count: int = _indexing().rebuild(parts.log, parts.topics, parts.store())
+        return count
 
 
 class _Parts:
@@ -184,7 +194,7 @@ class _Parts:
         )
 
     def executor(self) -> Executor:
-        return Executor(
+        executor: Executor = _deciding().Executor(
             log=self.log,
             topics=self.topics,
             catalog=self.catalog,
@@ -196,6 +206,7 @@ class _Parts:
             server=self._server_variables,
             sealer=self.sealer,
         )
+        return executor
 
     def worker(self) -> Worker:
         return Worker(
@@ -216,7 +227,7 @@ class _Parts:
 
     def scheduler(self) -> Scheduler:
         registry = self._settings.schema_registry
-        return Scheduler(
+        scheduler: Scheduler = _scheduling().Scheduler(
             log=self.log,
             topics=self.topics,
             catalog=self.catalog,
@@ -227,9 +238,13 @@ class _Parts:
             registry=None if registry is None else SchemaRegistry(registry),
             settings=SchedulerSettings(timezone=self._settings.timezone),
         )
+        return scheduler
 
     def indexer(self) -> Indexer:
-        return Indexer(self.log, self.topics, self.store(), self.clock, self._instance)
+        indexer: Indexer = _indexing().Indexer(
+            self.log, self.topics, self.store(), self.clock, self._instance
+        )
+        return indexer
 
     def presence(self, roles: Sequence[Role], has_api: bool) -> Presence:
         """What says of these roles, and of the API where it runs here, that they live."""
@@ -242,7 +257,7 @@ class _Parts:
     def store(self) -> Store:
         if self._store is None:
             self._store = self._stack.enter_context(
-                closing(open_store(self._settings.database_url))
+                closing(_stores().open_store(self._settings.database_url))
             )
         return self._store
 
@@ -250,7 +265,7 @@ class _Parts:
         """The API; woken by the indexer when that runs in this process."""
         key = self._settings.encryption_key
         make_safe(self._settings, self.log, self.topics, self.clock)
-        return create_app(
+        app: web.Application = _api().create_app(
             Services(
                 log=self.log,
                 topics=self.topics,
@@ -280,6 +295,7 @@ class _Parts:
                 is_ready=process.is_ready,
             )
         )
+        return app
 
 
 def _executor_settings(settings: Settings) -> ExecutorSettings:

@@ -40,8 +40,9 @@ def test_large_buffers_go_back_to_the_system() -> None:
 
 def test_what_few_use_is_imported_when_it_is_needed() -> None:
     program = (
-        "import sys; from tiercel_worker.service import Worker; import tiercel_worker.tasks\n"
-        "print(sorted({'holidays', 'cryptography.hazmat.primitives', 'sqlalchemy'}"
+        "import sys, tiercel_cli.main, tiercel_cli.server, tiercel_worker.tasks\n"
+        "print(sorted({'holidays', 'cryptography.hazmat.primitives', 'sqlalchemy',"
+        " 'tiercel_api.app', 'tiercel_engine.executor.service'}"
         " & sys.modules.keys()))"
     )
     done = subprocess.run(

@@ -187,7 +187,7 @@ ANSWERS: dict[str, str] = {
     "namespace_files.get_file": "application/octet-stream",
     "plugins.get_icon_svg": "image/svg+xml",
     "sessions.get_page": "text/html",
-    "system.get_prometheus": "text/plain",
+    "health.get_prometheus": "text/plain",
     "system.ping": "text/plain",
     "triggers.export_triggers": "text/csv",
     "usage.get_report": "text/csv",

@@ -1,15 +1,12 @@
-"""What operators and clients ask of the server itself: configuration, health, metrics."""
+"""What operators and clients ask of the server itself: configuration, health."""
 
 from __future__ import annotations
 
-import asyncio
-from importlib.metadata import PackageNotFoundError, version
-
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from tiercel_api.answers import json_response
 from tiercel_api.lags import LAGS
+from tiercel_api.routes.health import get_health, get_prometheus, readiness, version_text
 from tiercel_api.routes.plugins import INVENTORY
 from tiercel_api.security.guard import GUARD
 from tiercel_api.services import SERVICES
@@ -25,14 +22,6 @@ PREVIEW_ROWS = 100
 PREVIEW_ROWS_MAX = 5_000
 #: The window of charts when nobody chose one.
 CHART_DURATION = "PT24H"
-
-
-def version_text() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("tiercel")
-    except PackageNotFoundError:
-        return "0.0.0"
 
 
 async def get_api(request: web.Request) -> web.Response:
@@ -125,11 +114,6 @@ async def refresh_license(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def get_health(request: web.Request) -> web.Response:
-    """GET /health: the process answers."""
-    return json_response({"name": "tiercel", "status": "UP"})
-
-
 async def get_ready(request: web.Request) -> web.Response:
     """GET /ready: 200 when the process takes work, else 503; how far others are behind the log.
 
@@ -147,21 +131,9 @@ async def get_ready(request: web.Request) -> web.Response:
     return readiness(request.app[SERVICES].is_ready(), facts)
 
 
-def readiness(is_ready: bool, facts: JsonObject | None = None) -> web.Response:
-    """The answer to whether a process takes work; `facts` come along."""
-    document = {"name": "tiercel", "status": "UP" if is_ready else "DOWN", **(facts or {})}
-    return json_response(document, 200 if is_ready else 503)
-
-
 async def ping(request: web.Request) -> web.Response:
     """GET /ping."""
     return web.Response(text="pong")
-
-
-async def get_prometheus(request: web.Request) -> web.Response:
-    """GET /prometheus: every metric of this process."""
-    text = await asyncio.to_thread(generate_latest)
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 ROUTES = (

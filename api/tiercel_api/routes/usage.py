@@ -13,9 +13,9 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.lookup import tenant_of
+from tiercel_api.routes.health import version_text
 from tiercel_api.routes.plugins import INVENTORY
 from tiercel_api.routes.statistics import daily
-from tiercel_api.routes.system import version_text
 from tiercel_api.services import SERVICES
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.errors import InvalidFlow

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from tiercel_cli.client import Client, ServerRefused
 from tiercel_cli.options import SERVER_DEFAULT, Json, Server, connect, examples
 from tiercel_cli.output import ExitCode, print_error, print_json, print_line, print_table
+from tiercel_cli.sources import Sources, content_of, files_of, read_source
 
 app = typer.Typer(help="Flows: validate, create, update, list, get.", no_args_is_help=True)
 
-Sources = Annotated[
-    list[Path],
-    typer.Argument(help="YAML files, or folders of them; - reads standard input.", allow_dash=True),
-]
 Namespace = Annotated[str, typer.Argument(metavar="NAMESPACE", help="Namespace of the flow.")]
 FlowId = Annotated[str, typer.Argument(metavar="FLOW", help="Id of the flow.")]
 
@@ -29,8 +25,8 @@ def validate(sources: Sources, server: Server = SERVER_DEFAULT, as_json: Json = 
     """Say whether flows hold, without storing them. Exit code 1 when one does not."""
     client = connect(server)
     verdicts = []
-    for path in _files(sources):
-        for verdict in client.validate_flow(_read(path)):
+    for path in files_of(sources):
+        for verdict in client.validate_flow(read_source(path)):
             verdicts.append({"file": str(path), **verdict})
     if as_json:
         print_json(verdicts)
@@ -47,7 +43,7 @@ def validate(sources: Sources, server: Server = SERVER_DEFAULT, as_json: Json = 
 def create(sources: Sources, server: Server = SERVER_DEFAULT, as_json: Json = False) -> None:
     """Store new flows. Refused when one of that name exists."""
     client = connect(server)
-    _store(sources, as_json, lambda path: client.create_flow(_read(path)))
+    _store(sources, as_json, lambda path: client.create_flow(read_source(path)))
 
 
 @app.command(epilog=examples("tiercel flow update hello.yaml", "tiercel flow update flows/ --json"))
@@ -96,31 +92,8 @@ def get(
         sys.stdout.write(str(flow.get("source", "")).rstrip("\n") + "\n")
 
 
-def _files(sources: list[Path]) -> list[Path]:
-    """The files named, folders opened, in order of their names."""
-    files: list[Path] = []
-    for source in sources:
-        if source.is_dir():
-            found = sorted(p for p in source.rglob("*") if p.suffix in (".yaml", ".yml"))
-            if not found:
-                raise typer.BadParameter(f"There is no .yaml or .yml file in {source}.")
-            files += found
-        elif str(source) != "-" and not source.is_file():
-            raise typer.BadParameter(f"There is no file {source}.")
-        else:
-            files.append(source)
-    return files
-
-
-def _read(path: Path) -> str:
-    try:
-        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"Cannot read {path}: {error}") from None
-
-
 def _upsert(client: Client, path: Path) -> dict[str, Any]:
-    source = _read(path)
+    source = read_source(path)
     namespace, flow_id = _name_of(source)
     if namespace is None or flow_id is None:
         # The server says what is wrong with it, with line and column.
@@ -134,12 +107,7 @@ def _upsert(client: Client, path: Path) -> dict[str, Any]:
 
 
 def _name_of(source: str) -> tuple[str | None, str | None]:
-    try:
-        content = yaml.safe_load(source)
-    except yaml.YAMLError:
-        return None, None
-    if not isinstance(content, dict):
-        return None, None
+    content = content_of(source)
     namespace, flow_id = content.get("namespace"), content.get("id")
     if not isinstance(namespace, str) or not isinstance(flow_id, str):
         return None, None
@@ -149,7 +117,7 @@ def _name_of(source: str) -> tuple[str | None, str | None]:
 def _store(sources: list[Path], as_json: bool, store: Callable[[Path], dict[str, Any]]) -> None:
     """Store each file's flow; go on after one that is refused, and tell at the end."""
     stored, refused = [], False
-    for path in _files(sources):
+    for path in files_of(sources):
         try:
             flow = store(path)
         except ServerRefused as refusal:

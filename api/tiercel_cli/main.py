@@ -11,6 +11,7 @@ import typer
 
 from tiercel_cli import (
     account,
+    dashboard,
     dead_letters,
     execution_verbs,
     expression,
@@ -60,6 +61,7 @@ app.add_typer(flow.app, name="flow")
 app.add_typer(execution_verbs.executions, name="execution")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(trigger.app, name="trigger")
+app.add_typer(dashboard.app, name="dashboard")
 app.add_typer(pairs.app, name="kv")
 app.add_typer(namespace_files.app, name="files")
 app.add_typer(account.user_app, name="user")

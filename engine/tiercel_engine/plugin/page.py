@@ -7,10 +7,10 @@ from typing import Any
 from tiercel_engine.flow.input_base import Input
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
+from tiercel_engine.plugin.defaulted import REF
 from tiercel_engine.plugin.documentation import Documentation, documentation_of
 from tiercel_engine.plugin.inventory import Entry, Inventory
 from tiercel_engine.plugin.schema import (
-    REF,
     Definitions,
     Schema,
     describe,

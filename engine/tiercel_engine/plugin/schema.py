@@ -10,7 +10,7 @@ list of alternatives would be exponential in the depth of its tasks.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from tiercel_engine.flow.model import Flow, PluginDefault
 from tiercel_engine.flow.task import Task
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.plugin.condition_types import CONDITIONS
+from tiercel_engine.plugin.defaulted import REF, refs, with_defaulted
 from tiercel_engine.plugin.documentation import documentation_of
 from tiercel_engine.plugin.registry import BROKEN
 
@@ -35,7 +36,6 @@ Schema = dict[str, Any]
 Model = type[BaseModel]
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
-REF = "#/definitions/"
 FLOW = Flow.PEER_NAME
 TEMPLATE = "io.kestra.core.models.templates.Template"
 #: What there is a whole schema of -> the definition at its root.
@@ -85,6 +85,9 @@ class Definitions:
             self._make(tuple(model for model in self._types if model not in broken))
         for model in broken:
             self.whole[_name(model)] = {"type": "object", "properties": {}}
+        self.whole[TEMPLATE] = _template_of(self.whole[FLOW])
+        names = [_name(model) for model in self._types]
+        self.whole |= with_defaulted(self.whole, FLOW, ("task", "trigger"), names)
 
     def _make(self, types: Sequence[Model]) -> None:
         """The definitions of these types and of all others that there are."""
@@ -97,7 +100,6 @@ class Definitions:
         for model in models:
             self._complete(model)
         self.whole |= self._kinds(inputs)
-        self.whole[TEMPLATE] = _template_of(self.whole[FLOW])
 
     def _complete(self, model: Model) -> None:
         """What pydantic does not say of a type: its names, what it is for, what is given to it."""
@@ -135,7 +137,7 @@ class Definitions:
             is_shallow: a kind is cut off after its list of types.
         """
         found: dict[str, Schema] = {}
-        waiting = list(_refs(schema))
+        waiting = list(refs(schema))
         while waiting:
             name = waiting.pop()
             if name in found:
@@ -144,7 +146,7 @@ class Definitions:
             if is_shallow and "allOf" in known:
                 known = {key: value for key, value in known.items() if key != "allOf"}
             found[name] = known
-            waiting += _refs(known)
+            waiting += refs(known)
         return dict(sorted(found.items()))
 
     def document(self, name: str, is_array: bool = False) -> Schema:
@@ -359,16 +361,3 @@ def _rewritten(definitions: Mapping[str, Schema], renamed: Mapping[str, str]) ->
         for name, definition in definitions.items()
         if UNION not in definition
     }
-
-
-def _refs(value: Any) -> Iterator[str]:
-    """Names of the definitions that a schema refers to itself."""
-    waiting: list[Any] = [value]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, dict):
-            if isinstance(part.get("$ref"), str):
-                yield part["$ref"].removeprefix(REF)
-            waiting += part.values()

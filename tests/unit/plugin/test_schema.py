@@ -80,6 +80,9 @@ HOLDS = {
     f"tasks: [{{id: a, type: {LOG}, message: x}}]",
     "a template where a number stands": "tasks: [{id: a, type: acme.Greet, name: x, "
     "times: '{{ 1 }}', friends: [1, '{{ 2 }}']}]",
+    "a task whose property the flow's defaults give": "pluginDefaults: [{type: acme.Send, "
+    "values: {to: x}}]\ntasks: [{id: a, type: acme.Send}, {id: b, type: "
+    "io.kestra.plugin.core.flow.Dag, tasks: [{task: {id: c, type: acme.Send}}]}]",
     "a condition inside a condition": "tasks: [{id: a, type: acme.Send, to: x}]\ntriggers: "
     "[{id: t, type: io.kestra.plugin.core.trigger.Flow, conditions: [{type: "
     "io.kestra.plugin.core.condition.Not, conditions: "
@@ -113,6 +116,11 @@ BROKEN = {
     "a property that is missing": (
         "tasks: [{id: a, type: acme.Send}]",
         "tasks.0: 'to' is a required property",
+    ),
+    "an unknown property in a flow with defaults": (
+        "pluginDefaults: [{type: acme.Send, values: {to: x}}]\ntasks: [{id: a, type: "
+        "io.kestra.plugin.core.flow.Sequential, tasks: [{id: b, type: acme.Send, for: y}]}]",
+        "tasks.0.tasks.0: Additional properties are not allowed ('for' was unexpected)",
     ),
     "no number where one must be": (
         "tasks: [{id: a, type: acme.Greet, name: x, times: often}]",

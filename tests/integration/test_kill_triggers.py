@@ -1,12 +1,14 @@
-"""kill -9 of schedulers and executors while schedules fire and messages come.
+"""kill -9 of schedulers and executors while schedules fire, messages and records come.
 
-Every date and every message id starts exactly one execution, whoever dies meanwhile, and every bad
-message is put aside. `TIERCEL_TEST_MESSAGES` says how many messages; the suite sends fewer than the
-twenty thousand that a release is tried with.
+Every date, every message id, every end that a Flow trigger waits for and every record of a user's
+topic starts exactly one execution, whoever dies meanwhile, and every bad message is put aside.
+`TIERCEL_TEST_MESSAGES` says how many messages; the suite sends fewer than the twenty thousand that
+a release is tried with.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import random
@@ -14,7 +16,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,7 +32,7 @@ from tiercel_engine.eventlog.base import EventLog, NewRecord
 from tiercel_engine.eventlog.kafka import KafkaLog
 from tiercel_schemas import codec
 from tiercel_schemas import events as e
-from tiercel_schemas.topics import Topics
+from tiercel_schemas.topics import FOREVER_MS, Topic, Topics
 
 MESSAGES = int(os.environ.get("TIERCEL_TEST_MESSAGES", "1500"))
 #: Each this-many-th message cannot be started.
@@ -59,18 +61,56 @@ inputs:
 tasks:
   - {id: say, type: io.kestra.plugin.core.log.Log, message: "{{ inputs.n }}"}
 """,
+    """id: echoes
+namespace: kills
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "{{ trigger.executionId }}"}
+triggers:
+  - id: after-each
+    type: io.kestra.plugin.core.trigger.Flow
+    states: [SUCCESS]
+    conditions:
+      - {type: io.kestra.plugin.core.condition.ExecutionFlow, namespace: kills, flowId: ticks}
+""",
+    """id: taps
+namespace: kills
+tasks:
+  - {id: say, type: io.kestra.plugin.core.log.Log, message: "{{ trigger.value }}"}
+triggers:
+  - id: each
+    type: io.kestra.plugin.kafka.RealtimeTrigger
+    topic: TOPIC
+    groupId: GROUP
+    properties: {bootstrap.servers: "BOOTSTRAP", auto.offset.reset: earliest}
+""",
 )
+#: Records of the user's topic, one every so many seconds while others die.
+RECORDS_A_TIME = 5
 
 
-def created(log: EventLog, topics: Topics, flow_id: str) -> Iterator[e.ExecutionCreated]:
-    """Every execution of a flow, from offset 0."""
+def created(
+    log: EventLog, topics: Topics, flow_id: str
+) -> Iterator[tuple[str, e.ExecutionCreated]]:
+    """Every execution of a flow, from offset 0, with its id."""
     for partition in range(topics.executions.partitions):
         for record in log.read(topics.executions.name, partition, 0):
             batch = codec.decode(record.value)
             if isinstance(batch, e.EventBatch):
                 for event in batch.events:
                     if isinstance(event, e.ExecutionCreated) and event.flow_id == flow_id:
-                        yield event
+                        yield batch.execution_id, event
+
+
+def values(log: EventLog, topics: Topics, flow_id: str, name: str) -> list[str]:
+    """What `{{ trigger.<name> }}` is in every execution of a flow, sorted."""
+    return sorted(variables(event)[name] for _, event in created(log, topics, flow_id))
+
+
+def wait_for(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + END_TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(1.0)
 
 
 def variables(event: e.ExecutionCreated) -> dict[str, str]:
@@ -109,9 +149,23 @@ def send(log: EventLog, topics: Topics, rng: random.Random) -> tuple[set[str], i
     return good, bad
 
 
+def tap(log: EventLog, topic: str, first: int) -> int:
+    """Write the next records of the user's topic; returns how many."""
+    appender = log.appender()
+    for number in range(first, first + RECORDS_A_TIME):
+        appender.append(NewRecord(topic, f"k{number}", str(number).encode()))
+    appender.flush(60)
+    appender.close()
+    return RECORDS_A_TIME
+
+
+def was_by(event: e.ExecutionCreated, date: str) -> bool:
+    return variables(event)["date"] <= date
+
+
 @pytest.mark.kafka
 @pytest.mark.timeout(900)
-def test_dates_and_messages_start_once_each_while_schedulers_and_executors_die(
+def test_what_triggers_starts_once_each_while_schedulers_and_executors_die(
     own_broker: Broker, tmp_path: Path
 ) -> None:
     rng = random.Random(7)
@@ -121,37 +175,49 @@ def test_dates_and_messages_start_once_each_while_schedulers_and_executors_die(
         *("--kafka", own_broker.bootstrap, "--topic-prefix", prefix, "--topic-partitions", "4"),
         *("--schedulers", "2", "--executors", "2"),
     )
+    own = f"own-{secrets.token_hex(4)}"
+    names = {"TOPIC": own, "GROUP": own, "BOOTSTRAP": own_broker.bootstrap}
     with (
         running_server(tmp_path / "data", *options) as server,
         closing(KafkaLog(own_broker.bootstrap, clock=SystemClock())) as log,
     ):
+        log.create_topics([Topic(own, 3, False, FOREVER_MS)])
         for flow in FLOWS:
-            server.save(flow)
+            server.save(functools.reduce(lambda text, at: text.replace(*at), names.items(), flow))
         good, bad = send(log, topics, rng)
+        tapped = 0
         deadline = time.monotonic() + KILL_SECONDS
         while time.monotonic() < deadline:
             time.sleep(KILL_EVERY_S)
+            tapped += tap(log, own, tapped)
             kill_one(server, "scheduler", rng)
             if rng.random() < 0.5:
                 kill_one(server, "executor", rng)
 
-        deadline = time.monotonic() + END_TIMEOUT_S
-        while len(list(created(log, topics, "asked"))) < len(good):
-            assert time.monotonic() < deadline, "messages were lost"
-            time.sleep(2.0)
-        last = max(variables(x)["date"] for x in created(log, topics, "ticks"))
-        until = datetime.fromisoformat(last) + timedelta(seconds=5)
-        while max(variables(x)["date"] for x in created(log, topics, "ticks")) < until.isoformat():
-            assert time.monotonic() < deadline, "the schedule stands still"
-            time.sleep(1.0)
+        wait_for(
+            lambda: len(values(log, topics, "asked", "messageId")) >= len(good),
+            "messages were lost",
+        )
+        wait_for(lambda: len(values(log, topics, "taps", "value")) >= tapped, "records were lost")
+        last = values(log, topics, "ticks", "date")[-1]
+        until = (datetime.fromisoformat(last) + timedelta(seconds=5)).isoformat()
+        wait_for(lambda: values(log, topics, "ticks", "date")[-1] >= until, "it stands still")
+        ended = {one for one, event in created(log, topics, "ticks") if was_by(event, last)}
+        wait_for(
+            lambda: ended <= set(values(log, topics, "echoes", "executionId")), "ends were lost"
+        )
 
-        ids = Counter(variables(x)["messageId"] for x in created(log, topics, "asked"))
-        dates = sorted(variables(x)["date"] for x in created(log, topics, "ticks"))
+        ids = Counter(values(log, topics, "asked", "messageId"))
+        dates = values(log, topics, "ticks", "date")
+        echoes = Counter(values(log, topics, "echoes", "executionId"))
+        records = Counter(values(log, topics, "taps", "value"))
         letters = list(log.read(topics.dead_letters.name, 0, 0))
 
     assert set(ids) == good
     assert set(ids.values()) == {1}, "a message started several executions"
     assert len(letters) == bad
+    assert set(echoes.values()) == {1}, "an end started several executions"
+    assert records == Counter(str(number) for number in range(tapped))
     seconds = [datetime.fromisoformat(date) for date in dates]
     steps = Counter((b - a).total_seconds() for a, b in pairwise(seconds))
     assert set(steps) == {1.0}, f"dates are missing or doubled: {steps}"

@@ -16,9 +16,9 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -33,6 +33,8 @@ from tiercel_engine.telemetry.logging import get_logger
 from tiercel_schemas.logs import LogEntry
 
 log = get_logger(component="api")
+
+T = TypeVar("T")
 
 #: A reader that takes nothing for this long is cut off. What waits for it meanwhile is one event
 #: and what the connection buffers (64 KiB).
@@ -57,6 +59,17 @@ class Followers:
     def __init__(self, streams_max: int) -> None:
         self._streams_max = streams_max
         self._streams: set[EventStream] = set()
+        self._reading: dict[Hashable, asyncio.Future[Any]] = {}
+
+    async def shared(self, key: Hashable, read: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `read` gives, or what it gives to whoever asked for the same and waits now."""
+        reading = self._reading.get(key)
+        if reading is None:
+            reading = asyncio.ensure_future(read())
+            self._reading[key] = reading
+            reading.add_done_callback(lambda _: self._reading.pop(key, None))
+        result: T = await asyncio.shield(reading)
+        return result
 
     @asynccontextmanager
     async def stream(

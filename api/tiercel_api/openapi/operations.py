@@ -180,7 +180,7 @@ ANSWERS: dict[str, str] = {
     "execution_lists.export_csv": "text/csv",
     "flow_bulk.export_csv": "text/csv",
     "execution_files.download_file": "application/octet-stream",
-    "executions.follow_execution": "text/event-stream",
+    "execution_follow.follow_execution": "text/event-stream",
     "logs.download_logs": "text/plain",
     "logs.follow_logs": "text/event-stream",
     "namespace_files.export": "application/zip",

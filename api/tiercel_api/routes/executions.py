@@ -8,7 +8,6 @@ import time
 from aiohttp import web
 
 from tiercel_api.answers import (
-    encode_execution,
     execution_response,
     executions_response,
     json_response,
@@ -24,16 +23,14 @@ from tiercel_api.door_rendering import with_inputs
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
 from tiercel_api.filters import instant_us, label_of
-from tiercel_api.follow import END, FOLLOWERS, LAST_EVENT_ID, EventStream
 from tiercel_api.forms import Form, read_form
-from tiercel_api.gateway import GATEWAY, ExecutionWatch
+from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import (
     FLOWS,
     execution_at,
     execution_of,
     find_flow,
     find_flow_of,
-    progress_of,
     runnable_flow,
     tenant_of,
 )
@@ -57,12 +54,8 @@ from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas.commands import CreateExecution
 from tiercel_schemas.common import Label, Payload
 from tiercel_schemas.ids import make_id
-from tiercel_schemas.state import is_terminated
 
 KINDS = frozenset({"NORMAL", "TEST", "PLAYGROUND", "LOOP"})
-#: Least time between two events of a stream, and how many times the time that one took.
-PROGRESS_GAP_S = 0.02
-PROGRESS_SHARE = 5.0
 LABELS_MAX = 1_000
 
 
@@ -324,59 +317,6 @@ async def list_flows_to_execute(request: web.Request) -> web.Response:
     return json_response([flow_for_execution(flow) for flow in found if not flow.disabled])
 
 
-async def follow_execution(request: web.Request) -> web.StreamResponse:
-    """GET /executions/{executionId}/follow: its document at every change, until it has ended.
-
-    Ids of events are numbers of events of the execution. `Last-Event-ID` goes on behind one; after
-    the last event, `end`, there is nothing more (204).
-    """
-    execution_id = request.match_info["executionId"]
-    async with request.app[GATEWAY].watching(execution_id) as watch:
-        await execution_of(request)
-        if request.headers.get(LAST_EVENT_ID) == END:
-            return web.Response(status=204)
-        async with request.app[FOLLOWERS].stream(request, watch.wake) as stream:
-            await _follow(request, stream, watch, execution_id)
-        return stream.response
-
-
-async def _follow(
-    request: web.Request, stream: EventStream, watch: ExecutionWatch, execution_id: str
-) -> None:
-    sent, idle_s = stream.position or 0, 0.0
-    while stream.is_open:
-        started = time.monotonic()
-        found = await progress_of(request, execution_id, watch.last_seq)
-        if found is not None:
-            document, sequence = found
-            has_ended = is_terminated(document["state"]["current"])
-            if has_ended or sequence > sent:
-                data = await encode_execution(request, document)
-                await stream.send(END if has_ended else sequence, data)
-                sent = sequence
-            if has_ended:
-                return
-        # A document that is dear to make is made less often.
-        gap_s = max(PROGRESS_GAP_S, PROGRESS_SHARE * (time.monotonic() - started))
-        idle_s = await _until_changed(stream, watch, idle_s)
-        await asyncio.sleep(gap_s)
-
-
-async def _until_changed(stream: EventStream, watch: ExecutionWatch, idle_s: float) -> float:
-    """Wait for an event, or for a time to look without one; the next such time to wait.
-
-    What happened just before the watch began is in the read model soon after, so looks without
-    an event become rarer: after 1, 2, 4, 8 … seconds.
-    """
-    look_s = max(1.0, 2 * idle_s)
-    deadline = time.monotonic() + look_s
-    while stream.is_open and (left_s := deadline - time.monotonic()) > 0:
-        if await watch.changed(min(left_s, stream.silence_s)):
-            return 0.0
-        await stream.keep_alive()
-    return look_s
-
-
 ROUTES = (
     ("GET", "/executions/search", search_executions),
     ("GET", "/executions/flows/{namespace}/{flowId}", get_flow_to_execute),
@@ -387,6 +327,5 @@ ROUTES = (
     ("POST", "/executions/{namespace}/{id}/validate", validate_inputs),
     ("POST", "/executions/{namespace}/{id}", create_execution),
     ("GET", "/executions/{executionId}/flow", get_flow_of_execution),
-    ("GET", "/executions/{executionId}/follow", follow_execution),
     ("GET", "/executions/{executionId}", get_execution),
 )

@@ -22,6 +22,7 @@ from tiercel_engine.indexer import purges
 from tiercel_engine.repository.base import LogFilter, MeasureFilter, Store
 from tiercel_engine.repository.store import open_store
 from tiercel_engine.repository.terms import Term
+from tiercel_schemas import events as e
 from tiercel_schemas.codec import encode
 from tiercel_schemas.logs import LogsDeleted, MetricsDeleted
 
@@ -221,6 +222,43 @@ def test_a_deletion_goes_on_in_steps_while_all_else_is_indexed(
     heir.index(waiting)
     assert seen() == ["2", "after"]
     assert list(heir.purges.lanes) == []
+    assert journal.unindexed() == []
+
+
+def test_an_execution_with_many_lines_is_deleted_in_steps(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: an execution with five lines and three metrics, one without, another beside them
+    monkeypatch.setattr(purges, "PURGE_ROWS_MAX", 2)
+    for execution_id in ("one", "two", "bare"):
+        journal.happen(execution_id, created())
+    for number in range(5):
+        journal.append("one", line(str(number), number))
+        journal.append("one", metric("rows", 1.0, min(number, 2)))
+    journal.append("two", line("kept", execution_id="two"))
+    journal.index()
+
+    def seen() -> list[int]:
+        return [len(journal.store.logs(LogFilter())), journal.store.count_metrics(MeasureFilter())]
+
+    # when: all three are deleted, the last one with its log and without
+    for execution_id in ("one", "bare"):
+        journal.happen(execution_id, e.ExecutionDeleted())
+    journal.happen("two", e.ExecutionDeleted(logs=False))
+    projector = journal.projector()
+    projector.index(journal.unindexed())
+    # then: its partition waits, and goes on by two of each
+    assert len(list(projector.purges.lanes)) == 1
+    assert seen() == [4, 3]
+    waiting = projector.purges.step()
+    assert (waiting, seen()) == ([], [2, 1])
+    while not waiting:
+        waiting = projector.purges.step()
+    assert seen() == [1, 0]
+    assert journal.store.execution("one") is not None
+    projector.index_all(waiting)
+    assert [journal.store.execution(one) for one in ("one", "two", "bare")] == [None] * 3
+    assert [entry["message"] for entry in journal.store.logs(LogFilter())] == ["kept"]
     assert journal.unindexed() == []
 
 

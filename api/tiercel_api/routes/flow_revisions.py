@@ -13,7 +13,7 @@ from tiercel_api.errors import HttpError
 from tiercel_api.filters import instant_us
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS
-from tiercel_api.paging import is_set, optional_number
+from tiercel_api.paging import NUMBER_CHARS_MAX, is_set, optional_number
 from tiercel_api.reads import READS
 from tiercel_api.routes.flows import key_of, stored_document
 from tiercel_api.services import SERVICES
@@ -112,7 +112,7 @@ def _named(request: web.Request) -> list[int]:
             422, "Illegal argument", f"Expected at most {REVISIONS_MAX} revisions at once."
         )
     for text in texts:
-        if not text.isdecimal() or len(text) > len(str(REVISIONS_MAX)) + 4:
+        if not text.isdecimal() or len(text) > NUMBER_CHARS_MAX:
             raise HttpError(
                 400, "Bad Request", f"Expected numbers of revisions, but there is {text[:20]!r}."
             )

@@ -18,7 +18,7 @@ from tiercel_engine.eventlog.dead_letters import dead_letter
 from tiercel_engine.indexer import documents, lines
 from tiercel_engine.indexer.fold import fold, missing_task_runs
 from tiercel_engine.indexer.projections import BrokenHistory, settle
-from tiercel_engine.indexer.purges import Purges
+from tiercel_engine.indexer.purges import Purge, Purges, purge_of_execution, purge_of_lines
 from tiercel_engine.indexer.rows import ExecutionRow, Rows, TaskRunRow
 from tiercel_engine.indexer.slot_rows import SlotRows
 from tiercel_engine.indexer.trigger_rows import TriggerRows
@@ -62,7 +62,7 @@ class Projector:
         self._rows = Rows()
         self._next: dict[Lane, int] = {}
         #: Deletions that hold up their partitions.
-        self.purges = Purges(store)
+        self.purges = Purges()
 
     def open(self, lanes: Sequence[Lane]) -> Mapping[Lane, int]:
         """Forget everything and go on with these partitions; the offsets to read from."""
@@ -132,31 +132,23 @@ class Projector:
             start, after = changes.offsets.get(lane, (before, before))
             if record.offset < after:
                 continue
-            deletion: LinesDeletion | None = None
+            batch: EventBatch | None = None
+            purge: Purge | None = None
             try:
-                if record.topic == self._executions:
-                    batch = decode(record.value)
-                    if isinstance(batch, EventBatch):
-                        batches.append((record, batch))
-                    elif isinstance(batch, SlotBatch):
-                        slots.add(batch)
-                    elif not isinstance(batch, CommandRejected):
-                        raise UnreadableRecord(
-                            f"Expected an EventBatch, but it is a {type(batch).__name__}."
-                        )
-                elif record.topic == self._triggers:
-                    triggers.add(record)
-                else:
-                    row = self._rows_of[record.topic](record)
-                    (changes.logs if record.topic == self._logs else changes.metrics).append(row)
+                batch = self._decoded(record, changes, triggers, slots)
             except UnreadableRecord as error:
-                find = self._deletion_of.get(record.topic)
-                deletion = None if find is None else find(record)
-                if deletion is None:
+                purge = self._purge_of_lines(record)
+                if purge is None:
                     unreadable.append((record, str(error)))
-            if deletion is not None and not self.purges.is_done(lane, deletion):
-                self.purges.hold(lane, record, deletion)
+            if batch is not None:
+                purge = purge_of_execution(self._store, batch)
+                # Nearly all have few lines: then nothing needs to wait.
+                purge = None if purge is None or purge() else purge
+            if purge is not None and not self.purges.is_done(lane, record):
+                self.purges.hold(lane, record, purge)
                 continue
+            if batch is not None:
+                batches.append((record, batch))
             changes.offsets[lane] = (start, record.offset + 1)
             counts[record.topic] += 1
         triggers.collect(changes)
@@ -165,6 +157,33 @@ class Projector:
         for topic, count in counts.items():
             INDEXER_RECORDS.labels(topic).inc(count)
         return batches
+
+    def _decoded(
+        self, record: Record, changes: Changes, triggers: TriggerRows, slots: SlotRows
+    ) -> EventBatch | None:
+        """The events of a record; of anything else its rows are noted. Raises UnreadableRecord."""
+        if record.topic == self._triggers:
+            triggers.add(record)
+        elif record.topic != self._executions:
+            row = self._rows_of[record.topic](record)
+            (changes.logs if record.topic == self._logs else changes.metrics).append(row)
+        else:
+            batch = decode(record.value)
+            if isinstance(batch, EventBatch):
+                return batch
+            if isinstance(batch, SlotBatch):
+                slots.add(batch)
+            elif not isinstance(batch, CommandRejected):
+                raise UnreadableRecord(
+                    f"Expected an EventBatch, but it is a {type(batch).__name__}."
+                )
+        return None
+
+    def _purge_of_lines(self, record: Record) -> Purge | None:
+        """What a record that is no line asks to delete; None: nothing."""
+        find = self._deletion_of.get(record.topic)
+        deletion = None if find is None else find(record)
+        return None if deletion is None else purge_of_lines(self._store, deletion)
 
     def _bury(self, unreadable: Iterable[tuple[Record, str]]) -> None:
         """Make unreadable records durable in dead-letters before their offsets are passed."""

@@ -361,6 +361,11 @@ class WriteModels(Protocol):
             `after` for the next call; None: there are no more.
         """
 
+    def delete_lines_of(
+        self, execution_id: str, with_logs: bool, with_metrics: bool, limit: int
+    ) -> bool:
+        """Delete at most `limit` lines of an execution, and metrics; whether no more are left."""
+
     def write(self, changes: Changes) -> None:
         """Write rows and offsets together or not at all.
 

@@ -156,6 +156,23 @@ class SqlStore(SqlReadModels):
             connection.execute(table.delete().where(lane, offset.in_(offsets)))
         return offsets[-1] if len(offsets) == limit else None
 
+    def delete_lines_of(
+        self, execution_id: str, with_logs: bool, with_metrics: bool, limit: int
+    ) -> bool:
+        is_done = True
+        for table in [logs] * with_logs + [metrics] * with_metrics:
+            key = sa.tuple_(table.c.partition, table.c.offset)
+            found = sa.select(table.c.partition, table.c.offset).where(
+                table.c.execution_id == execution_id
+            )
+            with self._reading() as connection:
+                rows = [tuple(row) for row in connection.execute(found.limit(limit))]
+            if rows:
+                with self._writing() as connection:
+                    connection.execute(table.delete().where(key.in_(rows)))
+            is_done &= len(rows) < limit
+        return is_done
+
     @staticmethod
     def _delete(connection: sa.Connection, deleted: Sequence[Deletion]) -> None:
         """Remove executions; their labels are removed by their own keys."""

@@ -20,7 +20,7 @@ from tiercel_engine.repository.base import (
     OffsetsMoved,
     Store,
 )
-from tiercel_engine.repository.engines import open_engine
+from tiercel_engine.repository.engines import migrate, open_engine
 from tiercel_engine.repository.store import open_store
 from tiercel_engine.repository.tables import metadata
 from tiercel_schemas import events as e
@@ -223,3 +223,24 @@ def test_an_address_of_another_database_is_refused(address: str) -> None:
 def test_a_server_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(DatabaseUnavailable, match="to answer"):
         open_store("postgresql://postgres@127.0.0.1:1/none")
+
+
+def test_task_runs_of_an_earlier_release_get_their_states(database_url: str) -> None:
+    # given: a row as it was before there were states beside the documents
+    engine = open_engine(database_url)
+    migrate(engine, to="0002")
+    columns = ("execution_id", "position", "id", "start_us", "changed_us", "document")
+    row = ("one", 1, "run", 1, 2, '{"state": {"current": "FAILED", "histories": []}}')
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        table = sa.table("task_runs", *(sa.column(name) for name in columns))
+        connection.execute(table.insert().values(dict(zip(columns, row, strict=True))))
+
+    # when
+    migrate(engine)
+
+    # then
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT id, state FROM task_runs").all() == [
+            ("run", "FAILED")
+        ]
+    engine.dispose()

@@ -163,8 +163,11 @@ def bounding_patterns(connection: sa.Connection) -> Iterator[None]:
         raise
 
 
-def migrate(engine: sa.Engine) -> None:
-    """Create the tables or bring them up to date; safe when several processes do it at once."""
+def migrate(engine: sa.Engine, to: str = "head") -> None:
+    """Create the tables or bring them up to date; safe when several processes do it at once.
+
+    `to`: the revision to stop at, for tests of what follows it.
+    """
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -172,4 +175,4 @@ def migrate(engine: sa.Engine) -> None:
         if engine.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)

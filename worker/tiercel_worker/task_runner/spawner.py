@@ -157,6 +157,7 @@ class Child:
         self._control = control
         self._text = b""
         self._code: int | None = None
+        self._handle: int | None = None
         control.settimeout(START_TIMEOUT_S)
         try:
             fact = self._fact()
@@ -167,6 +168,7 @@ class Child:
             self._close()
             raise OSError(fact["error"])
         self.pid: int = fact["pid"]
+        self._handle = _handle(self.pid)
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, or does within the time."""
@@ -207,11 +209,22 @@ class Child:
             try:
                 self._code = int(self._fact()["code"])
             except (ConnectionError, ValueError):
-                # The supervisor was lost, and the script with it.
+                # The supervisor was lost, and nobody knows how its script ends.
+                self._kill_group()
                 self._code = -signal.SIGKILL
         return self._code
 
+    def _kill_group(self) -> None:
+        if self._handle is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            signal.pidfd_send_signal(self._handle, 0)  # The id is still its own.
+            os.killpg(self.pid, signal.SIGKILL)
+
     def _close(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
         self._control.close()
         self.stdout.close()
         self.stderr.close()
@@ -226,6 +239,14 @@ class Child:
         line, _, self._text = self._text.partition(b"\n")
         fact: dict[str, Any] = json.loads(line)
         return fact
+
+
+def _handle(pid: int) -> int | None:
+    """Stands for this process alone, also when its id is another one's. None: it has ended."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
 
 
 #: The worker's own.

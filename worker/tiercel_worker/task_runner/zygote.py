@@ -13,8 +13,7 @@ socket the script's process id, then how it ended, and takes orders of one byte:
     K   kill all of it, then go
     G   kill what is left of the script's process group, then go
 
-A control socket that closes without an order means that the worker is gone, as K does. The script
-itself dies with its supervisor.
+A control socket that closes without an order means that the worker is gone, as K does.
 """
 
 import atexit  # noqa: F401 - what scripts import anyway is ready in every fork
@@ -46,7 +45,6 @@ DESCRIPTORS = 4
 KILL_S = 10.0
 ROUND_S_MAX = 0.05
 #: Of prctl(2), Linux.
-PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -198,7 +196,8 @@ def _supervisor(descriptors: list[int]) -> dict[str, Any]:
     with open(request_file, "rb") as file:
         request: dict[str, Any] = json.load(file)
     os.setsid()
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD):
@@ -206,7 +205,7 @@ def _supervisor(descriptors: list[int]) -> dict[str, Any]:
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     try:
         pid = _start(request, stdout, stderr)
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError) as error:
         _tell(control, {"error": str(error)})
         os._exit(1)
     if pid == 0:
@@ -231,7 +230,6 @@ def _start(request: dict[str, Any], stdout: int, stderr: int) -> int:
             stdout=stdout,
             stderr=stderr,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
         )
         process.returncode = 0  # It is reaped with all others.
         return process.pid
@@ -244,7 +242,6 @@ def _start(request: dict[str, Any], stdout: int, stderr: int) -> int:
 def _become(request: dict[str, Any], stdout: int, stderr: int) -> None:
     """Take the pipes, folder and environment of the request."""
     os.setsid()
-    _die_with_parent()
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -256,15 +253,6 @@ def _become(request: dict[str, Any], stdout: int, stderr: int) -> None:
     os.environ.update(request["environment"])
     time.tzset()
     sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
-
-
-def _die_with_parent() -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _prctl(option: int, value: int) -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(option, value, 0, 0, 0)
 
 
 def _received(control: socket.socket) -> bytes:

@@ -18,16 +18,14 @@ from tiercel_api.line_deletions import all_indexed
 from tiercel_api.lookup import is_fresh_id, tenant_of
 from tiercel_api.paging import page_of
 from tiercel_api.reads import READS
-from tiercel_api.security.narrowing import NAMESPACES, is_within, narrows
+from tiercel_api.security.narrowing import narrowing, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import NotFound
-from tiercel_engine.repository.base import JsonObject, Page
+from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.terms import Term
 from tiercel_schemas.concurrency import ReleaseSlot
 from tiercel_schemas.ids import FlowKey
 from tiercel_schemas.state import is_terminated
-
-#: Flows of a tenant that are looked through for one of them.
-FLOWS_MAX = 10_000
 
 
 class _Limit(msgspec.Struct, rename="camel"):
@@ -43,12 +41,11 @@ async def search_limits(request: web.Request) -> web.Response:
     As in Kestra, a flow is among them from its first execution on.
     """
     page, size = page_of(request.query)
-    models, read = request.app[SERVICES].models, request.app[READS].call
-    if NAMESPACES not in request:
-        return json_response(await read(models.flow_limits, tenant_of(request), page, size))
-    everything = await read(models.flow_limits, tenant_of(request), 1, FLOWS_MAX)
-    found = [row for row in everything.results if is_within(request, row["namespace"])]
-    return json_response(Page(found[(page - 1) * size : page * size], len(found)))
+    models, tenant = request.app[SERVICES].models, tenant_of(request)
+    found = await request.app[READS].call(
+        models.flow_limits, tenant, page, size, narrowing(request)
+    )
+    return json_response(found)
 
 
 async def update_limit(request: web.Request) -> web.Response:
@@ -77,11 +74,12 @@ async def update_limit(request: web.Request) -> web.Response:
 
 async def _row(request: web.Request, key: FlowKey) -> JsonObject:
     models = request.app[SERVICES].models
-    found = await request.app[READS].call(models.flow_limits, key.tenant, 1, FLOWS_MAX)
-    for row in found.results:
-        if (row["namespace"], row["flowId"]) == (key.namespace, key.flow_id):
-            return row
-    raise NotFound("The flow has no concurrency limit")
+    names = {"namespace": key.namespace, "flowId": key.flow_id}
+    terms = [Term(field, "EQUALS", (value,)) for field, value in names.items()]
+    found = await request.app[READS].call(models.flow_limits, key.tenant, 1, 1, terms)
+    if not found.results:
+        raise NotFound("The flow has no concurrency limit")
+    return found.results[0]
 
 
 async def _take_back(request: web.Request, key: FlowKey) -> None:

@@ -256,8 +256,13 @@ class ReadModels(Statistics, Protocol):
             SortUnknown: no such column.
         """
 
-    def flow_limits(self, tenant: str, page: int, size: int) -> Page:
-        """Flows that limit their executions: limit, behavior, how many run and how many wait."""
+    def flow_limits(
+        self, tenant: str, page: int, size: int, terms: Sequence[Condition] = ()
+    ) -> Page:
+        """Flows that limit their executions: limit, behavior, how many run and how many wait.
+
+        `terms`: all of these conditions on `namespace` and `flowId`.
+        """
 
     def slot_holders(self, tenant: str, namespace: str, flow_id: str) -> dict[str, str | None]:
         """Executions that have a slot of a flow -> their state; None: they are not there."""

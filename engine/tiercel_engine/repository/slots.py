@@ -8,8 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from tiercel_engine.repository.base import JsonObject
+from tiercel_engine.repository.query import Searched
 from tiercel_engine.repository.tables import executions, flow_limits, flow_slots
 
+LIMITS = Searched(
+    {"namespace": flow_limits.c.namespace, "flowId": flow_limits.c.flow_id},
+    (flow_limits.c.namespace, flow_limits.c.flow_id),
+)
 _l, _s = flow_limits.c, flow_slots.c
 _IS_OF = sa.and_(_s.tenant == _l.tenant, _s.namespace == _l.namespace, _s.flow_id == _l.flow_id)
 

@@ -239,8 +239,10 @@ class SqlReadModels(SqlStatistics):
             texts = connection.execute(paged(found, page, size)).scalars().all()
             return Page([_decode(text) for text in texts], connection.execute(total).scalar_one())
 
-    def flow_limits(self, tenant: str, page: int, size: int) -> Page:
-        found = slots.limits(tenant)
+    def flow_limits(
+        self, tenant: str, page: int, size: int, terms: Sequence[Condition] = ()
+    ) -> Page:
+        found = slots.limits(tenant).where(*(query.holds(term, slots.LIMITS) for term in terms))
         total = sa.select(sa.func.count()).select_from(found.order_by(None).subquery())
         with self._reading() as connection:
             rows = connection.execute(paged(found, page, size)).mappings()

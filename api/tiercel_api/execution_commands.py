@@ -21,7 +21,7 @@ from tiercel_api.services import SERVICES
 from tiercel_engine.errors import Conflict, LogUnavailable, Moved, NotFound
 from tiercel_engine.repository.base import ExecutionFilter, JsonObject
 from tiercel_schemas import commands as c
-from tiercel_schemas.common import ChildPositions, Label, Payload, PositionRange
+from tiercel_schemas.common import Breakpoint, ChildPositions, Label, Payload, PositionRange
 from tiercel_schemas.ids import make_id
 from tiercel_schemas.state import State, is_terminated
 
@@ -147,6 +147,7 @@ async def replay(
     revision: int | None = None,
     inputs: Payload | None = None,
     copy_id: str | None = None,
+    breakpoints: tuple[Breakpoint, ...] = (),
 ) -> str:
     """Run a copy of an execution, from its start or from a task run; the copy's id."""
     return await _copy(
@@ -156,6 +157,7 @@ async def replay(
         task_run_id=task_run_id,
         flow_revision=revision,
         inputs=inputs,
+        breakpoints=breakpoints,
     )
 
 
@@ -261,6 +263,18 @@ async def resume(request: web.Request, execution_id: str) -> int:
     """Resume a paused execution that asks for nothing."""
     watch = await ask(
         request, execution_id, lambda id, _: c.ResumeExecution(id, execution_id, Payload())
+    )
+    return watch.last_seq
+
+
+async def resume_from_breakpoint(
+    request: web.Request, execution_id: str, breakpoints: tuple[Breakpoint, ...] | None
+) -> int:
+    """Let an execution go on that is suspended before a task; `breakpoints`: those from here on."""
+    watch = await ask(
+        request,
+        execution_id,
+        lambda id, _: c.ResumeFromBreakpoint(id, execution_id, breakpoints),
     )
     return watch.last_seq
 

@@ -6,7 +6,15 @@ from typing import ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import ChildPositions, Label, LoopRun, Payload, PositionRange, ReplyTo
+from tiercel_schemas.common import (
+    Breakpoint,
+    ChildPositions,
+    Label,
+    LoopRun,
+    Payload,
+    PositionRange,
+    ReplyTo,
+)
 from tiercel_schemas.events import TaskRunCopied, ValuesResolved, VariablesSet
 
 
@@ -38,9 +46,10 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
             follow.
         failure: Why it cannot run: it is recorded, and FAILED at once.
         loop: Which time through a Loop it is, when it is one.
+        breakpoints: Tasks to suspend it before.
     """
 
-    FINGERPRINT: ClassVar[str] = "98cdf87a29559abe"
+    FINGERPRINT: ClassVar[str] = "fd202036fee1d98f"
 
     command_id: str
     execution_id: str
@@ -65,6 +74,7 @@ class CreateExecution(msgspec.Struct, frozen=True, gc=False):
     copied: str = ""
     failure: str | None = None
     loop: LoopRun | None = None
+    breakpoints: tuple[Breakpoint, ...] = ()
 
 
 class StartAttempt(msgspec.Struct, frozen=True, gc=False):
@@ -194,6 +204,22 @@ class ResumeExecution(msgspec.Struct, frozen=True, gc=False):
     task_run_id: str | None = None
 
 
+class ResumeFromBreakpoint(msgspec.Struct, frozen=True, gc=False):
+    """Let an execution go on that is suspended before a task.
+
+    Attributes:
+        command_id: Unique id; a repeated one is refused.
+        execution_id: The execution.
+        breakpoints: Those from here on; none: as before.
+    """
+
+    FINGERPRINT: ClassVar[str] = "408dbdf0cabc31e5"
+
+    command_id: str
+    execution_id: str
+    breakpoints: tuple[Breakpoint, ...] | None = None
+
+
 class RestartExecution(msgspec.Struct, frozen=True, gc=False):
     """Run a finished execution again from its failed tasks.
 
@@ -306,9 +332,10 @@ class CopyExecution(msgspec.Struct, frozen=True, gc=False):
         flow_revision: Revision of the flow; none: the same.
         inputs: Other inputs; none: the same.
         positions: Where its events lie in the log; needed when it has ended.
+        breakpoints: Tasks to suspend the copy before.
     """
 
-    FINGERPRINT: ClassVar[str] = "2413ca2a8a52a81e"
+    FINGERPRINT: ClassVar[str] = "a5e7c980f614905a"
 
     command_id: str
     execution_id: str
@@ -319,6 +346,7 @@ class CopyExecution(msgspec.Struct, frozen=True, gc=False):
     flow_revision: int | None = None
     inputs: Payload | None = None
     positions: tuple[PositionRange, ...] = ()
+    breakpoints: tuple[Breakpoint, ...] = ()
 
 
 class SeedExecution(msgspec.Struct, frozen=True, gc=False):

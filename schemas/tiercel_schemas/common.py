@@ -108,3 +108,15 @@ class ChildPositions(msgspec.Struct, frozen=True, gc=False):
 
     execution_id: str
     positions: tuple[PositionRange, ...]
+
+
+class Breakpoint(msgspec.Struct, frozen=True, gc=False):
+    """A task that does not begin before somebody lets it.
+
+    Attributes:
+        task_id: The task.
+        value: Only its runs with this value; none: all.
+    """
+
+    task_id: str
+    value: str | None = None

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from tiercel_schemas.common import Label, LoopRun, Payload, PositionRange, ReplyTo
+from tiercel_schemas.common import Breakpoint, Label, LoopRun, Payload, PositionRange, ReplyTo
 
 
 class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
@@ -33,6 +33,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
         copied: What it takes over from another execution: nothing, INPUTS, or TASK_RUNS, which
             follow.
         loop: Which time through a Loop it is, when it is one.
+        breakpoints: Tasks that it is suspended before.
     """
 
     namespace: str
@@ -54,6 +55,7 @@ class ExecutionCreated(msgspec.Struct, frozen=True, gc=False):
     original_created_us: int | None = None
     copied: str = ""
     loop: LoopRun | None = None
+    breakpoints: tuple[Breakpoint, ...] = ()
 
 
 class ExecutionStateChanged(msgspec.Struct, frozen=True, gc=False):
@@ -741,6 +743,16 @@ class ItemResumed(msgspec.Struct, frozen=True, gc=False):
     index: int
 
 
+class BreakpointsSet(msgspec.Struct, frozen=True, gc=False):
+    """From here on the execution is suspended before these tasks.
+
+    Attributes:
+        breakpoints: All of them.
+    """
+
+    breakpoints: tuple[Breakpoint, ...] = ()
+
+
 class CommandRejected(msgspec.Struct, frozen=True, gc=False):
     """A command was refused and changed nothing. Not numbered, not folded.
 
@@ -811,6 +823,7 @@ Event = (
     | MembersInterrupted
     | ItemPaused
     | ItemResumed
+    | BreakpointsSet
 )
 
 
@@ -828,7 +841,7 @@ class EventBatch(msgspec.Struct, frozen=True, gc=False):
             executor's memory.
     """
 
-    FINGERPRINT: ClassVar[str] = "42eda0faa8fb0c57"
+    FINGERPRINT: ClassVar[str] = "54a8f2ce40926648"
 
     execution_id: str
     first_seq: int

@@ -76,6 +76,13 @@ tasks:
     type: io.kestra.plugin.core.debug.Return
     format: done
 """
+STEPS = f"""id: steps
+namespace: {NS}
+tasks:
+  - {{id: first, type: io.kestra.plugin.core.debug.Return, format: a}}
+  - {{id: second, type: io.kestra.plugin.core.debug.Return, format: b}}
+  - {{id: last, type: io.kestra.plugin.core.debug.Return, format: c}}
+"""
 PARENT = f"""id: parent
 namespace: {NS}
 tasks:
@@ -653,11 +660,35 @@ def test_the_average_duration_of_a_flow(api: Any, executions: Executions) -> Non
 
 
 @drives("resume_execution_from_breakpoint")
-def test_there_are_no_breakpoints(api: Any, executions: Executions) -> None:
-    ended = executions.ended("hello").id
+def test_an_execution_is_suspended_before_tasks(
+    api: Any, server: RunningServer, executions: Executions
+) -> None:
+    server.save(STEPS)
+    suspended = executions.reached(
+        executions.start("steps", breakpoints="second,last"), "BREAKPOINT"
+    )
+    at_last = api.resume_execution_from_breakpoint(suspended.id, T)
+    eventually(
+        lambda: api.execution(suspended.id, T),
+        lambda x: len(x.task_run_list) == 3 and x.state.current == "BREAKPOINT",
+    )
+    # The last one is let go, and the execution is suspended no more.
+    api.resume_execution_from_breakpoint(suspended.id, T, breakpoints="")
+    ended = executions.reached(suspended.id, "SUCCESS")
+    copied = api.replay_execution(suspended.id, T, breakpoints="first")
 
+    assert at_last.id == suspended.id
+    assert [run.state.current for run in suspended.task_run_list] == ["SUCCESS", "BREAKPOINT"]
+    assert [one.id for one in suspended.breakpoints] == ["second", "last"]
+    states = [change.state for change in ended.task_run_list[2].state.histories]
+    assert states[:3] == ["CREATED", "BREAKPOINT", "CREATED"]
+    assert executions.reached(copied.id, "BREAKPOINT").task_run_list[0].task_id == "first"
+    api.kill_execution(copied.id, T)
+    executions.reached(copied.id, "KILLED")
     with pytest.raises(ConflictException):
-        api.resume_execution_from_breakpoint(ended, T)
+        api.resume_execution_from_breakpoint(suspended.id, T)
+    with pytest.raises(UnprocessableEntityException):
+        executions.start("steps", breakpoints="unknown")
 
 
 @drives("validate_new_execution_inputs")

@@ -29,9 +29,10 @@ from tiercel_schemas.commands import (
     ChildPaused,
     EndAttempt,
     ResumeExecution,
+    ResumeFromBreakpoint,
     StartAttempt,
 )
-from tiercel_schemas.common import Payload
+from tiercel_schemas.common import Breakpoint, Payload
 from tiercel_schemas.concurrency import AnswerSlot, ReleaseSlot
 from tiercel_schemas.state import State, is_terminated
 
@@ -221,6 +222,8 @@ def check(engine: Engine) -> None:
     for loop_id, members in x.members.items():
         assert set(members) == {r.id for r in x.task_runs.values() if r.loop_id == loop_id}
     assert set(x.paused) == {r.id for r in x.task_runs.values() if r.state == State.PAUSED}
+    at_breakpoints = {r.id for r in x.task_runs.values() if r.state == State.BREAKPOINT}
+    assert len(at_breakpoints) <= (x.state == State.BREAKPOINT)
     if x.state == State.PAUSED and not x.is_held:
         assert x.paused
         assert x.is_idle
@@ -326,7 +329,10 @@ def work(engine: Engine, draw: Any) -> None:
     if not x.is_held:
         due = sorted([*x.leased, *waiting, *x.retrying, *x.paused])
     if x.is_held and (not due or draw(st.booleans())):
-        engine.resume()
+        if x.state == State.BREAKPOINT:
+            engine.do(ResumeFromBreakpoint("go-on", EXECUTION))
+        else:
+            engine.resume()
         return
     assert due, f"Expected an execution that is {x.state} to have work, but nothing is out."
     run = x.task_runs[draw(st.sampled_from(due))]
@@ -377,7 +383,8 @@ def test_whatever_happens_the_execution_ends_and_its_fold_is_its_state(
     source: str, data: st.DataObject
 ) -> None:
     engine = Engine(source)
-    engine.create()
+    broken = data.draw(st.sets(st.integers(1, 8), max_size=3))
+    engine.create(breakpoints=tuple(Breakpoint(f"t{n}") for n in sorted(broken)))
     if engine.execution.slot:
         start_in_turn(engine, data.draw)
     for _ in range(data.draw(st.integers(1, 3))):

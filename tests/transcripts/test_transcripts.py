@@ -28,7 +28,7 @@ from tiercel_engine.execution.timers import (
 )
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
-from tiercel_schemas.common import Label
+from tiercel_schemas.common import Breakpoint, Label
 from tiercel_schemas.concurrency import AnswerSlot
 from tiercel_schemas.jobs import SessionClose
 
@@ -114,6 +114,12 @@ def told_worker(worker_id: str, record: Any) -> str:
     return f"to {worker_id}: job {record.task_id} attempt={record.attempt} epoch={record.epoch}"
 
 
+def breakpoints(texts: list[str]) -> tuple[Breakpoint, ...]:
+    """`task` or `task.value` of each; `none` for no breakpoint at all."""
+    parts = [text.partition(".") for text in texts if text != "none"]
+    return tuple(Breakpoint(task, value if dot else None) for task, dot, value in parts)
+
+
 def act(engine: Engine, line: str) -> None:
     """Run one command line."""
     verb, *words = line.split()
@@ -194,6 +200,11 @@ def act(engine: Engine, line: str) -> None:
             engine.do(SlaDue(EXECUTION, sla_id))
         case "slot", [outcome]:
             engine.do(AnswerSlot(EXECUTION, engine.flow.namespace, engine.flow.id, outcome))
+        case "create-breaking", [*texts]:
+            engine.create(breakpoints=breakpoints(texts))
+        case "resume-from-breakpoint", [*texts]:
+            given = breakpoints(texts) if texts else None
+            engine.do(c.ResumeFromBreakpoint("go-on", EXECUTION, given))
         case "pause", []:
             engine.pause()
         case "resume", [*task]:

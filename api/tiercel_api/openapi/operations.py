@@ -23,6 +23,7 @@ PARAMETERS: dict[str, tuple[Schema, str]] = {
     "all": (FLAG, "Tell the properties that all types of its kind have, too."),
     "arrayOf": (FLAG, "The schema of a list of them."),
     "allowNamespaceChild": (FLAG, "Take flows of namespaces below it, too."),
+    "breakpoints": (TEXT, "Tasks to suspend it before: `task` or `task.value`, by commas."),
     "caseSensitive": (FLAG, "Tell upper from lower case."),
     "delete": (FLAG, "Delete the namespace's other flows; true unless said otherwise."),
     "endDate": ({"type": "string", "format": "date-time"}, "Until then; now unless said."),

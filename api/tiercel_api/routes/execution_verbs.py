@@ -12,6 +12,7 @@ from aiohttp import web
 from tiercel_api import execution_commands as commands
 from tiercel_api.answers import execution_response
 from tiercel_api.bodies import read_json
+from tiercel_api.breakpoints import breakpoints_of
 from tiercel_api.documents import as_created
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
@@ -22,7 +23,7 @@ from tiercel_api.paging import is_set, optional_number
 from tiercel_api.routes.executions import resolved_inputs
 from tiercel_engine.errors import Conflict
 from tiercel_engine.repository.base import JsonObject
-from tiercel_schemas.common import Payload
+from tiercel_schemas.common import Breakpoint, Payload
 from tiercel_schemas.state import State, is_terminated
 
 
@@ -87,7 +88,12 @@ async def _replay(
 ) -> web.Response:
     task_run_id = request.query.get("taskRunId") or None
     revision = optional_number(request.query, "revision")
-    copied = await commands.replay(request, document, task_run_id, revision, inputs, copy_id)
+    breakpoints: tuple[Breakpoint, ...] = ()
+    if "breakpoints" in request.query:
+        breakpoints = breakpoints_of(request, await find_flow_of(request, document))
+    copied = await commands.replay(
+        request, document, task_run_id, revision, inputs, copy_id, breakpoints
+    )
     copy = await commands.restarted_document(request, copied)
     return await execution_response(request, as_created(copy) if task_run_id is None else copy)
 
@@ -146,9 +152,20 @@ async def unqueue(request: web.Request) -> web.Response:
 
 
 async def resume_from_breakpoint(request: web.Request) -> web.Response:
-    """POST /executions/{executionId}/actions/resume-from-breakpoint: there are none here."""
-    await execution_of(request)
-    raise Conflict("Execution is not suspended at a breakpoint")
+    """POST /executions/{executionId}/actions/resume-from-breakpoint?breakpoints: it goes on.
+
+    With `breakpoints` (which may be empty) it is suspended before these from here on.
+    """
+
+    async def act(document: JsonObject) -> int:
+        if is_terminated(document["state"]["current"]):
+            raise Conflict("Execution is not suspended at a breakpoint")
+        given = None
+        if "breakpoints" in request.query:
+            given = breakpoints_of(request, await find_flow_of(request, document))
+        return await commands.resume_from_breakpoint(request, document["id"], given)
+
+    return await _changed(request, act)
 
 
 async def delete_execution(request: web.Request) -> web.Response:

@@ -12,6 +12,7 @@ from tiercel_api.answers import (
     executions_response,
     json_response,
 )
+from tiercel_api.breakpoints import breakpoints_of
 from tiercel_api.checks import failed_checks, refuse_if_blocked
 from tiercel_api.connections import is_over, woken_at_end
 from tiercel_api.documents import (
@@ -78,6 +79,7 @@ async def create_execution(request: web.Request) -> web.Response:
     labels = _given_labels(request)
     scheduled_us = _scheduled_us(request)
     kind = _kind(request)
+    breakpoints = breakpoints_of(request, flow)
     form = await read_form(request, flow, execution_id)
     try:
         inputs = await resolved_inputs(request, flow, form)
@@ -99,6 +101,7 @@ async def create_execution(request: web.Request) -> web.Response:
         created_us=created_us,
         scheduled_us=scheduled_us,
         kind=kind,
+        breakpoints=breakpoints,
         deduplicate=given_id is not None,
         trace_parent=request.headers.get("traceparent"),
     )

@@ -33,7 +33,7 @@ from tiercel_engine.execution.flowable.base import (
 from tiercel_engine.execution.flowable.parallel import stops_as
 from tiercel_engine.execution.flowable.sequential import Sequential
 from tiercel_engine.execution.interruption import end_state, has_live, interrupt
-from tiercel_engine.execution.model import NO_PAYLOAD, Execution, TaskRun
+from tiercel_engine.execution.model import BEGIN, NO_PAYLOAD, START, Execution, TaskRun
 from tiercel_engine.execution.outcome import allowed
 from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.rendering import (
@@ -63,11 +63,6 @@ EVENTS_PER_COMMAND = 2_000
 _ROOT_RESOLVER: Resolver = Sequential()
 
 US = 1_000_000
-
-#: What a task run is asked for when a worker has rendered what its start needs: to begin, `runIf`
-#: and all; or to start its next attempt, or to open.
-BEGIN = "?begin"
-START = "?start"
 
 #: Whom to ask: (parent's task run id or `ROOT`, branch of the child that has ended or "").
 Asked = tuple[str, str]
@@ -105,13 +100,21 @@ def _resolve(step: Step, plan: Plan, world: World, pending: list[Asked]) -> None
         if parent_id != ROOT and not _may_be_asked(step.execution, parent_id, changed):
             continue
         pending += _ask(step, plan, world, parent_id, changed)
+    x = step.execution
+    if x.state == State.BREAKPOINT and any(asked not in x.unasked for asked in pending):
+        _keep(step, pending)
 
 
 def _postpone(step: Step, pending: list[Asked]) -> None:
     """Let the next command ask these, in the same order."""
+    _keep(step, pending)
+    step.follow_ups.append(Continue(step.execution.id, ROOT))
+
+
+def _keep(step: Step, pending: list[Asked]) -> None:
+    """Note whom to ask once somebody may be asked again."""
     left = {**step.execution.unasked, **dict.fromkeys(pending)}
     step.emit(e.AsksPostponed(tuple(e.ListAsked(*asked) for asked in left)))
-    step.follow_ups.append(Continue(step.execution.id, ROOT))
 
 
 def _may_be_asked(x: Execution, run_id: str, changed: str) -> bool:
@@ -258,6 +261,11 @@ def _start(
                 iteration=child.iteration,
             )
         )
+        if step.execution.breaks_before(child.task.id, child.value):
+            step.emit(e.TaskRunStateChanged(run_id, State.BREAKPOINT))
+            step.emit(e.ExecutionStateChanged(State.BREAKPOINT, by_request=True))
+            # Once it goes on: this run, and the parent for those that are not made yet.
+            return [*ask, (parent_id, ""), (run_id, BEGIN)]
         ask += _begin_run(step, plan, world, run_id, child.task)
     return ask
 

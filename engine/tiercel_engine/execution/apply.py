@@ -63,6 +63,7 @@ APPLIERS: dict[type[Any], Callable[[Execution, Any, int], Execution]] = {
     e.AfterExecutionPlanned: executions.after_planned,
     e.AfterExecutionEnded: executions.after_ended,
     e.SlotChanged: executions.slot_changed,
+    e.BreakpointsSet: executions.breakpoints_set,
     e.SlaDeadlineSet: executions.deadline_set,
     e.SlaViolated: executions.sla_violated,
     e.ExecutionOutputsSet: executions.outputs_set,

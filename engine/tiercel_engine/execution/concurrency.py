@@ -24,7 +24,7 @@ ASKED = "ASKED"
 #: Only these executions count; the others are parts of one that does.
 NORMAL = "NORMAL"
 #: States in which an execution needs its slot.
-ACTIVE = frozenset({State.RUNNING, State.PAUSED, State.RETRYING})
+ACTIVE = frozenset({State.RUNNING, State.PAUSED, State.BREAKPOINT, State.RETRYING})
 
 
 def start(step: Step, plan: Plan, world: World) -> None:

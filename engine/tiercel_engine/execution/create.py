@@ -60,6 +60,7 @@ def create(step: Step, command: CreateExecution, world: World) -> None:
             original_created_us=command.original_created_us,
             copied=command.copied,
             loop=command.loop,
+            breakpoints=command.breakpoints,
         )
     )
     if world.skips.cover(step.execution.id, key):

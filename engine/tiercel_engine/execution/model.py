@@ -12,7 +12,7 @@ import msgspec
 from immutables import Map
 
 from tiercel_engine.execution.fan_out_state import FanOut
-from tiercel_schemas.common import Label, LoopRun, Payload, ReplyTo
+from tiercel_schemas.common import Breakpoint, Label, LoopRun, Payload, ReplyTo
 from tiercel_schemas.state import SEVERITY, State, is_terminated
 
 #: (parent task run id, or "" for the flow itself; branch): one list of tasks that runs.
@@ -20,6 +20,11 @@ BlockKey = tuple[str, str]
 
 #: Between the name of a list and the number of a time through it: "tasks#3".
 ITERATION_MARK = "#"
+
+#: In the place of a branch, what a task run itself is asked for once it may: to begin, `runIf` and
+#: all; or to start its next attempt, or to open.
+BEGIN = "?begin"
+START = "?start"
 
 NO_PAYLOAD = Payload()
 #: `Execution.slot` of one that has the slot that it asked for.
@@ -232,10 +237,12 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
         exit: a task ended the execution: once nothing runs, it ends in this state.
         ended_us: when it took its final state.
         after: lists of the flow that are to follow the end; none once they have.
+        breakpoints: tasks that it is suspended before.
         slot: ASKED or HELD, when its flow limits how many run at once.
         deadlines: promises of the flow that have a time, and when that is, microseconds.
         violated: promises of the flow that it has broken.
-        is_held: somebody paused the execution: nothing starts, even what is due.
+        is_held: somebody paused the execution, or a breakpoint suspends it: nothing starts, even
+            what is due.
         original_created_us: when the first of a chain was created; None: this is it.
         awaits_copy: the task runs that it takes over are still on their way.
         is_deleted: nobody is to see it any more.
@@ -285,6 +292,7 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
     after: tuple[str, ...] = ()
     fan_outs: Map[str, FanOut] = Map()
     slot: str = ""
+    breakpoints: tuple[Breakpoint, ...] = ()
     deadlines: tuple[tuple[str, int], ...] = ()
     violated: tuple[str, ...] = ()
     is_held: bool = False
@@ -339,6 +347,13 @@ class Execution(msgspec.Struct, frozen=True, gc=False):
     def runs_in_order(self) -> list[TaskRun]:
         """Every task run in the order of creation, which persistent maps do not keep."""
         return [self.task_runs[run_id] for run_id in sorted(self.task_runs)]
+
+    def breaks_before(self, task_id: str, value: str | None) -> bool:
+        """Whether a run of a task is not to begin by itself. What follows the end always is."""
+        return not self.is_closing and any(
+            one.task_id == task_id and (one.value is None or one.value == value)
+            for one in self.breakpoints
+        )
 
     def block(self, parent_id: str, branch: str) -> Block:
         """The counters of one list of tasks."""

@@ -31,6 +31,8 @@ def pause(step: Step, command: PauseExecution, world: World) -> None:
 def resume(step: Step, command: ResumeExecution, world: World) -> None:
     """Let go what somebody held, and resume one paused task run, if there is one."""
     x = step.execution
+    if x.state == State.BREAKPOINT:
+        raise Rejected("Expected a resume from the breakpoint that suspends it.", "CONFLICT")
     run_id = command.task_run_id or (min(x.paused) if x.paused else None)
     if run_id is None and not x.is_held:
         raise Rejected(f"Expected the execution to be paused, but it is {x.state}.", "CONFLICT")
@@ -96,11 +98,16 @@ def _ask_postponed(step: Step, world: World) -> None:
 
 def wake(step: Step) -> list[Asked]:
     """Let a paused execution run; returns whom to ask: those whom nobody could ask meanwhile."""
-    x = step.execution
-    if x.state != State.PAUSED:
+    if step.execution.state != State.PAUSED:
         return []
-    step.emit(e.ExecutionStateChanged(State.RESTARTED))
-    step.emit(e.ExecutionStateChanged(State.RUNNING))
+    return let_go(step, State.RESTARTED, State.RUNNING)
+
+
+def let_go(step: Step, *states: State) -> list[Asked]:
+    """Take an execution in which nothing starts through `states`; returns whom to ask then."""
+    x = step.execution
+    for state in states:
+        step.emit(e.ExecutionStateChanged(state))
     if x.is_held:
         due = [timer for due_us, timer in holdable_timers(x) if due_us <= step.at_us]
         step.follow_ups += due

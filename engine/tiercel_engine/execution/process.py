@@ -8,6 +8,7 @@ from typing import Any
 from tiercel_engine.errors import Rejected
 from tiercel_engine.execution import (
     attempts,
+    breakpoints,
     children,
     concurrency,
     create,
@@ -46,6 +47,7 @@ HANDLERS: dict[type[Any], Callable[[Step, Any, World], None]] = {
     c.KillExecution: kill.kill,
     c.PauseExecution: pause.pause,
     c.ResumeExecution: pause.resume,
+    c.ResumeFromBreakpoint: breakpoints.resume_from_breakpoint,
     c.RestartExecution: restart.restart,
     c.CopyExecution: replay.copy_execution,
     c.SeedExecution: seed.seed,

@@ -83,6 +83,7 @@ def _creation(x: Execution, command: CopyExecution, revision: int, seeded: bool)
         original_created_us=x.original_created_us or x.created_us,
         copied="TASK_RUNS" if seeded else "INPUTS",
         loop=x.loop,
+        breakpoints=command.breakpoints,
     )
 
 

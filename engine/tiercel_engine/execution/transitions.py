@@ -19,9 +19,10 @@ EXECUTION: Mapping[str, frozenset[State]] = {
     "": frozenset({S.CREATED}),
     S.CREATED: frozenset({S.RUNNING, S.QUEUED, S.RESTARTED, S.KILLING} | _ENDED),
     S.QUEUED: frozenset({S.RUNNING, S.KILLING, S.CANCELLED, S.KILLED, S.FAILED}),
-    S.RUNNING: frozenset({S.PAUSED, S.RETRYING, S.KILLING} | _ENDED),
+    S.RUNNING: frozenset({S.PAUSED, S.BREAKPOINT, S.RETRYING, S.KILLING} | _ENDED),
     S.PAUSED: frozenset({S.RESTARTED, S.RUNNING, S.KILLING} | _ENDED),
-    S.RETRYING: frozenset({S.RUNNING, S.PAUSED, S.KILLING} | _ENDED),
+    S.BREAKPOINT: frozenset({S.RUNNING, S.KILLING} | _ENDED),
+    S.RETRYING: frozenset({S.RUNNING, S.PAUSED, S.BREAKPOINT, S.KILLING} | _ENDED),
     S.RESTARTED: frozenset({S.RUNNING, S.KILLING} | _ENDED),
     S.KILLING: frozenset({S.KILLED}),
     S.SUCCESS: frozenset({S.RESTARTED} | _ENDED),
@@ -34,7 +35,8 @@ EXECUTION: Mapping[str, frozenset[State]] = {
 
 #: The life of a task run.
 TASK_RUN: Mapping[str, frozenset[State]] = {
-    S.CREATED: frozenset({S.RUNNING, S.PAUSED, S.KILLING, S.SKIPPED} | _ENDED),
+    S.CREATED: frozenset({S.RUNNING, S.PAUSED, S.BREAKPOINT, S.KILLING, S.SKIPPED} | _ENDED),
+    S.BREAKPOINT: frozenset({S.CREATED, S.KILLING} | _ENDED),
     S.RUNNING: frozenset({S.PAUSED, S.RETRYING, S.KILLING} | _ENDED),
     S.PAUSED: frozenset({S.RUNNING, S.RESTARTED, S.KILLING} | _ENDED),
     S.KILLING: frozenset({S.RETRYING} | _ENDED),

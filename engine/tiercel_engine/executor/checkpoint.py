@@ -28,7 +28,7 @@ from tiercel_engine.executor.partition import Partition
 from tiercel_schemas.ids import FlowKey
 
 #: Counts up whenever the layout of `Execution` or what it holds changes.
-VERSION = 10
+VERSION = 11
 
 _MAPS = (
     "task_runs",

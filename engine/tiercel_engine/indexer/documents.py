@@ -6,10 +6,12 @@ Fields without a value are `UNSET` and left out. Values that the engine does not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from tiercel_schemas.common import Label, Payload
+from tiercel_schemas.common import Breakpoint, Label, Payload
 
 
 class Change(msgspec.Struct):
@@ -81,6 +83,13 @@ class LoopRunDocument(msgspec.Struct, rename="camel"):
     key: str | UnsetType = UNSET
 
 
+class BreakpointDocument(msgspec.Struct):
+    """A task that an execution is suspended before."""
+
+    id: str
+    value: str | UnsetType = UNSET
+
+
 class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
     """An execution without its task runs. `kind` is left out when it is NORMAL."""
 
@@ -101,6 +110,7 @@ class ExecutionDocument(msgspec.Struct, rename="camel", kw_only=True):
     schedule_date: str | UnsetType = UNSET
     kind: str | UnsetType = UNSET
     loop_run: LoopRunDocument | UnsetType = UNSET
+    breakpoints: list[BreakpointDocument] | UnsetType = UNSET
 
 
 _encoder = msgspec.json.Encoder()
@@ -111,6 +121,14 @@ decode_task_run = msgspec.json.Decoder(TaskRunDocument).decode
 def encode(document: ExecutionDocument | TaskRunDocument) -> str:
     """The document as JSON text."""
     return _encoder.encode(document).decode()
+
+
+def breakpoints(given: Sequence[Breakpoint]) -> list[BreakpointDocument] | UnsetType:
+    """Breakpoints as they are shown; `UNSET` when there are none."""
+    shown = [
+        BreakpointDocument(one.task_id, UNSET if one.value is None else one.value) for one in given
+    ]
+    return shown or UNSET
 
 
 def raw(payload: Payload | None) -> Raw | UnsetType:

@@ -23,6 +23,7 @@ from tiercel_engine.indexer.documents import (
     StateDocument,
     Submission,
     TaskRunDocument,
+    breakpoints,
     raw,
     trigger_execution_id,
 )
@@ -123,6 +124,7 @@ def created(rows: Rows, batch: e.EventBatch, event: e.ExecutionCreated, number: 
         schedule_date=UNSET if event.scheduled_us is None else iso(event.scheduled_us),
         kind=UNSET if event.kind == "NORMAL" else event.kind,
         loop_run=UNSET if event.loop is None else _loop_run(event.loop),
+        breakpoints=breakpoints(event.breakpoints),
     )
     rows.executions[batch.execution_id] = ExecutionRow(
         document=document,
@@ -145,6 +147,10 @@ def state_changed(
     if event.passed:
         enter(row, event.passed, batch.at_us, batch.at_us)
     enter(row, event.state, batch.at_us, batch.at_us)
+
+
+def breakpoints_set(rows: Rows, batch: e.EventBatch, event: e.BreakpointsSet, number: int) -> None:
+    execution_row(rows, batch).document.breakpoints = breakpoints(event.breakpoints)
 
 
 def restarted(rows: Rows, batch: e.EventBatch, event: e.ExecutionRestarted, number: int) -> None:

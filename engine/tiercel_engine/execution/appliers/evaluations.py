@@ -42,7 +42,7 @@ def evaluation_ended(x: Execution, event: e.EvaluationEnded, at_us: int) -> Exec
         known = evaluated.get(evaluation.id, Map())
         answer = Evaluated(event.value, event.error, event.secret)
         evaluated = evaluated.set(evaluation.id, known.set(evaluation.key, answer))
-        if x.state == State.PAUSED:
+        if x.state in (State.PAUSED, State.BREAKPOINT):
             unasked = unasked.set((evaluation.id, evaluation.asked), None)
     return replace(
         x,

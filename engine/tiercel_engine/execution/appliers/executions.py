@@ -36,6 +36,7 @@ def created(x: Execution, event: e.ExecutionCreated, at_us: int) -> Execution:
         trace_parent=event.trace_parent,
         reply_to=event.reply_to,
         loop=event.loop,
+        breakpoints=event.breakpoints,
         depth=event.depth,
         attempt_number=event.attempt_number,
         original_created_us=event.original_created_us,
@@ -85,6 +86,10 @@ def after_planned(x: Execution, event: e.AfterExecutionPlanned, at_us: int) -> E
 
 def after_ended(x: Execution, event: e.AfterExecutionEnded, at_us: int) -> Execution:
     return replace(x, sequence=x.sequence + 1, after=())
+
+
+def breakpoints_set(x: Execution, event: e.BreakpointsSet, at_us: int) -> Execution:
+    return replace(x, sequence=x.sequence + 1, breakpoints=event.breakpoints)
 
 
 def slot_changed(x: Execution, event: e.SlotChanged, at_us: int) -> Execution:

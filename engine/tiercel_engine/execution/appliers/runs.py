@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from tiercel_engine.execution import transitions
 from tiercel_engine.execution.model import (
+    BEGIN,
     COUNTERS,
     ERROR_CHARS_MAX,
     ERRORS_MAX,
+    START,
     Block,
     ErrorLine,
     Execution,
@@ -19,7 +21,7 @@ from tiercel_engine.execution.model import (
 from tiercel_schemas.state import State, is_terminated
 
 #: While an execution is in one of these states, no task run starts.
-NOTHING_STARTS = frozenset({State.PAUSED, State.KILLING})
+NOTHING_STARTS = frozenset({State.PAUSED, State.BREAKPOINT, State.KILLING})
 
 
 def with_run(x: Execution, old: TaskRun, new: TaskRun) -> Execution:
@@ -29,8 +31,11 @@ def with_run(x: Execution, old: TaskRun, new: TaskRun) -> Execution:
         transitions.check(transitions.TASK_RUN, old.state, new.state, f"task run {old.id}")
         for key in old.block_keys():
             blocks = blocks.set(key, counted(x.block(*key), old.state, new.state))
-        if x.state in NOTHING_STARTS and is_terminated(new.state):
-            unasked = unasked.set((new.parent_id, new.branch), None)
+        if is_terminated(new.state):
+            # Should it run again, it begins by that.
+            unasked = dropped(dropped(unasked, (new.id, BEGIN)), (new.id, START))
+            if x.state in NOTHING_STARTS:
+                unasked = unasked.set((new.parent_id, new.branch), None)
     return replace(
         x,
         sequence=x.sequence + 1,

@@ -16,7 +16,7 @@ from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.expression.text import json_text
 from tiercel_engine.flow.base import Rule
-from tiercel_engine.flow.inputs import Encrypt, resolve, resolve_inputs
+from tiercel_engine.flow.inputs import Encrypt, resolve, resolve_inputs, without_missing
 from tiercel_engine.flow.model import Flow, read_labels
 from tiercel_engine.flow.trigger import Trigger
 from tiercel_engine.outside.lookups import StoredLookups
@@ -137,11 +137,7 @@ class Starter:
         def render(value: Any, inputs: Mapping[str, Any]) -> Any:
             return self.renderer.value(value, {**own, **inputs})
 
-        asked = [
-            one
-            for one in flow.inputs
-            if one.id in given or one.defaults is not None or not one.required
-        ]
+        asked = without_missing(flow.inputs, given)
         return resolve(asked, given, render=render, encrypt=self._encrypt)
 
     def inputs(

@@ -45,6 +45,18 @@ triggers:
 """
 
 
+NESTED = """inputs:
+  - {id: db.host, type: STRING}
+  - {id: db.port, type: INT, defaults: 5432}
+triggers:
+  - id: tube
+    type: io.kestra.plugin.core.trigger.Webhook
+    key: tube
+    inputs:
+      db: {host: "{{ trigger.body.host }}"}
+"""
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     settings = ApiSettings(upload_bytes_max=1_000_000)
@@ -52,6 +64,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         server.save_flow(flow_source("rings", WEBHOOK))
         server.save_flow(flow_source("off", "disabled: true\n" + WEBHOOK))
         server.save_flow(flow_source("greets"))
+        server.save_flow(flow_source("nested", NESTED))
         yield server
 
 
@@ -133,6 +146,12 @@ def test_a_webhook_takes_inputs_from_its_query(api: ApiServer, query: str) -> No
     path = f"/executions/webhook/house.kitchen/rings/ding-dong?{query}"
 
     assert api.post(path).json()["inputs"] == {"greeting": "hi", "needed": 5}
+
+
+def test_a_webhook_gives_nested_inputs_nested(api: ApiServer) -> None:
+    path = "/executions/webhook/house.kitchen/nested/tube"
+    started = api.post(path, json={"host": "here"}).json()
+    assert started["inputs"] == {"db": {"host": "here", "port": 5432}}
 
 
 def test_a_webhook_refuses_inputs_of_another_type(api: ApiServer) -> None:

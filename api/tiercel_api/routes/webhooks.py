@@ -30,7 +30,7 @@ from tiercel_engine.errors import NotFound, TaskError, UserError
 from tiercel_engine.expression.faults import Fault
 from tiercel_engine.expression.render import Renderer
 from tiercel_engine.flow.base import Rule
-from tiercel_engine.flow.inputs import resolve
+from tiercel_engine.flow.inputs import resolve, without_missing
 from tiercel_engine.flow.model import Flow, read_labels
 from tiercel_engine.plugin.condition_rules import Subject, hold
 from tiercel_engine.plugin.triggers import Webhook
@@ -171,11 +171,7 @@ async def _given(
     if not flow.inputs:
         return {}, own
     given.update(_query_inputs(flow, request.query))
-    asked = [
-        definition
-        for definition in flow.inputs
-        if definition.id in given or definition.defaults is not None or not definition.required
-    ]
+    asked = without_missing(flow.inputs, given)
     encrypt = encryption(request.app[SERVICES])
     inputs = await with_inputs(
         request, flow, asked, lambda render: resolve(asked, given, render=render, encrypt=encrypt)

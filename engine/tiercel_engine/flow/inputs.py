@@ -27,6 +27,7 @@ Render = Callable[[Any, Mapping[str, Any]], Any]
 Encrypt = Callable[[str], Any]
 
 RECEIVED_CHARS_MAX = 1_000
+_MISSING = object()
 _FALSY = ("", "false", "0", "-0", "null")
 
 
@@ -208,15 +209,29 @@ def _problem(definition: Input, reason: object, received: Any) -> str:
     return f"Invalid input for `{definition.id}`, {reason}, but received `{shown}`"
 
 
-def _find(given: Mapping[str, Any], input_id: str) -> Any:
+def without_missing(inputs: Sequence[Input], given: Mapping[str, Any]) -> list[Input]:
+    """The inputs without those that are required and not given: what the flow of a trigger gets."""
+    return [
+        each
+        for each in inputs
+        if is_given(given, each.id) or each.defaults is not None or not each.required
+    ]
+
+
+def is_given(given: Mapping[str, Any], input_id: str) -> bool:
+    """Whether there is a value for an input, under its dotted id or nested."""
+    return _find(given, input_id, missing=_MISSING) is not _MISSING
+
+
+def _find(given: Mapping[str, Any], input_id: str, missing: Any = None) -> Any:
     """The given value of an input, under its dotted id or nested."""
     if input_id in given:
         return given[input_id]
     value: Any = given
     for part in input_id.split("."):
         if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
+            return missing
+        value = value.get(part, missing)
     return value
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from tiercel_engine.flow.dialect import evidence
 from tiercel_engine.flow.input_base import Input
 from tiercel_engine.flow.input_types import FormInput
+from tiercel_engine.flow.inputs import is_given
 from tiercel_engine.flow.model import Flow
 from tiercel_engine.flow.order import cycle_among
 from tiercel_engine.flow.task import Task
@@ -212,7 +213,7 @@ def _warnings(flow: Flow) -> Iterator[str]:
                 if each.required
                 and each.defaults is None
                 and not each.dependencies
-                and each.id not in (trigger.inputs or {})
+                and not is_given(trigger.inputs or {}, each.id)
             ]
             if missing:
                 yield f"Trigger [{trigger.id}] gives no value for [{', '.join(missing)}]"

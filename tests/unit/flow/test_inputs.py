@@ -10,7 +10,7 @@ from tests.unit.flow.flow_types import FLOW, load, refusal
 
 from tiercel_engine.errors import InvalidExpression, InvalidInput
 from tiercel_engine.expression.render import Renderer
-from tiercel_engine.flow.inputs import InputOutcome, examine, resolve_inputs
+from tiercel_engine.flow.inputs import InputOutcome, examine, resolve_inputs, without_missing
 from tiercel_engine.flow.model import Flow
 
 
@@ -346,3 +346,19 @@ def test_the_first_of_the_offered_values_may_be_chosen(definition: str, value: A
     flow = flow_with(f"id: x, {definition}, autoSelectFirst: true")
     assert resolve_inputs(flow, {}, render=_rendered) == {"x": value}
     assert resolve_inputs(flow, {"x": value}, render=_rendered) == {"x": value}
+
+
+def test_what_is_missing_may_be_left_out_but_nothing_that_is_nested() -> None:
+    inputs = load(FLOW + FORMS).inputs
+
+    def asked(given: dict[str, Any]) -> list[str]:
+        return [each.id for each in without_missing(inputs, given)]
+
+    assert asked({}) == ["kind", "place.zone"]
+    assert asked({"place": {"region": "EU"}}) == ["kind", "place.region", "place.zone"]
+    assert asked({"place.region": None}) == ["kind", "place.region", "place.zone"]
+    assert asked({"place": "EU", "disk": {"gigabytes": 1}}) == [
+        "kind",
+        "place.zone",
+        "disk.gigabytes",
+    ]

@@ -87,12 +87,14 @@ class Reads:
         pause_s = PAUSE_TOLD_S if self._is_told else PAUSE_S_MIN
         while True:
             woken = self._wait_for(execution_id)
+            # What was written and is not there any more was deleted: it does not come.
+            was_written = self._told.get(execution_id, 0) >= sequence
             try:
                 document: T | None = await self._loop.run_in_executor(
                     self._threads, self._look, read, execution_id, sequence
                 )
                 left_s = deadline - time.monotonic()
-                if document is not None or left_s <= 0:
+                if document is not None or was_written or left_s <= 0:
                     return document
                 await asyncio.wait({woken}, timeout=min(pause_s, left_s))
             finally:

@@ -124,3 +124,19 @@ def test_only_so_many_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
             assert await reader.execution_at("e", 1, 0.0) is not None
 
     run(scenario)
+
+
+def test_nobody_waits_for_what_was_written_and_is_gone() -> None:
+    async def scenario() -> None:
+        rows = OneRow()
+        async with opened(rows, told=True) as opened_reads:
+            rows.write("one", 3)
+            assert await opened_reads.execution_at("one", 1, 10.0) is not None
+            rows.sequence = 0
+            looks = rows.looks
+
+            assert await opened_reads.execution_at("one", 1, 10.0) is None
+
+            assert rows.looks == looks + 1
+
+    run(scenario)

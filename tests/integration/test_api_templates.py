@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -145,3 +147,60 @@ def test_who_edits_one_namespace_stores_and_finds_its_templates_alone(
     assert own.status_code == 200
     assert [answer.status_code for answer in answers] == [403, 403, 403]
     assert [one["id"] for one in found["results"]] == ["own"]
+
+
+def test_many_templates_are_exported_deleted_and_imported(api: ApiServer) -> None:
+    # given
+    for name in ("packed-1", "packed-2"):
+        stored(api, name)
+    ids = [{"namespace": "house.kitchen", "id": name} for name in ("packed-1", "packed-2")]
+
+    # when
+    archive = api.get("/templates/export/by-query?q=packed")
+    same = api.post("/main/templates/export/by-ids", json=ids[:1])
+    by_ids = api.call("DELETE", "/templates/delete/by-ids", json=ids[:1])
+    by_query = api.call("DELETE", "/templates/delete/by-query?q=packed")
+    gone = api.get("/templates/search?q=packed").json()
+    imported = api.post(
+        "/templates/import", files={"fileUpload": ("templates.zip", archive.content)}
+    )
+
+    # then
+    assert archive.headers["Content-Disposition"] == 'attachment; filename="templates.zip"'
+    with zipfile.ZipFile(io.BytesIO(same.content)) as opened:
+        assert opened.namelist() == ["house.kitchen.packed-1.yml"]
+    assert (by_ids.json(), by_query.json()) == ({"count": 1}, {"count": 1})
+    assert gone["total"] == 0
+    assert imported.status_code == 204
+    assert api.get("/templates/search?q=packed").json()["total"] == 2
+    assert "house.kitchen" in api.get("/templates/distinct-namespaces").json()
+    assert api.call("DELETE", "/templates/delete/by-ids", json=ids[:1]).status_code == 200
+    assert api.call("DELETE", "/templates/delete/by-ids", json=ids[:1]).status_code == 404
+
+
+def test_a_broken_archive_of_templates_stores_none(api: ApiServer) -> None:
+    both = f"{flow_source('whole')}---\nid: half\n"
+
+    refused = api.post("/templates/import", files={"fileUpload": ("two.yml", both)})
+
+    assert refused.status_code == 422
+    assert api.get("/templates/search?q=whole").json()["total"] == 0
+    checked = api.post("/templates/validate", data=both, headers=YAML).json()
+    assert checked[0] == {"index": 0, "namespace": "house.kitchen", "template": "whole"}
+    assert "namespace: must not be null" in checked[1]["constraints"]
+
+
+def test_the_templates_of_a_namespace_are_those_of_the_body(api: ApiServer) -> None:
+    task = {"id": "greet", "type": "tests.Say", "words": "hi"}
+    body = [{"id": name, "namespace": "house.attic", "tasks": [task]} for name in ("one", "two")]
+
+    first = api.post("/templates/house.attic", json=body)
+    kept = api.post("/templates/house.attic?delete=false", json=body[:1])
+    both = api.get("/templates/search?namespace=house.attic").json()
+    api.post("/templates/house.attic", json=body[1:])
+
+    assert [one["id"] for one in first.json()] == ["one", "two"]
+    assert (kept.status_code, both["total"]) == (200, 2)
+    left = api.get("/templates/search?namespace=house.attic").json()["results"]
+    assert [one["id"] for one in left] == ["two"]
+    assert api.post("/templates/other.place", json=body).status_code == 422

@@ -83,11 +83,12 @@ def documents_of(source: str) -> list[str]:
     """The documents of a YAML text. Raises HttpError: there are too many."""
     documents = [text for text in _SEPARATOR.split(source) if text.strip()]
     if len(documents) > FLOWS_MAX:
-        raise _too_many()
+        raise too_many()
     return documents
 
 
-def _too_many() -> HttpError:
+def too_many() -> HttpError:
+    """A request is about more than it may be."""
     return HttpError(422, "Illegal argument", f"Expected at most {FLOWS_MAX} flows at once.")
 
 
@@ -108,7 +109,7 @@ async def _by_ids(request: web.Request) -> list[FlowRevision]:
     if not isinstance(body, list) or not all(isinstance(entry, dict) for entry in body):
         raise HttpError(422, "Invalid entity", "ids: expected a list of {namespace, id}")
     if len(body) > FLOWS_MAX:
-        raise _too_many()
+        raise too_many()
     found = []
     for entry in body:
         key = FlowKey(tenant_of(request), str(entry.get("namespace")), str(entry.get("id")))
@@ -124,7 +125,7 @@ async def _by_ids(request: web.Request) -> list[FlowRevision]:
 async def _by_query(request: web.Request) -> list[FlowRevision]:
     found = await asyncio.to_thread(matching_flows, request, flow_filter(request.query))
     if len(found) > FLOWS_MAX:
-        raise _too_many()
+        raise too_many()
     return found
 
 
@@ -175,7 +176,7 @@ def _exported(
         found = await find(request)
         for entry in found:
             allow(request, Permission.READ, entry.namespace)
-        archive = await asyncio.to_thread(_packed, found)
+        archive = await asyncio.to_thread(packed, found)
         headers = {"Content-Disposition": 'attachment; filename="flows.zip"'}
         return web.Response(body=archive, content_type="application/octet-stream", headers=headers)
 
@@ -183,7 +184,8 @@ def _exported(
     return narrows(handler)
 
 
-def _packed(entries: Sequence[FlowRevision]) -> bytes:
+def packed(entries: Sequence[FlowRevision]) -> bytes:
+    """An archive with the source of each."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for entry in entries:
@@ -206,9 +208,9 @@ async def import_flows(request: web.Request) -> web.Response:
 
     Answers with the names of those that could not be stored; `failOnError=true`: with 422.
     """
-    name, body = await _upload(request)
+    name, body = await uploaded(request)
     is_archive = name.lower().endswith(".zip") or body.startswith(b"PK\x03\x04")
-    files = await asyncio.to_thread(_unpacked, body) if is_archive else [(name, body)]
+    files = await asyncio.to_thread(unpacked, body) if is_archive else [(name, body)]
     failed: list[str] = []
     for file_name, content in files:
         for source in documents_of(content.decode("utf-8", "replace")):
@@ -221,7 +223,7 @@ async def import_flows(request: web.Request) -> web.Response:
     return json_response(failed)
 
 
-async def _upload(request: web.Request) -> tuple[str, bytes]:
+async def uploaded(request: web.Request) -> tuple[str, bytes]:
     """(file name, content) of the part `fileUpload`."""
     if request.content_type != MULTIPART:
         raise BadRequest(f"Expected {MULTIPART}, but it is {request.content_type}.")
@@ -236,7 +238,8 @@ async def _upload(request: web.Request) -> tuple[str, bytes]:
         return part_names(part)[1] or "flows.yaml", bytes(content)
 
 
-def _unpacked(body: bytes) -> list[tuple[str, bytes]]:
+def unpacked(body: bytes) -> list[tuple[str, bytes]]:
+    """(name, content) of the files of an archive. Raises UserError: it cannot be read."""
     left = ARCHIVE_BYTES_MAX
     found: list[tuple[str, bytes]] = []
     try:

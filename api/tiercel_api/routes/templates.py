@@ -14,7 +14,7 @@ from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
 from tiercel_api.flow_writes import load, newest_of, read_source, refusal, send
 from tiercel_api.lookup import FLOWS, tenant_of
-from tiercel_api.paging import flow_filter, page_of
+from tiercel_api.paging import FlowFilter, flow_filter, page_of
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
 from tiercel_api.security.narrowing import is_within, narrows
@@ -34,9 +34,9 @@ _ADDED = ("tenantId", "revision", "deleted", "disabled")
 
 async def create_template(request: web.Request) -> web.Response:
     """POST /templates: store a template that is new."""
-    _check_enabled(request)
+    check_enabled(request)
     source = await read_source(request)
-    template = await _load(request, source, None)
+    template = await load_template(request, source, None)
     allow(request, Permission.WRITE, template.namespace)
     key = template_key(tenant_of(request), template.namespace, template.id)
     try:
@@ -52,13 +52,13 @@ async def update_template(request: web.Request) -> web.Response:
     key = _key_of(request)
     source = await read_source(request)
     newest = await newest_of(request, key)
-    template = await _load(request, source, newest)
+    template = await load_template(request, source, newest)
     if template.id != key.flow_id:
         raise refusal("template.id", "Illegal template id update")
     if template.namespace != key.namespace:
         raise refusal("template.namespace", "Illegal namespace update")
     if newest.source == source:
-        return json_response(await _document(request, newest))
+        return json_response(await template_document(request, newest))
     try:
         return await _save(request, key, source, template)
     except Rejected as error:
@@ -67,7 +67,9 @@ async def update_template(request: web.Request) -> web.Response:
 
 async def get_template(request: web.Request) -> web.Response:
     """GET /templates/{namespace}/{id}."""
-    return json_response(await _document(request, await newest_of(request, _key_of(request))))
+    return json_response(
+        await template_document(request, await newest_of(request, _key_of(request)))
+    )
 
 
 async def delete_template(request: web.Request) -> web.Response:
@@ -81,29 +83,36 @@ async def delete_template(request: web.Request) -> web.Response:
 @narrows
 async def search_templates(request: web.Request) -> web.Response:
     """GET /templates/search: ordered by namespace and id."""
-    _check_enabled(request)
-    where = flow_filter(request.query)
     page, size = page_of(request.query)
-    tenant = template_key(tenant_of(request), "", "").tenant
-    latest = await asyncio.to_thread(request.app[SERVICES].catalog.latest_all, tenant)
-    found = [e for e in latest if is_within(request, e.namespace) and where.matches(e)]
-    shown = [await _document(request, one) for one in found[(page - 1) * size : page * size]]
+    found = await matching_templates(request, flow_filter(request.query))
+    shown = [
+        await template_document(request, one) for one in found[(page - 1) * size : page * size]
+    ]
     return json_response({"results": shown, "total": len(found)})
 
 
-def _check_enabled(request: web.Request) -> None:
+async def matching_templates(request: web.Request, where: FlowFilter) -> list[FlowRevision]:
+    """The newest revisions that match, ordered by namespace and id."""
+    check_enabled(request)
+    tenant = template_key(tenant_of(request), "", "").tenant
+    latest = await asyncio.to_thread(request.app[SERVICES].catalog.latest_all, tenant)
+    return [e for e in latest if is_within(request, e.namespace) and where.matches(e)]
+
+
+def check_enabled(request: web.Request) -> None:
+    """Raises NotFound: the server keeps no templates."""
     if not request.app[SERVICES].settings.templates:
         raise NotFound("Templates are disabled: expected the setting `templates` to be true.")
 
 
 def _key_of(request: web.Request) -> FlowKey:
-    _check_enabled(request)
+    check_enabled(request)
     info = request.match_info
     return template_key(tenant_of(request), info["namespace"], info["id"])
 
 
-async def _load(request: web.Request, source: str, before: FlowRevision | None) -> Flow:
-    """Raises InvalidFlow: it is no template."""
+async def load_template(request: web.Request, source: str, before: FlowRevision | None) -> Flow:
+    """Read a template. Raises InvalidFlow: it is none."""
     template = await load(request, source, before)
     for name in template.properties:
         if name not in PROPERTIES + _ADDED:
@@ -123,11 +132,11 @@ async def _save(
 ) -> web.Response:
     dialect = template.dialect.name
     stored = await send(request, key, source, dialect, expected_revision=expected_revision)
-    return json_response(await _document(request, stored))
+    return json_response(await template_document(request, stored))
 
 
-async def _document(request: web.Request, entry: FlowRevision) -> JsonObject:
-    """Raises HttpError: what is stored does not read as a template any more."""
+async def template_document(request: web.Request, entry: FlowRevision) -> JsonObject:
+    """A template as it is answered. Raises HttpError: it does not read as one any more."""
     try:
         properties = (await request.app[FLOWS].parsed(entry)).properties
     except InvalidFlow as error:

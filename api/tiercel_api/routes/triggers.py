@@ -6,8 +6,6 @@ Reading asks the read model; changing asks the scheduler and answers with what i
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from typing import Any
 
 import msgspec
@@ -15,6 +13,7 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
+from tiercel_api.csv_texts import csv_text
 from tiercel_api.errors import HttpError
 from tiercel_api.filters import instant_us
 from tiercel_api.gateway import GATEWAY
@@ -93,12 +92,10 @@ async def export_triggers(request: web.Request) -> web.Response:
     services = request.app[SERVICES]
     where = trigger_filter(request.query, services.clock.now_us(), narrowing(request))
     found = await request.app[READS].call(services.models.search_triggers, where, 1, EXPORT_MAX, ())
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(found.results)
+    rows = ([row.get(name, "") for name in CSV_COLUMNS] for row in found.results)
+    text = csv_text(CSV_COLUMNS, rows)
     headers = {"Content-Disposition": 'attachment; filename="triggers.csv"'}
-    return web.Response(text=text.getvalue(), content_type="text/csv", headers=headers)
+    return web.Response(text=text, content_type="text/csv", headers=headers)
 
 
 async def next_dates(request: web.Request) -> web.Response:

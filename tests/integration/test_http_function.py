@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from tests.http_house import http_house
 
 from tiercel_engine.errors import TaskError, UserError
 from tiercel_engine.outside import http
@@ -144,3 +145,14 @@ def test_a_server_that_does_not_answer_is_not_waited_for(
     monkeypatch.setattr(http, "TIMEOUT_S", 0.2)
     with pytest.raises(TaskError, match="slow: "):
         http_value({"uri": f"{server}/slow"})
+
+
+def test_a_server_that_asks_for_a_digest_gets_one() -> None:
+    auth = {"type": "digest", "username": "ada", "password": "pass:word"}
+    with http_house() as house:
+        call = {"uri": f"{house.url}/digest", "options": {"auth": auth}}
+        assert http_value(call) == "welcome, 0"
+        assert http_value({**call, "method": "POST", "body": "12345"}) == "welcome, 5"
+        call["options"] = {"auth": {**auth, "type": "OTHER"}}
+        with pytest.raises(UserError, match=r"auth\.type: Input should be 'BASIC'"):
+            http_value(call)

@@ -9,14 +9,14 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 import yaml
 from multidict import CIMultiDict
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from tiercel_engine.errors import TaskError, UserError
@@ -43,7 +43,9 @@ class _Timeout(_Options):
 
 
 class _Auth(_Options):
-    type: str = "BASIC"
+    type: Annotated[
+        Literal["BASIC", "BEARER", "DIGEST"], BeforeValidator(lambda name: str(name).upper())
+    ] = "BASIC"
     username: str = ""
     password: str = ""
     token: str = ""
@@ -87,7 +89,9 @@ async def _fetch(call: Mapping[str, Any], options: HttpOptions) -> Any:
     try:
         async with (
             asyncio.timeout(TIMEOUT_S),
-            aiohttp.ClientSession(timeout=_timeout(options)) as session,
+            aiohttp.ClientSession(
+                timeout=_timeout(options), middlewares=_middlewares(options)
+            ) as session,
             session.request(
                 method,
                 uri,
@@ -119,13 +123,20 @@ def _headers(call: Mapping[str, Any], options: HttpOptions) -> CIMultiDict[str]:
     headers.popall("Content-Type", None)
     if call.get("body") is not None:
         headers["Content-Type"] = str(call.get("contentType") or JSON)
-    if options.auth is not None:
+    if options.auth is not None and options.auth.type != "DIGEST":
         headers["Authorization"] = _authorization(options.auth)
     return headers
 
 
+def _middlewares(options: HttpOptions) -> list[aiohttp.ClientMiddlewareType]:
+    auth = options.auth
+    if auth is None or auth.type != "DIGEST":
+        return []
+    return [aiohttp.DigestAuthMiddleware(auth.username, auth.password)]
+
+
 def _authorization(auth: _Auth) -> str:
-    if auth.type.upper() == "BEARER":
+    if auth.type == "BEARER":
         return f"Bearer {auth.token}"
     return f"Basic {base64.b64encode(f'{auth.username}:{auth.password}'.encode()).decode()}"
 

@@ -242,3 +242,50 @@ def test_a_group_is_told_how_far_its_trigger_is_and_where_a_new_one_begins(
     # then
     found = eventually(lambda: executions(kafka_server, namespace, "heir"), lambda x: len(x) >= 2)
     assert sorted(x["trigger"]["variables"]["value"]["n"] for x in found) == [4, 5]
+
+
+@pytest.mark.parametrize("kind", ["RealtimeTrigger", "Trigger"])
+def test_a_record_that_does_not_read_stops_no_trigger_and_is_put_aside(
+    kafka_server: RunningServer, kafka_bootstrap: str, namespace: str, kind: str
+) -> None:
+    topic, aside = new_topic(kafka_bootstrap), new_topic(kafka_bootstrap)
+    rest = f"onSerdeError: {{type: DLQ, topic: {aside}}}\n    pollDuration: PT1S"
+    source = FLOW.format(
+        flow_id="robust",
+        namespace=namespace,
+        kind=kind,
+        topic=topic,
+        bootstrap=kafka_bootstrap,
+        message="{{ trigger }}",
+        rest=rest if kind == "Trigger" else rest.partition("\n")[0],
+    )
+    producer = ck.Producer({"bootstrap.servers": kafka_bootstrap})
+    for value in (b'{"n": 1}', b"no JSON", b'{"n": 2}'):
+        producer.produce(topic, key="k", value=value, partition=0)
+    assert producer.flush(30) == 0
+
+    # when
+    kafka_server.save(source)
+    wanted = 2 if kind == "RealtimeTrigger" else 1
+    found = eventually(
+        lambda: executions(kafka_server, namespace, "robust"), lambda x: len(x) == wanted
+    )
+
+    # then
+    given = [x["trigger"]["variables"] for x in found]
+    if kind == "Trigger":
+        assert given[0]["messagesCount"] == 2
+    else:
+        assert sorted(x["value"]["n"] for x in given) == [1, 2]
+    consumer = ck.Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": aside})
+    consumer.assign([ck.TopicPartition(aside, number, 0) for number in range(3)])
+    (letter,) = consumer.consume(1, 30)
+    consumer.close()
+    assert letter.value() == b"no JSON"
+    headers = dict(letter.headers())
+    assert (headers["tiercel-source-topic"], headers["tiercel-source-offset"]) == (
+        topic.encode(),
+        b"1",
+    )
+    logs = f"/logs/search?namespace={namespace}&flowId=robust&triggerId=topic&minLevel=WARN"
+    eventually(lambda: kafka_server.get(logs).json()["total"], bool)

@@ -199,5 +199,14 @@ def test_bytes_that_are_no_record_of_the_registry_are_refused(
 ) -> None:
     reader = AvroReader(None, SchemaRegistry(house.url), "value")
 
-    with pytest.raises(TaskError):
+    with pytest.raises(serdes.Unreadable):
         serdes.read(data, "AVRO", reader)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("JSON", b"{"), ("STRING", b"\xff"), ("INTEGER", b"12"), ("UUID", b"nobody")],
+)
+def test_what_is_not_of_its_kind_is_unreadable(name: str, data: bytes) -> None:
+    with pytest.raises(serdes.Unreadable):
+        serdes.read(data, name)

@@ -194,21 +194,22 @@ class AvroReader:
         self._registry = registry
 
     def read(self, data: bytes) -> Any:
-        """The value. Raises TaskError, or what fastavro raises: it is none of the schema."""
+        """The value.
+
+        Raises:
+            TaskError: the registry does not answer.
+            ValueError, EOFError, IndexError, KeyError: it is none of the schema.
+        """
         if self._schema is not None:
             return self._schema.decode(data)
         assert self._registry is not None
         if data[:1] != b"\x00" or len(data) < HEADER.size:
-            raise TaskError(
-                "Expected Avro in the Confluent wire format, but there is no schema id."
-            )
+            raise ValueError("there is no schema id of the Confluent wire format")
         _, schema_id = HEADER.unpack_from(data)
         try:
             schema = self._registry.schema(schema_id)
         except TransientError as error:
             raise TaskError(str(error)) from error
         if schema is None:
-            raise TaskError(
-                f"Expected the schema {schema_id} in the registry, but it is not there."
-            )
+            raise ValueError(f"the registry has no schema {schema_id}")
         return decoded(data[HEADER.size :], schema)

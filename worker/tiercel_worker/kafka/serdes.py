@@ -23,11 +23,16 @@ def checked(name: str) -> str:
     return name.upper()
 
 
+class Unreadable(TaskError):
+    """A key or value that is not of its kind: reading it again will not help."""
+
+
 def read(data: bytes | None, name: str, avro: AvroReader | None = None) -> Any:
     """The value in a record's key or value.
 
     Raises:
-        TaskError: it is none of that kind.
+        Unreadable: it is none of that kind.
+        TaskError: the schema registry does not answer.
     """
     if data is None or name == "VOID":
         return None
@@ -43,7 +48,7 @@ def read(data: bytes | None, name: str, avro: AvroReader | None = None) -> Any:
             return avro.read(data)
         return data.decode() if name == "STRING" else data.decode("latin-1")
     except (ValueError, struct.error, EOFError, IndexError, KeyError) as error:
-        raise TaskError(f"Expected {name}, but the record has something else: {error}") from error
+        raise Unreadable(f"Expected {name}, but the record has something else: {error}") from error
 
 
 def write(value: Any, name: str, topic: str = "", avro: AvroWriter | None = None) -> bytes | None:

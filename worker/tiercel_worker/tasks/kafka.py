@@ -23,6 +23,7 @@ from tiercel_engine.storage.uri import file_name, is_storage_uri
 from tiercel_worker.kafka import serdes
 from tiercel_worker.kafka.avro import AvroReader, AvroWriter
 from tiercel_worker.kafka.clients import LINGER_S, Positions, Reader, produce
+from tiercel_worker.kafka.unreadable import OnSerdeError, Unread
 from tiercel_worker.tasks.properties import flag, number, text_map
 
 ROWS_MAX = 10_000_000
@@ -201,6 +202,9 @@ class ConsumeOutput(BaseModel):
 class KafkaReading(KafkaTask):
     """The properties of everything that reads."""
 
+    #: What becomes of records that do not read, when the author does not say; None: it fails.
+    UNREAD: ClassVar[OnSerdeError | None] = None
+
     topic: Text | list[Text]
     group_id: Text | None = Field(None, alias="groupId")
     partitions: list[int] | None = None
@@ -210,6 +214,7 @@ class KafkaReading(KafkaTask):
     poll_duration: DurationS = Field(5.0, alias="pollDuration")
     max_records: int | str | None = Field(None, alias="maxRecords")
     max_duration: DurationS | None = Field(None, alias="maxDuration")
+    on_serde_error: OnSerdeError | None = Field(None, alias="onSerdeError")
 
     def topics(self, context: RunContext) -> list[str]:
         """The topics' names."""
@@ -222,10 +227,21 @@ class KafkaReading(KafkaTask):
         value = self._read(context, self.value_deserializer, "value")
         wanted = limit if self.max_records is None else int(number(context, self.max_records))
         whole_s = self.poll_duration if self.max_duration is None else self.max_duration
+        policy = self.on_serde_error or self.UNREAD
+        unread = None if policy is None else Unread(context, self.settings(context), policy)
         for message in reader.read(
             min(wanted, limit), self.poll_duration, whole_s, context.is_cancelled
         ):
-            yield _row(message, key, value)
+            try:
+                row = _row(message, key, value)
+            except serdes.Unreadable as error:
+                if unread is None:
+                    raise
+                unread.take(message, error)
+            else:
+                yield row
+        if unread is not None:
+            unread.close()
 
     def reader(self, context: RunContext, positions: Positions) -> Reader:
         """A reader at the positions; where there is none, at `since`, or as the settings say."""
@@ -286,9 +302,10 @@ class KafkaConsume(KafkaReading):
     `maxRecords`, `maxDuration`, `groupId`, `serdeProperties` (`schema.registry.url`), or
     `keyAvroSchema` and `valueAvroSchema` for plain Avro. With a `groupId` it goes on where the
     group stands, and at its end tells the group how far it came; else it reads from the beginning
-    or the end, as `auto.offset.reset` says, or from `since`. Outputs: `messagesCount`, `uri` (rows
-    with `key`, `value`, `topic`, `headers`, `timestamp`, `partition`, `offset`). Metrics:
-    `records`.
+    or the end, as `auto.offset.reset` says, or from `since`. A record that does not read fails it;
+    `onSerdeError` of `type` SKIPPED leaves it out, of DLQ also writes it to a `topic`. Outputs:
+    `messagesCount`, `uri` (rows with `key`, `value`, `topic`, `headers`, `timestamp`, `partition`,
+    `offset`). Metrics: `records`.
 
     Example:
         ```yaml
@@ -318,7 +335,9 @@ class KafkaConsume(KafkaReading):
 
 
 class KafkaLook(KafkaReading):
-    """What the looks of both triggers begin with."""
+    """What the looks of both triggers begin with. A record that does not read stops none."""
+
+    UNREAD: ClassVar[OnSerdeError | None] = OnSerdeError()
 
     def look(self, context: RunContext) -> Reader:
         """A reader at the trigger's cursor.

@@ -2,7 +2,8 @@
 
 How far a trigger has read is its cursor: it commits with the executions that it started, so each
 record counts once whoever dies. The group of `groupId` is told of it afterwards, so that tools see
-the lag; a trigger without a cursor begins where its group stands.
+the lag; a trigger without a cursor begins where its group stands. A record that does not read is
+left out with a warning in the trigger's log, or goes where `onSerdeError` says.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pydantic import Field
 from tiercel_engine.flow.base import Text
 from tiercel_engine.flow.task import DurationS
 from tiercel_engine.plugin.polling import PollingTrigger, RealtimeTrigger
+from tiercel_worker.kafka.unreadable import OnSerdeError
 from tiercel_worker.tasks.kafka import BatchLook, RealtimeLook
 
 
@@ -37,6 +39,7 @@ class KafkaTrigger(PollingTrigger):
     value_deserializer: Text = Field("STRING", alias="valueDeserializer")
     key_avro_schema: Any = Field(None, alias="keyAvroSchema")
     value_avro_schema: Any = Field(None, alias="valueAvroSchema")
+    on_serde_error: OnSerdeError | None = Field(None, alias="onSerdeError")
     poll_duration: DurationS = Field(5.0, alias="pollDuration")
     max_records: int | str | None = Field(None, alias="maxRecords")
     max_duration: DurationS | None = Field(None, alias="maxDuration")
@@ -62,6 +65,7 @@ class KafkaRealtimeTrigger(RealtimeTrigger):
     value_deserializer: Text = Field("STRING", alias="valueDeserializer")
     key_avro_schema: Any = Field(None, alias="keyAvroSchema")
     value_avro_schema: Any = Field(None, alias="valueAvroSchema")
+    on_serde_error: OnSerdeError | None = Field(None, alias="onSerdeError")
 
 
 PLUGINS: tuple[type[PollingTrigger], ...] = (KafkaTrigger, KafkaRealtimeTrigger)

@@ -124,6 +124,9 @@ async def _is_wanted(
     What cannot be judged does not, and leaves a warning in the trigger's log.
     """
 
+    if webhook.when is None and not webhook.conditions:
+        return True
+
     def judged() -> bool:
         is_met = webhook.when is None or renderer.truthy(webhook.when, known)
         return is_met and hold(webhook.conditions or (), Subject(renderer, known))
@@ -166,7 +169,9 @@ async def _given(
         except Rule as error:
             raise UserError(str(error)) from None
 
-    given, labels = await asyncio.to_thread(rendered)
+    # Threads cost more than all else of a short call.
+    is_plain = not webhook.inputs and not webhook.labels
+    given, labels = ({}, ()) if is_plain else await asyncio.to_thread(rendered)
     own = tuple(Label(key, value) for key, value in labels)
     if not flow.inputs:
         return {}, own

@@ -263,12 +263,22 @@ GROUPS = (
         "phase4_filters_pagination_tenant",
         "dashboards_api",
     ),
-    ("flows_api", "flows_coverage_421", "plugins_api", "tenants_api"),
+    ("flows_api", "flows_coverage_421", "plugins_api", "blueprints_api", "tenants_api"),
 )
 SECRETS = "secrets are environment variables of the server, which no call changes"
 #: Tests of the package that fail here, and why.
 TENANTS = "tenants are a setting of the server"
+BLUEPRINTS = "blueprints of users are of the peer's enterprise edition"
 FAILING = {
+    "test_create_flow_blueprint_basic": BLUEPRINTS,
+    "test_flow_blueprint_by_id_basic": BLUEPRINTS,
+    "test_update_flow_blueprint_basic": BLUEPRINTS,
+    "test_delete_flow_blueprints_basic": BLUEPRINTS,
+    "test_search_internal_blueprints_with_sort": BLUEPRINTS,
+    "test_search_internal_blueprints_with_source": BLUEPRINTS,
+    "test_search_internal_blueprints_basic": BLUEPRINTS,
+    "test_use_blueprint_template_not_template": BLUEPRINTS,
+    "test_flow_blueprint_basic": BLUEPRINTS,
     "TestCreateFlow.test_simple": "it reads a file that is not in the package",
     "test_tenant_crud_roundtrip_with_concurrency_and_quotas": TENANTS,
     "test_search_tenants_finds_created_tenant": TENANTS,

@@ -170,19 +170,20 @@ def create_app(services: Services) -> web.Application:
     app[DOCUMENTATION] = Documentation((*ROUTES, *system.API_ROUTES), version_text())
     _add(app, (*system.ROUTES, *sessions.ROUTES, *documentation.ROUTES))
     _add(app, ((method, PREFIX + path, handler) for method, path, handler in system.API_ROUTES))
-    start = start_route()
-    for method, path, handler in (start, *ROUTES, *system.API_ROUTES):
+    start = start_routes()
+    for method, path, handler in (*start, *ROUTES, *system.API_ROUTES):
         app.router.add_route(method, TENANT_PREFIX + path, handler)
-    _add(app, ((method, PREFIX + path, handler) for method, path, handler in (start, *ROUTES)))
+    _add(app, ((method, PREFIX + path, handler) for method, path, handler in (*start, *ROUTES)))
     return app
 
 
-def start_route() -> tuple[str, str, Handler]:
-    """What starts executions, as a route that may stand before all others.
+def start_routes() -> tuple[tuple[str, str, Handler], ...]:
+    """What starts executions, as routes that may stand before all others.
 
     The router tries paths one after the other, and every verb of an execution is like this one:
     at its place it would be found last, though it is asked for most. Those verbs are not taken,
-    nor what is done to many executions (`pause/by-ids`).
+    nor what is done to many executions (`pause/by-ids`). But no execution's id has a dot: below a
+    namespace that has one, a flow of before 1.0 may have the name of a verb.
     """
     path, depth = "/executions/{namespace}/{id}", 3
     (handler,) = (one for method, known, one in ROUTES if (method, known) == ("POST", path))
@@ -192,7 +193,9 @@ def start_route() -> tuple[str, str, Handler]:
         if method == "POST" and known.startswith("/executions/") and known.count("/") == depth
     )
     taken = "|".join(re.escape(verb) for verb in verbs if not verb.startswith("{"))
-    return "POST", path.replace("{id}", f"{{id:(?!(?:{taken})$)[^{{}}/]+}}"), handler
+    others = path.replace("{id}", f"{{id:(?!(?:{taken})$)[^{{}}/]+}}")
+    dotted = path.replace("{namespace}", r"{namespace:[^{}/]+\.[^{}/]+}")
+    return ("POST", others, handler), ("POST", dotted, handler)
 
 
 def _add(app: web.Application, routes: Iterable[tuple[str, str, Handler]]) -> None:

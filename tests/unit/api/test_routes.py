@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from tiercel_api.app import ROUTES, TENANT_PREFIX, start_route
+from tiercel_api.app import ROUTES, TENANT_PREFIX, start_routes
 
 
 def handlers(routes: Iterable[Any], asked: Iterable[tuple[str, str]]) -> list[tuple[Any, Any]]:
@@ -27,11 +27,11 @@ def handlers(routes: Iterable[Any], asked: Iterable[tuple[str, str]]) -> list[tu
     return asyncio.run(resolve())
 
 
-@pytest.mark.parametrize("value", ["v", "kill", "restart", "labels", "a.b"])
+@pytest.mark.parametrize("value", ["v", "kill", "restart", "labels"])
 def test_the_route_that_starts_executions_takes_no_other_ones_path(value: str) -> None:
     asked = [(method, re.sub(r"\{[^}]*\}+", value, path)) for method, path, _ in ROUTES]
 
-    assert handlers((start_route(), *ROUTES), asked) == handlers(ROUTES, asked)
+    assert handlers((*start_routes(), *ROUTES), asked) == handlers(ROUTES, asked)
 
 
 def test_the_same_holds_below_a_tenant_where_no_path_is_plain() -> None:
@@ -41,17 +41,28 @@ def test_the_same_holds_below_a_tenant_where_no_path_is_plain() -> None:
         if path.startswith("/executions")
     ]
     below = [(method, TENANT_PREFIX + path, handler) for method, path, handler in ROUTES]
-    method, path, handler = start_route()
+    start = [(method, TENANT_PREFIX + path, handler) for method, path, handler in start_routes()]
 
-    assert handlers([(method, TENANT_PREFIX + path, handler), *below], asked) == handlers(
-        below, asked
-    )
+    assert handlers([*start, *below], asked) == handlers(below, asked)
 
 
 def test_the_route_that_starts_executions_is_found_first() -> None:
     ((handler, parameters),) = handlers(
-        [start_route()], [("POST", "/executions/acme.shop/restart-all")]
+        start_routes(), [("POST", "/executions/acme.shop/restart-all")]
     )
 
     assert handler == "create_execution"
     assert parameters == {"namespace": "acme.shop", "id": "restart-all"}
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "restart", "labels"])
+def test_a_flow_may_have_the_name_of_a_verb_below_a_namespace_with_a_dot(verb: str) -> None:
+    asked = [
+        ("POST", f"/executions/acme.shop/{verb}"),
+        ("POST", f"/executions/0353x7I2tDKe/{verb}"),
+    ]
+
+    flow, execution = handlers((*start_routes(), *ROUTES), asked)
+
+    assert flow == ("create_execution", {"namespace": "acme.shop", "id": verb})
+    assert execution[1] == {"executionId": "0353x7I2tDKe"}

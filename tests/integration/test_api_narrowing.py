@@ -11,6 +11,7 @@ from tests.api_harness import YAML, ApiServer, api_server, flow_source
 
 from tiercel_api.app import ROUTES
 from tiercel_api.security.narrowing import is_narrowing
+from tiercel_api.services import ApiSettings
 from tiercel_schemas.triggers import TriggerState
 
 ADMIN = ("ada", "correct horse battery")
@@ -42,6 +43,9 @@ class World:
         source = flow_source(f"of-{namespace}".replace(".", "-"), limit, namespace)
         stored = server.post("/flows", data=source.encode(), headers=YAML, auth=ADMIN)
         flow_id = stored.json()["id"]
+        template = flow_source(f"template-{flow_id}", namespace=namespace).encode()
+        made = server.post("/templates", data=template, headers=YAML, auth=ADMIN)
+        assert made.status_code == 200, made.text
         started = server.post(f"/executions/{namespace}/{flow_id}", auth=ADMIN).json()
         server.work(started["id"])
         server.until(
@@ -86,13 +90,14 @@ class World:
             f"/metrics/{execution}",
             f"/namespaces/{namespace}/kv",
             f"/triggers/{namespace}/{flow}",
+            f"/templates/{namespace}/template-{flow}",
         )
         return tuple(self.ask("GET", path, ADMIN) for path in paths)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with api_server(tmp_path_factory.mktemp("narrowing")) as server:
+    with api_server(tmp_path_factory.mktemp("narrowing"), ApiSettings(templates=True)) as server:
         body = {"username": ADMIN[0], "password": ADMIN[1]}
         assert server.post("/setup", json=body).status_code == 200
         for (name, password), role in ((HOUSE, "editor"), (VIEWER, "viewer")):
@@ -120,6 +125,7 @@ def _others_stay(world: World) -> Iterator[None]:
         ("/triggers/search", 1),
         ("/kv", 2),
         ("/namespaces/search", 1),
+        ("/templates/search", 1),
     ],
 )
 def test_a_search_finds_what_is_theirs(world: World, path: str, count: int) -> None:
@@ -147,6 +153,8 @@ def test_a_search_finds_what_is_theirs(world: World, path: str, count: int) -> N
         f"/executions?namespace={OTHER}&flowId=of-office",
         "/secrets",
         "/concurrency-limit/search",
+        "/templates/distinct-namespaces",
+        "/templates/export/by-query",
     ],
 )
 def test_a_list_shows_what_is_theirs(world: World, path: str) -> None:
@@ -241,6 +249,20 @@ def test_a_bulk_call_reaches_flows_that_are_theirs(world: World) -> None:
     files = {"fileUpload": ("flows.yaml", flow_source("new", namespace=OTHER).encode())}
     assert world.ask("POST", "/flows/import", files=files) == ["flows.yaml"]
     assert world.server.get(f"/flows/{OTHER}/new", auth=ADMIN).status_code == 404
+
+
+def test_no_template_elsewhere_is_touched(world: World) -> None:
+    ids = [{"namespace": OTHER, "id": "template-of-office"}]
+    for method, call in (("DELETE", "delete"), ("POST", "export")):
+        refused = world.refused(method, f"/templates/{call}/by-ids", json=ids)
+        assert refused.status_code == 404
+    by_query = f"/templates/delete/by-query?namespace={OTHER}"
+    assert world.ask("DELETE", by_query) == {"count": 0}
+    source = flow_source("template-of-office", "description: mine", OTHER).encode()
+    files = {"fileUpload": ("templates.yaml", source)}
+    assert world.server.post("/templates/import", files=files, auth=HOUSE).status_code == 403
+    checked = world.ask("POST", "/templates/validate", data=source, headers=YAML)
+    assert checked[0]["template"] == "template-of-office"
 
 
 def test_texts_elsewhere_are_neither_shown_nor_replaced(world: World) -> None:
@@ -405,7 +427,14 @@ def test_every_route_that_narrows_is_tried_here() -> None:
         "/namespaces/search",
         "/secrets",
         "/namespaces/{namespace}/secrets",
+        "/templates/delete/by-ids",
+        "/templates/delete/by-query",
+        "/templates/distinct-namespaces",
+        "/templates/export/by-ids",
+        "/templates/export/by-query",
+        "/templates/import",
         "/templates/search",
+        "/templates/validate",
         "/triggers",
         "/triggers/",
         "/triggers/backfill/create",

@@ -31,7 +31,7 @@ from tiercel_api.routes.templates import (
 )
 from tiercel_api.security.access import Permission
 from tiercel_api.security.guard import allow
-from tiercel_api.security.narrowing import narrows
+from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.repository.base import JsonObject
@@ -101,6 +101,7 @@ async def _store(request: web.Request, source: str) -> FlowRevision:
         raise InvalidFlow(str(error)) from None
 
 
+@narrows
 async def import_templates(request: web.Request) -> web.Response:
     """POST /templates/import: those of a part `fileUpload`, YAML or an archive of it.
 
@@ -130,6 +131,8 @@ async def _by_ids(request: web.Request) -> list[FlowRevision]:
     for entry in body:
         namespace, template_id = str(entry.get("namespace")), str(entry.get("id"))
         try:
+            if not is_within(request, namespace):
+                raise NotFound("")
             key = template_key(tenant_of(request), namespace, template_id)
             found.append(await newest_of(request, key))
         except NotFound:
@@ -158,7 +161,7 @@ def _deleted(find: Find) -> Callable[[web.Request], Awaitable[web.Response]]:
         return json_response({"count": len(found)})
 
     handler.__doc__ = "/templates/delete/…: delete the templates that are named or match."
-    return handler
+    return narrows(handler)
 
 
 def _exported(find: Find) -> Callable[[web.Request], Awaitable[web.Response]]:
@@ -171,7 +174,7 @@ def _exported(find: Find) -> Callable[[web.Request], Awaitable[web.Response]]:
         return web.Response(body=archive, content_type="application/octet-stream", headers=headers)
 
     handler.__doc__ = "/templates/export/…: the templates that are named or match, as an archive."
-    return handler
+    return narrows(handler)
 
 
 #: In front of those of single templates, whose paths are like these.

@@ -41,7 +41,7 @@ _RULES: tuple[tuple[re.Pattern[str], re.Pattern[str], Permission], ...] = tuple(
         (".*", r"/(users|auditlogs|dead-letters|instance)(/|$)", Permission.ADMIN),
         ("GET|HEAD", r"/", Permission.READ),
         ("POST", r".*/(search|validate|latest|missing|graph|autocomplete)(/|$)", Permission.READ),
-        ("POST", r"/flows/export/", Permission.READ),
+        ("POST", r"/(flows|templates)/export/", Permission.READ),
         ("POST", r"/stats/|/dashboards/(.*/)?charts/", Permission.READ),
         ("POST", r"/flows/(graph|expressions|hashes|source/replace/preview)", Permission.READ),
         ("DELETE", r"/executions/.*/kill$|/executions/(actions/)?kill/", Permission.EXECUTE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -96,11 +97,20 @@ def _show(state: dict[str, Any], told: str, as_json: bool) -> None:
         print_line(f"{name} {told}")
 
 
+def progress(backfill: dict[str, Any]) -> str:
+    """How far a backfill has come through its time, and whether it rests."""
+    first, last = (datetime.fromisoformat(backfill[name]) for name in ("start", "end"))
+    at = datetime.fromisoformat(backfill.get("currentDate") or backfill["end"])
+    share = (at - first) / (last - first) if last > first else 1.0
+    rests = ", paused" if backfill["paused"] else ""
+    return f"{share:.0%}{rests}"
+
+
 def _state(state: dict[str, Any]) -> str:
     if state["disabled"]:
         return "disabled"
     if state.get("backfill"):
-        return "backfill paused" if state["backfill"]["paused"] else "backfill"
+        return f"backfill {progress(state['backfill'])}"
     return "locked" if state["locked"] else "enabled"
 
 

@@ -133,6 +133,26 @@ def test_a_lost_interpreter_is_started_again(rig: Rig) -> None:
     assert script(rig, "print('again')").state == "SUCCESS"
 
 
+def test_a_script_that_runs_outlives_its_interpreters_loss(rig: Rig, tmp_path: Path) -> None:
+    text = f"""\
+    import os, pathlib, time
+    parent = open(f'/proc/{{os.getppid()}}/stat').read().split()[3]
+    print("interpreter", parent, flush=True)
+    while not pathlib.Path({str(tmp_path / "go")!r}).exists():
+        time.sleep(0.01)
+    print("on")
+    """
+    task = {"type": PYTHON, "script": textwrap.dedent(text)}
+    rig.bench.submit(task, "outlives")
+    rig.bench.until(lambda: rig.bench.lines("outlives"))
+
+    os.kill(int(rig.bench.lines("outlives")[0][1].split()[1]), signal.SIGKILL)
+    (tmp_path / "go").touch()
+
+    assert rig.bench.end("outlives").state == "SUCCESS"
+    assert rig.bench.lines("outlives")[-1] == ("INFO", "on")
+
+
 def _killed(rig: Rig, task: dict[str, Any], run: str) -> list[int]:
     """Kill a task once it has logged process ids; return them."""
     job: TaskJob = rig.bench.submit(task, run)

@@ -79,6 +79,9 @@ class Lags:
                 self._look()
             except TiercelError as error:
                 log.warning("lag_unknown", error=str(error))
+            except Exception:
+                # Whatever it is: a thread that ended would leave the lag unknown for ever.
+                log.exception("lag_unknown")
             self._stopping.wait(LOOK_EVERY_S)
 
     @property

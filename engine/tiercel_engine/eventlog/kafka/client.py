@@ -8,6 +8,7 @@ execution.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -141,6 +142,8 @@ class Cluster:
         self._bootstrap = bootstrap
         self._overrides = overrides
         self._counts: dict[str, int] = {}
+        self._askers: dict[str, ck.Consumer] = {}
+        self._asking = threading.Lock()
         self.admin = AdminClient(self.settings(COMMON))
 
     def settings(self, *layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -215,15 +218,25 @@ class Cluster:
         Raises:
             LogUnavailable: the cluster does not say.
         """
-        asked = ck.ConsumerGroupTopicPartitions(group, [ck.TopicPartition(*at) for at in places])
-        try:
-            told = self.admin.list_consumer_group_offsets(
-                [asked], request_timeout=REQUEST_TIMEOUT_S
-            )
-            found = told[group].result(REQUEST_TIMEOUT_S).topic_partitions
-        except ck.KafkaException as error:
-            raise LogUnavailable(f"Expected the offsets of {group!r}, but {error}") from error
+        # Not by the admin client: its answer to this question crashes the process when the
+        # coordinator dies meanwhile. A consumer that subscribes to nothing joins no group.
+        with self._asking:
+            if group not in self._askers:
+                settings = self.settings(COMMON, {"group.id": group, "enable.auto.commit": False})
+                self._askers[group] = ck.Consumer(settings)
+            try:
+                asked = [ck.TopicPartition(*at) for at in places]
+                found = self._askers[group].committed(asked, PROBE_TIMEOUT_S)
+            except ck.KafkaException as error:
+                raise LogUnavailable(f"Expected the offsets of {group!r}, but {error}") from error
         return {TopicPartition(at.topic, at.partition): max(0, at.offset) for at in found}
+
+    def close(self) -> None:
+        """Close what asks for offsets."""
+        with self._asking:
+            for asker in self._askers.values():
+                asker.close()
+            self._askers.clear()
 
     def refresh(self) -> None:
         """Ask for the layout of the cluster anew; that it cannot be had now is noted only."""

@@ -180,6 +180,7 @@ class KafkaLog:
             for reader in self._readers:
                 reader.close()
             self._readers.clear()
+        self._cluster.close()
 
 
 def _policy(topic: Topic) -> dict[str, str]:

@@ -21,7 +21,7 @@ from tiercel_api.security.narrowing import is_within, narrows
 from tiercel_api.services import SERVICES
 from tiercel_engine.errors import InvalidFlow, NotFound, Rejected
 from tiercel_engine.flow.model import Flow
-from tiercel_engine.plugin.flowables import Loop, Template
+from tiercel_engine.plugin.flowables import Loop
 from tiercel_engine.repository.base import JsonObject
 from tiercel_schemas.flows import FlowRevision
 from tiercel_schemas.ids import FlowKey, template_key
@@ -118,8 +118,8 @@ async def load_template(request: web.Request, source: str, before: FlowRevision 
         if name not in PROPERTIES + _ADDED:
             raise refusal(f"template.{name}", f"Expected one of {', '.join(PROPERTIES)}")
     for task in template.all_tasks():
-        if isinstance(task, Template | Loop):
-            raise refusal("template.tasks", f"Expected no {type(task).__name__}: {task.id}")
+        if isinstance(task, Loop):
+            raise refusal("template.tasks", f"Expected no Loop: {task.id}")
     return template
 
 

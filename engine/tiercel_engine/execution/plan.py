@@ -44,6 +44,8 @@ class Plan:
         self._loops: dict[str, Plan] = {}
         #: Its tasks that take their tasks from a template.
         self.templates = tuple(t for t in self._tasks.values() if isinstance(t, Template))
+        #: The templates whose tasks are in it, by namespace and id.
+        self.opened: dict[tuple[str, str], Flow] = {}
         #: This plan, however many templates' tasks are in it; see `execution.templates`.
         self.bare: Plan = self
         self._grown: dict[tuple[str, ...], Plan] = {}

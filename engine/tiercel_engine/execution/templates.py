@@ -18,6 +18,7 @@ from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.world import World
 from tiercel_engine.flow.model import Flow
+from tiercel_engine.flow.task import Task
 from tiercel_engine.plugin.flowables import Loop, Template
 from tiercel_schemas import events as e
 from tiercel_schemas.ids import FlowKey, template_key
@@ -46,7 +47,7 @@ class StepPlan(Plan):
 
 
 class GrownPlan(Plan):
-    """A plan with the tasks of one template more."""
+    """A plan with the tasks of one template more, which may hold Template tasks themselves."""
 
     def __init__(self, plan: Plan, key: FlowKey, template: Flow) -> None:
         self.__dict__.update(plan.__dict__)
@@ -56,10 +57,21 @@ class GrownPlan(Plan):
         self._in_folders = set(plan._in_folders)
         self._references, self._inner, self._json = {}, {}, {}
         self._loops, self._grown = {}, {}
-        lists = {"tasks": template.tasks, "errors": template.errors, "finally": template.finally_}
-        for task in plan.templates:
-            if (task.namespace, task.template_id) == (key.namespace, key.flow_id):
-                self._index(task.id, lists, self._retries.get(task.id))
+        self.templates = (*plan.templates, *_inside(template))
+        self.opened = {**plan.opened, (key.namespace, key.flow_id): template}
+        # Those that were opened before have their place in the new one, too.
+        for task in self.templates:
+            opened = self.opened.get((task.namespace, task.template_id))
+            if opened is not None:
+                self._index(task.id, _lists(opened), self._retries.get(task.id))
+
+
+def _lists(template: Flow) -> dict[str, list[Task]]:
+    return {"tasks": template.tasks, "errors": template.errors, "finally": template.finally_}
+
+
+def _inside(template: Flow) -> tuple[Template, ...]:
+    return tuple(task for task in template.all_tasks() if isinstance(task, Template))
 
 
 def with_opened(plan: Plan, x: Execution, world: World) -> Plan | None:
@@ -96,17 +108,33 @@ def open_template(step: Step, plan: Plan, world: World, task: Template) -> None:
 
 
 def _check(plan: Plan, template: Flow, name: str) -> None:
+    _refuse_circle(plan, template, name)
     for task in template.all_tasks():
-        if isinstance(task, Template | Loop):
+        if isinstance(task, Loop):
             raise TaskError(
-                f"Expected no {type(task).__name__} in the template '{name}', but the task "
-                f"'{task.id}' is one."
+                f"Expected no Loop in the template '{name}', but the task '{task.id}' is one."
             )
         if plan.task(task.id) is not None:
             raise TaskError(
                 f"Expected the ids in the template '{name}' to differ from those around it, but "
                 f"'{task.id}' is among both."
             )
+
+
+def _refuse_circle(plan: Plan, template: Flow, name: str) -> None:
+    """Raises TaskError: it would open itself, by those that are open already."""
+    pending, seen = list(_inside(template)), set[tuple[str, str]]()
+    while pending:
+        task = pending.pop()
+        inner = (task.namespace, task.template_id)
+        if inner == (template.namespace, template.id):
+            raise TaskError(
+                f"Expected the template '{name}' not to open itself, but it does by the task "
+                f"'{task.id}'."
+            )
+        if inner not in seen and inner in plan.opened:
+            seen.add(inner)
+            pending += _inside(plan.opened[inner])
 
 
 def _grown(plan: Plan, tenant: str, pins: tuple[str, ...], world: World) -> Plan | None:

@@ -91,9 +91,11 @@ class Client:
         labels: Sequence[str] = (),
         revision: int | None = None,
         wait: bool = False,
+        breakpoints: Sequence[str] = (),
     ) -> JsonObject:
         """Start a flow. `labels`: key:value texts. `wait`: answer when it has ended."""
         query = {"labels": list(labels), "revision": revision, "wait": "true" if wait else None}
+        query["breakpoints"] = list(breakpoints)
         return self._object(
             "POST",
             f"/executions/{path_of(namespace, flow_id)}",

@@ -34,11 +34,18 @@ MinLevel = Annotated[
 ]
 
 
+Breakpoints = Annotated[
+    list[str] | None,
+    typer.Option("--breakpoint", help="A task to suspend it before, task or task.value."),
+]
+
+
 @app.command(
     epilog=examples(
         "tiercel execution run shop greeting --input name=Ada --follow",
         "tiercel execution run shop count_lines --file orders=orders.csv --wait",
         "tiercel execution run shop greeting --label team:blue --json",
+        "tiercel execution run shop orders --breakpoint charge",
     )
 )
 def run(
@@ -52,6 +59,7 @@ def run(
     ] = None,
     labels: Annotated[list[str] | None, typer.Option("--label", help="A label, key:value.")] = None,
     revision: Revision = None,
+    breakpoints: Breakpoints = None,
     follow: Follow = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait silently until it ends.")] = False,
     server: Server = SERVER_DEFAULT,
@@ -70,6 +78,7 @@ def run(
         labels or [],
         revision,
         wait=wait and not follow,
+        breakpoints=breakpoints or [],
     )
     if follow:
         raise typer.Exit(follow_execution(client, execution["id"], as_json))

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tiercel_cli.execution import ExecutionId, Follow, Revision, app, key_values
+from tiercel_cli.execution import Breakpoints, ExecutionId, Follow, Revision, app, key_values
 from tiercel_cli.follow import follow_execution
 from tiercel_cli.options import SERVER_DEFAULT, Json, Server, connect, examples
 from tiercel_cli.output import print_json, print_line
+from tiercel_schemas.state import State
 
 #: All commands of `tiercel execution`, those of `tiercel_cli.execution` among them.
 executions = app
@@ -62,6 +63,7 @@ def pause(
     epilog=examples(
         f"tiercel execution resume {ID}",
         f"tiercel execution resume {ID} --input approved=true --follow",
+        f"tiercel execution resume {ID} --breakpoint ship",
     )
 )
 def resume(
@@ -69,14 +71,22 @@ def resume(
     inputs: Annotated[
         list[str] | None, typer.Option("--input", "-i", help="What the pause asks for, key=value.")
     ] = None,
+    breakpoints: Breakpoints = None,
     follow: Follow = False,
     server: Server = SERVER_DEFAULT,
     as_json: Json = False,
 ) -> None:
-    """Let a paused execution go on."""
+    """Let an execution go on that is paused, or suspended at a breakpoint.
+
+    --breakpoint: the tasks that it is suspended before from here on, in the place of the others.
+    """
     client = connect(server)
     given = key_values(inputs or [], "--input")
-    resumed = client.act(execution_id, "resume", form=given)
+    if client.execution(execution_id)["state"]["current"] == State.BREAKPOINT:
+        query = {"breakpoints": breakpoints} if breakpoints else None
+        resumed = client.act(execution_id, "resume-from-breakpoint", query)
+    else:
+        resumed = client.act(execution_id, "resume", form=given)
     if follow:
         raise typer.Exit(follow_execution(client, execution_id, as_json))
     _answer(resumed, f"{execution_id} goes on", as_json)

@@ -30,6 +30,7 @@ STATE_STYLES: dict[str, str] = {
     State.RUNNING: "cyan",
     State.RETRYING: "yellow",
     State.PAUSED: "blue",
+    State.BREAKPOINT: "blue",
     State.QUEUED: "blue",
 }
 

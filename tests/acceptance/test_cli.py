@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.acceptance.running import TIERCEL, RunningServer, tiercel
+from tests.acceptance.running import TIERCEL, RunningServer, eventually, tiercel
 from tests.acceptance.test_executions_page import GREETING
 
 ENDLESS = """
@@ -138,6 +138,28 @@ def test_a_failed_execution_ends_with_exit_code_1(
     ran = tiercel("execution", "run", namespace, "fails", how, server=embedded_server)
 
     assert ran.returncode == 1
+
+
+def test_an_execution_is_suspended_at_a_breakpoint_and_goes_on(
+    embedded_server: RunningServer, namespace: str
+) -> None:
+    # given
+    embedded_server.save(FAILS.format(namespace=namespace))
+    words = ("execution", "run", namespace, "fails", "--breakpoint")
+    unknown = tiercel(*words, "nobody", server=embedded_server)
+    execution_id = tiercel(*words, "no", server=embedded_server).stdout.strip()
+    eventually(
+        lambda: embedded_server.client.execution(execution_id),
+        lambda execution: execution["state"]["current"] == "BREAKPOINT",
+    )
+
+    # when
+    resumed = tiercel("execution", "resume", execution_id, "--follow", server=embedded_server)
+
+    # then
+    assert (unknown.returncode, "no task 'nobody'" in unknown.stderr) == (5, True)
+    assert resumed.returncode == 1
+    assert "FAILED" in resumed.stdout
 
 
 def test_a_killed_execution_ends_its_follower_with_exit_code_3(

@@ -204,6 +204,10 @@ class Cluster:
                     TopicPartition(at.topic, at.partition): outcome.result(REQUEST_TIMEOUT_S).offset
                     for at, outcome in told.items()
                 }
+            except TimeoutError:
+                raise LogUnavailable(
+                    f"Expected the ends of partitions in {REQUEST_TIMEOUT_S:g} s, but none came"
+                ) from None
             except ck.KafkaException as error:
                 # Leaders move, and this client learns of it by asking for the topics.
                 if not is_passing(cause_of(error)) or time.monotonic() > deadline_s:

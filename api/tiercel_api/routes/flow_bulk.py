@@ -169,18 +169,20 @@ def _counted(
 # -- export and import -------------------------------------------------------------------------
 
 
-def _exported(
-    find: Callable[[web.Request], Awaitable[Sequence[FlowRevision]]],
+def exported(
+    find: Callable[[web.Request], Awaitable[Sequence[FlowRevision]]], what: str
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """A handler that answers with an archive of what `find` finds; `what`: flows or templates."""
+
     async def handler(request: web.Request) -> web.Response:
         found = await find(request)
         for entry in found:
             allow(request, Permission.READ, entry.namespace)
         archive = await asyncio.to_thread(packed, found)
-        headers = {"Content-Disposition": 'attachment; filename="flows.zip"'}
+        headers = {"Content-Disposition": f'attachment; filename="{what}.zip"'}
         return web.Response(body=archive, content_type="application/octet-stream", headers=headers)
 
-    handler.__doc__ = "/flows/export/…: the flows that are named or match, as an archive."
+    handler.__doc__ = f"/{what}/export/…: the {what} that are named or match, as an archive."
     return narrows(handler)
 
 
@@ -269,8 +271,8 @@ ROUTES = (
         for verb, (method, act) in _VERBS.items()
         for kind, find in (("by-ids", _by_ids), ("by-query", _by_query))
     ),
-    ("POST", "/flows/export/by-ids", _exported(_by_ids)),
-    ("GET", "/flows/export/by-query", _exported(_by_query)),
+    ("POST", "/flows/export/by-ids", exported(_by_ids, "flows")),
+    ("GET", "/flows/export/by-query", exported(_by_query, "flows")),
     ("GET", "/flows/export/by-query/csv", export_csv),
     ("POST", "/flows/import", import_flows),
     ("POST", "/flows/bulk", update_many),

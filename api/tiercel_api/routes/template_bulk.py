@@ -17,8 +17,8 @@ from tiercel_api.paging import FlowFilter, flow_filter, is_set
 from tiercel_api.routes.flow_bulk import (
     FLOWS_MAX,
     documents_of,
+    exported,
     key_of,
-    packed,
     too_many,
     unpacked,
     uploaded,
@@ -164,26 +164,13 @@ def _deleted(find: Find) -> Callable[[web.Request], Awaitable[web.Response]]:
     return narrows(handler)
 
 
-def _exported(find: Find) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def handler(request: web.Request) -> web.Response:
-        found = await find(request)
-        for entry in found:
-            allow(request, Permission.READ, entry.namespace)
-        archive = await asyncio.to_thread(packed, found)
-        headers = {"Content-Disposition": 'attachment; filename="templates.zip"'}
-        return web.Response(body=archive, content_type="application/octet-stream", headers=headers)
-
-    handler.__doc__ = "/templates/export/…: the templates that are named or match, as an archive."
-    return narrows(handler)
-
-
 #: In front of those of single templates, whose paths are like these.
 ROUTES = (
     ("GET", "/templates/distinct-namespaces", distinct_namespaces),
     ("POST", "/templates/validate", validate_templates),
     ("POST", "/templates/import", import_templates),
-    ("GET", "/templates/export/by-query", _exported(_by_query)),
-    ("POST", "/templates/export/by-ids", _exported(_by_ids)),
+    ("GET", "/templates/export/by-query", exported(_by_query, "templates")),
+    ("POST", "/templates/export/by-ids", exported(_by_ids, "templates")),
     ("DELETE", "/templates/delete/by-query", _deleted(_by_query)),
     ("DELETE", "/templates/delete/by-ids", _deleted(_by_ids)),
     ("POST", "/templates/{namespace}", update_namespace),

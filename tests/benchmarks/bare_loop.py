@@ -33,8 +33,10 @@ OpenLog = Callable[[], EventLog]
 
 def execute(log: EventLog, topics: Topics, stop: threading.Event) -> None:
     """The executor: commands in; jobs, events and offsets out in one transaction per batch."""
-    transactions = log.transactions("bare-executor")
-    consumer = log.consumer("bare-executor", [topics.commands.name], "bare-executor", None)
+    # A name of its own: a static member that comes again gets the partitions of the one before.
+    name = f"{topics.prefix}bare-executor"
+    transactions = log.transactions(name)
+    consumer = log.consumer(name, [topics.commands.name], name, None)
     turn = 0
     while not stop.is_set():
         out: list[NewRecord] = []
@@ -48,8 +50,9 @@ def execute(log: EventLog, topics: Topics, stop: threading.Event) -> None:
                 to = turn % topics.jobs.partitions
                 out.append(NewRecord(topics.jobs.name, record.key, b"J" + BODY, to))
             event = b"E" if kind == b"R" else b"S"
-            name = topics.executions.name
-            out.append(NewRecord(name, record.key, event + BODY, record.partition))
+            out.append(
+                NewRecord(topics.executions.name, record.key, event + BODY, record.partition)
+            )
         if consumed:
             transactions.commit(out, consumed, consumer)
     consumer.close()
@@ -59,7 +62,8 @@ def execute(log: EventLog, topics: Topics, stop: threading.Event) -> None:
 def work(log: EventLog, topics: Topics, stop: threading.Event) -> None:
     """The worker: jobs in; a log line and the result out."""
     appender = log.appender()
-    consumer = log.consumer("bare-worker", [topics.jobs.name], "bare-worker", None)
+    name = f"{topics.prefix}bare-worker"
+    consumer = log.consumer(name, [topics.jobs.name], name, None)
     while not stop.is_set():
         consumed: dict[TopicPartition, int] = {}
         for record in consumer.poll(BATCH, POLL_S):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from tiercel_api import filters
+from tiercel_api import filter_values
 from tiercel_api.follow import log_document
 from tiercel_api.paging import log_filter
 from tiercel_api.reads import READS, Reads
@@ -107,7 +107,7 @@ class LogPlace:
             **line,
             "attempt": line.get("attemptNumber"),
             "level": level,
-            "timestamp": filters.instant_us(line["timestamp"]),
+            "timestamp": filter_values.instant_us(line["timestamp"]),
         }
         facts = Facts(fields, (line["message"],))
         return all(holds(term, facts) for term in self._where.terms)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tiercel_api.filters import Query, Reader, conditions, instant, number, search, text
+from tiercel_api.filter_values import Reader, instant, number, search, text
+from tiercel_api.filters import Query, conditions
 from tiercel_engine.repository.terms import Condition, Term
 
 _PAIR_READERS: dict[str, Reader] = {

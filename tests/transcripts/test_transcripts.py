@@ -12,24 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.engine_harness import EXECUTION, Engine
+from tests.engine_harness import Engine
+from tests.transcripts.verbs import act
 
 from tiercel_engine.errors import Rejected
-from tiercel_engine.execution.fan_out_state import derived_id
-from tiercel_engine.execution.timers import (
-    Continue,
-    IterationDue,
-    LeaseLost,
-    OutputsOverdue,
-    PauseDue,
-    RetryDue,
-    SlaDue,
-    StartOverdue,
-)
 from tiercel_schemas import commands as c
 from tiercel_schemas import events as e
-from tiercel_schemas.common import Breakpoint, Label
-from tiercel_schemas.concurrency import AnswerSlot
 from tiercel_schemas.jobs import SessionClose
 
 HERE = Path(__file__).parent
@@ -102,136 +90,11 @@ def told(command: Any) -> str:
     return " ".join(words)
 
 
-def leased(engine: Engine, task: str) -> Any:
-    """What the job is for that is out for a task."""
-    return engine.execution.lease(engine.run_of(task).id)
-
-
 def told_worker(worker_id: str, record: Any) -> str:
     """What the holder of a folder alone is told, as one line."""
     if isinstance(record, SessionClose):
         return f"to {worker_id}: close"
     return f"to {worker_id}: job {record.task_id} attempt={record.attempt} epoch={record.epoch}"
-
-
-def breakpoints(texts: list[str]) -> tuple[Breakpoint, ...]:
-    """`task` or `task.value` of each; `none` for no breakpoint at all."""
-    parts = [text.partition(".") for text in texts if text != "none"]
-    return tuple(Breakpoint(task, value if dot else None) for task, dot, value in parts)
-
-
-def act(engine: Engine, line: str) -> None:
-    """Run one command line."""
-    verb, *words = line.split()
-    match verb, words:
-        case "create", []:
-            engine.create()
-        case "start", [task, *worker]:
-            engine.start(task, worker[0] if worker else "w1")
-        case "end", [task, state, *worker]:
-            engine.end(task, state, worker[0] if worker else "w1")
-        case "answer", [task, value]:
-            engine.answer(None if task == "flow" else task, value)
-        case "no-answer", [task, *words]:
-            engine.answer(None if task == "flow" else task, " ".join(words), "FAILED")
-        case "run", [task, state, *worker]:
-            engine.run(task, state, worker[0] if worker else "w1")
-        case "run-with", [task, outputs]:
-            engine.run(task, outputs=outputs)
-        case "effects", [task, effects]:
-            engine.run(task, effects_json=effects)
-        case "kill", []:
-            engine.kill()
-        case "kill-alone", []:
-            engine.do(c.KillExecution("kill", EXECUTION, cascade=False))
-        case "restart", []:
-            engine.restart()
-        case "restart-with", [task, *indices]:
-            run = engine.run_of(task)
-            many = [derived_id(EXECUTION, run.id, int(index), run.attempt) for index in indices]
-            engine.restart(tuple(many or [run.child_id]))
-        case "restart-revision", []:
-            engine.copy(from_failed=True, flow_revision=1)
-        case "replay", [*task]:
-            engine.copy(*task)
-        case "become-copy", []:
-            engine.become_copy()
-        case "child-replaced", [task]:
-            run = engine.run_of(task)
-            retried = c.ChildEnded(EXECUTION, run.id, run.child_id, "RETRIED", successor_id="next")
-            engine.do(retried)
-        case "status", [state]:
-            engine.do(c.ChangeExecutionState("status", EXECUTION, state))
-        case "state", [task, state]:
-            engine.do(c.ChangeTaskRunState("state", EXECUTION, engine.run_of(task).id, state))
-        case "label", [key, value]:
-            engine.do(c.SetLabels("label", EXECUTION, (Label(key, value),)))
-        case "create-later", []:
-            engine.create(scheduled_us=engine.clock.now_us() + 60_000_000)
-        case "create-second", []:
-            engine.create(attempt_number=2, copied="INPUTS")
-        case "force-run", []:
-            engine.do(c.ForceRunExecution("force", EXECUTION))
-        case "unqueue", [*state]:
-            engine.do(c.UnqueueExecution("unqueue", EXECUTION, *state))
-        case "delete", []:
-            engine.do(c.DeleteExecution("delete", EXECUTION))
-        case "delete-running", []:
-            engine.do(c.DeleteExecution("delete", EXECUTION, include_running=True))
-        case "child", [task, state, *outputs]:
-            engine.child(task, state, *outputs)
-        case "item", [task, index, state, *outputs]:
-            engine.item(task, int(index), state, outputs[0] if outputs else None)
-        case "item-paused" | "item-resumed", [task, index]:
-            run = engine.run_of(task)
-            waits = verb == "item-paused"
-            engine.do(c.ChildPaused(EXECUTION, run.id, int(index), run.attempt, waits))
-        case "item-of-attempt", [task, attempt, index, state]:
-            engine.item(task, int(index), state, attempt=int(attempt))
-        case "stored", [task, chunk, *state]:
-            engine.stored(task, int(chunk), *state)
-        case "outputs-overdue", [task, chunk]:
-            run = engine.run_of(task)
-            epoch = engine.execution.fan_outs[run.id].sending[int(chunk)].epoch
-            engine.do(OutputsOverdue(EXECUTION, run.id, int(chunk), epoch))
-        case "ghost", [task]:
-            engine.child(task, child_id="another")
-        case "sla", [sla_id]:
-            engine.do(SlaDue(EXECUTION, sla_id))
-        case "slot", [outcome]:
-            engine.do(AnswerSlot(EXECUTION, engine.flow.namespace, engine.flow.id, outcome))
-        case "create-breaking", [*texts]:
-            engine.create(breakpoints=breakpoints(texts))
-        case "resume-from-breakpoint", [*texts]:
-            given = breakpoints(texts) if texts else None
-            engine.do(c.ResumeFromBreakpoint("go-on", EXECUTION, given))
-        case "pause", []:
-            engine.pause()
-        case "resume", [*task]:
-            engine.resume(*task)
-        case "due", [task]:
-            run = engine.run_of(task)
-            timer = IterationDue if run.id in engine.execution.waiting else PauseDue
-            engine.do(timer(EXECUTION, run.id, run.due_us or 0))
-        case "continue", [*task]:
-            engine.do(Continue(EXECUTION, engine.run_of(task[0]).id if task else ""))
-        case "wait", [seconds]:
-            engine.clock.advance(float(seconds))
-        case "retry", [task]:
-            run = engine.run_of(task)
-            engine.do(RetryDue(EXECUTION, run.id, run.attempt))
-        case "lose", [task]:
-            run = leased(engine, task)
-            lost = LeaseLost(EXECUTION, run.id, run.attempt, run.epoch, run.worker_id)
-            engine.do(lost)
-        case "overdue", [task]:
-            run = leased(engine, task)
-            engine.do(StartOverdue(EXECUTION, run.id, run.attempt, run.epoch))
-        case "return", [task, worker]:
-            run = leased(engine, task)
-            engine.do(c.ReturnJob(EXECUTION, run.id, run.attempt, run.epoch, worker, "it drains"))
-        case _:
-            raise AssertionError(f"unknown command: {line}")
 
 
 def outcome(engine: Engine, command: str) -> str:

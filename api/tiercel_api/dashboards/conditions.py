@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from tiercel_api.dashboards.parts import ConditionPart
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import instant_us
+from tiercel_api.filter_values import instant_us
 from tiercel_engine.errors import UserError
 from tiercel_engine.flow.duration import parse_duration_s
 from tiercel_engine.repository import patterns

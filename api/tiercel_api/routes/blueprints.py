@@ -12,10 +12,11 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from tiercel_api import filters
+from tiercel_api import filter_values, filters
 from tiercel_api.answers import json_response
 from tiercel_api.blueprints import Blueprint, blueprints
-from tiercel_api.filters import Query, Reader, Written
+from tiercel_api.filter_values import Reader, Written
+from tiercel_api.filters import Query
 from tiercel_api.flow_writes import load
 from tiercel_api.paging import page_in_memory
 from tiercel_api.topology import draw
@@ -40,10 +41,10 @@ def _tags(leaf: Written, now_us: int) -> Condition:
 
 
 _READERS: dict[str, Reader] = {
-    "q": filters.search,
+    "q": filter_values.search,
     "tags": _tags,
-    "id": filters.text,
-    "title": filters.text,
+    "id": filter_values.text,
+    "title": filter_values.text,
 }
 _FLAT = {"q": "EQUALS", "tags": "IN"}
 

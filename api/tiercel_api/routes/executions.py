@@ -23,7 +23,7 @@ from tiercel_api.documents import (
 from tiercel_api.door_rendering import with_inputs
 from tiercel_api.errors import BadRequest, HttpError
 from tiercel_api.files import FILES
-from tiercel_api.filters import instant_us, label_of
+from tiercel_api.filter_values import instant_us, label_of
 from tiercel_api.forms import Form, read_form
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import (

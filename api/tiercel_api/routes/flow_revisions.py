@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tiercel_api.answers import json_response
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import instant_us
+from tiercel_api.filter_values import instant_us
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS
 from tiercel_api.paging import NUMBER_CHARS_MAX, is_set, optional_number

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from tiercel_api import filters
+from tiercel_api import filter_values, filters
 from tiercel_api.answers import json_response
-from tiercel_api.filters import Query, Reader
+from tiercel_api.filter_values import Reader
+from tiercel_api.filters import Query
 from tiercel_api.fleet import FLEET, RUNNING
 from tiercel_api.paging import page_in_memory
 from tiercel_api.services import SERVICES
@@ -24,10 +25,10 @@ from tiercel_engine.repository.terms import Condition, Facts, holds
 
 KINDS = ("EXECUTOR", "INDEXER", "SCHEDULER", "WEBSERVER", "WORKER")
 _READERS: dict[str, Reader] = {
-    "q": filters.search,
-    "id": filters.text,
-    "type": filters.text,
-    "state": filters.text,
+    "q": filter_values.search,
+    "id": filter_values.text,
+    "type": filter_values.text,
+    "state": filter_values.text,
 }
 _FLAT = {"q": "EQUALS", "type": "IN", "state": "IN"}
 _SORTED_BY = ("id", "type", "state", "createdAt", "updatedAt")

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from tiercel_api import filters
+from tiercel_api import filter_values
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import Written
+from tiercel_api.filter_values import Written
 from tiercel_api.generations import as_asked
 from tiercel_api.lookup import tenant_of
 from tiercel_api.paging import NORMAL, execution_filter, page_of, sort_of
@@ -228,13 +228,13 @@ def _window(request: web.Request, body: JsonObject) -> Window:
 
 
 #: Of a body: field -> what it asks of executions and task runs.
-_READERS: Mapping[str, tuple[str, filters.Reader]] = {
-    "q": ("EQUALS", filters.search),
-    "scope": ("IN", filters.scope),
-    "namespace": ("PREFIX", filters.text),
-    "flowId": ("EQUALS", filters.text),
-    "triggerId": ("EQUALS", filters.text),
-    "state": ("IN", filters.state),
+_READERS: Mapping[str, tuple[str, filter_values.Reader]] = {
+    "q": ("EQUALS", filter_values.search),
+    "scope": ("IN", filter_values.scope),
+    "namespace": ("PREFIX", filter_values.text),
+    "flowId": ("EQUALS", filter_values.text),
+    "triggerId": ("EQUALS", filter_values.text),
+    "state": ("IN", filter_values.state),
 }
 #: Fields that a table does not have.
 _MISSING = {"logs": ("state", "scope"), "executions": ("triggerId",), "taskRuns": ("triggerId",)}

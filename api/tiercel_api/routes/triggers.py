@@ -15,7 +15,7 @@ from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_body
 from tiercel_api.csv_texts import csv_text
 from tiercel_api.errors import HttpError
-from tiercel_api.filters import instant_us
+from tiercel_api.filter_values import instant_us
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import FLOWS, find_flow, tenant_of
 from tiercel_api.paging import page_of, sort_of, trigger_filter, whole_number

@@ -14,7 +14,7 @@ from multidict import MultiMapping
 from tiercel_api.door_rendering import door_renderer, door_variables, with_inputs
 from tiercel_api.errors import HttpError
 from tiercel_api.files import FILES
-from tiercel_api.filters import label_of
+from tiercel_api.filter_values import label_of
 from tiercel_api.gateway import GATEWAY
 from tiercel_api.lookup import runnable_flow, tenant_of
 from tiercel_api.routes.executions import (

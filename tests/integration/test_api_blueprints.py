@@ -71,7 +71,7 @@ def test_every_one_has_a_topology(server: ApiServer) -> None:
         ("q=oven&sort=title:desc", ["side-by-side", "oven", "slow-oven"]),
         ("q=kv.Set", ["pairs"]),
         ("filters[q][EQUALS]=kv.Set", ["pairs"]),
-        ("filters[tags][IN]=kv,http&sort=id:desc", ["requests", "pairs"]),
+        ("filters[tags][IN]=kv,http&sort=id:desc", ["wake-up", "requests", "pairs"]),
         ("tags=kv", ["pairs"]),
         ("filters[tags][NOT_IN]=log,flow,execution,tasks,storage,shell", []),
         ("filters[id][STARTS_WITH]=or&sort=publishedAt:desc", ["orders"]),

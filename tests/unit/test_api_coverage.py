@@ -15,6 +15,7 @@ ACCEPTANCE = ROOT / "tests" / "acceptance"
 #: API class -> the module of tests that drive it.
 APIS = {
     "BlueprintsApi": "test_kestrapy_blueprints.py",
+    "DashboardsApi": "test_kestrapy_dashboards.py",
     "ExecutionsApi": "test_kestrapy_executions.py",
     "FilesApi": "test_kestrapy_files.py",
     "FlowsApi": "test_kestrapy_flows.py",
@@ -33,18 +34,12 @@ APIS = {
 ENTERPRISE = "of the peer's enterprise edition"
 SECRETS = "secrets are environment variables of the server, which no call changes"
 NOT_SERVED = {
-    "apply_replace_by_source_code": "not served yet",
-    "expressions": "not served yet",
     "list_promotions": ENTERPRISE,
     "preview_policies": ENTERPRISE,
-    "preview_replace_by_source_code": "not served yet",
     "promote": ENTERPRISE,
     "promote_by_ids": ENTERPRISE,
     "promote_diff": ENTERPRISE,
-    "replace_line_by_source_code": "not served yet",
     "report_promote": ENTERPRISE,
-    "search_concurrency_limits": "not served yet",
-    "update_concurrency_limit": "not served yet",
 }
 CREDENTIALS = (
     "create_namespace_credential",

@@ -28,10 +28,10 @@ from tiercel_cli.output import print_line
 from tiercel_cli.presence import Owned, Presence
 from tiercel_cli.process import Address, Role, RoleProcess
 from tiercel_cli.supervisor import Supervisor, plan_children
+from tiercel_engine import collector
 from tiercel_engine.affinity import keep_to_one_core
 from tiercel_engine.catalog import FlowCatalog
 from tiercel_engine.clock import Clock, SystemClock
-from tiercel_engine.collector import collect_rarely, return_buffers
 from tiercel_engine.config import Settings
 from tiercel_engine.errors import InvalidSettings
 from tiercel_engine.eventlog.base import EventLog
@@ -334,8 +334,7 @@ def _supervise(settings: Settings, stops_with_stdin: bool) -> int:
 async def _run(
     process: RoleProcess, app: web.Application | None, instance: str, stops_with_stdin: bool
 ) -> int:
-    collect_rarely()
-    return_buffers()
+    collector.settle()
     return await process.run(app, _announcer(instance), stops_with_stdin)
 
 
@@ -343,8 +342,7 @@ async def _run_unseen(
     process: RoleProcess, settings: Settings, instance: str, stops_with_stdin: bool
 ) -> int:
     """Run roles that have no API; their metrics are served where `metrics_port` says."""
-    collect_rarely()
-    return_buffers()
+    collector.settle()
     announce = _announcer(instance, "metrics")
     if settings.metrics_port is None:
         return await process.run(None, announce, stops_with_stdin)

@@ -31,6 +31,12 @@ HEAP_TOP_BYTES_MAX = 8 << 20
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 
 
+def settle() -> None:
+    """What a server process does once all is loaded."""
+    collect_rarely()
+    return_buffers()
+
+
 def return_buffers() -> None:
     """Let no thread keep large buffers that it has freed. No-op where C's library is not glibc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

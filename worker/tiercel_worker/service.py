@@ -391,12 +391,7 @@ class Worker:
         self._heart.beat(self._slots_count - free, 0 if self._stopping.is_set() else free)
 
     def _bury(self, record: Record, reason: str, durable: Callable[[], None]) -> None:
-        log.error(
-            "job_unreadable",
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            reason=reason,
-        )
+        where = f"{record.topic}-{record.partition} at {record.offset}"
+        log.error("job_unreadable", where=where, reason=reason)
         letter = dead_letter(record, reason, self._topics.dead_letters.name)
         self._sender.send([Outgoing(letter, durable)])

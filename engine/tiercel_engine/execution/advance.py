@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from tiercel_engine.errors import InvalidExpression, TaskError
-from tiercel_engine.execution.ending import decide_after, end_execution
+from tiercel_engine.execution.ending import decide_after
 from tiercel_engine.execution.evaluations import evaluate
 from tiercel_engine.execution.exit import settle_exit
+from tiercel_engine.execution.finish import finish
 from tiercel_engine.execution.flowable import RESOLVERS
 from tiercel_engine.execution.flowable.base import (
     Child,
@@ -39,16 +40,12 @@ from tiercel_engine.execution.plan import ROOT, Plan
 from tiercel_engine.execution.rendering import (
     NeedsWorker,
     TemplateRendering,
-    flow_rendering,
-    json_payload,
 )
 from tiercel_engine.execution.session import close_session
 from tiercel_engine.execution.step import Step
 from tiercel_engine.execution.submit import has_attempts, submit
 from tiercel_engine.execution.timers import Continue
 from tiercel_engine.execution.world import World
-from tiercel_engine.expression.analysis import analyse
-from tiercel_engine.flow.outputs import typed_outputs
 from tiercel_engine.flow.task import Task
 from tiercel_schemas import events as e
 from tiercel_schemas.common import Payload
@@ -364,7 +361,7 @@ def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> li
             step.emit(e.AfterExecutionEnded())
             return []
         try:
-            _finish(step, plan, world, state)
+            finish(step, plan, world, state)
         except NeedsWorker as need:
             return _leave(step, plan, ROOT, "", need)
         return [(ROOT, "")]
@@ -372,34 +369,3 @@ def _end(step: Step, plan: Plan, world: World, parent_id: str, state: str) -> li
     task = task_of(step.execution, plan, parent_id)
     step.emit(e.TaskRunStateChanged(parent_id, allowed(task, state)))
     return [(run.parent_id, run.branch)]
-
-
-def _finish(step: Step, plan: Plan, world: World, state: str) -> None:
-    """End the execution: render the flow's outputs, take the final state."""
-    outputs = plan.outputs
-    reply_to = step.execution.reply_to
-    if outputs:
-        rendering = flow_rendering(step, plan, world, plan.output_references())
-        try:
-            rendered = json_payload(rendering.value({o.id: o.value for o in outputs}))
-            values = msgspec.json.decode(rendered.json or "{}")
-            payload = json_payload(typed_outputs(outputs, values, world.seal))
-        except InvalidExpression as error:
-            if state != State.FAILED:
-                step.log("ERROR", f"Failed to render output values: {rendering.told(error)}")
-                state = State.FAILED
-        else:
-            step.emit(e.ExecutionOutputsSet(payload))
-    elif reply_to is not None and reply_to.outputs_json is not None:
-        _render_reply(step, plan, world, reply_to.outputs_json)
-    end_execution(step, plan, world, state)
-
-
-def _render_reply(step: Step, plan: Plan, world: World, outputs_json: str) -> None:
-    """Render what the task that started the execution asks for (`outputs` of a Subflow)."""
-    templates = msgspec.json.decode(outputs_json)
-    rendering = flow_rendering(step, plan, world, analyse(templates))
-    try:
-        step.reply_outputs = json_payload(rendering.value(templates))
-    except InvalidExpression as error:
-        step.reply_error = f"Failed to render the outputs of the subflow: {rendering.told(error)}"

@@ -184,14 +184,6 @@ def variables_set(rows: Rows, batch: e.EventBatch, event: e.VariablesSet, number
     document.variables = kept | {name: Raw(text.encode()) for name, text in event.values.items()}
 
 
-def exit_requested(rows: Rows, batch: e.EventBatch, event: e.ExitRequested, number: int) -> None:
-    """Nothing to show: the states that follow do."""
-
-
-def asks_postponed(rows: Rows, batch: e.EventBatch, event: e.AsksPostponed, number: int) -> None:
-    """Nothing to show: what is decided then does."""
-
-
 def task_run_created(rows: Rows, batch: e.EventBatch, event: e.TaskRunCreated, number: int) -> None:
     execution = known(rows, batch)
     document = TaskRunDocument(
@@ -315,18 +307,8 @@ def iteration_started(
     _set_outputs(task_run_of(rows, batch, event.task_run_id), event.outputs)
 
 
-def iteration_scheduled(
-    rows: Rows, batch: e.EventBatch, event: e.IterationScheduled, number: int
-) -> None:
-    """Nothing to show: it runs."""
-
-
 def nothing_to_show(rows: Rows, batch: e.EventBatch, event: e.Event, number: int) -> None:
     """What follows from it shows."""
-
-
-def values_resolved(rows: Rows, batch: e.EventBatch, event: e.ValuesResolved, number: int) -> None:
-    """Nothing to show: every value shows in the task runs made for it."""
 
 
 def _running_attempt(document: TaskRunDocument) -> Attempt | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tiercel_api import archives
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import read_json, reading_form
 from tiercel_api.csv_texts import csv_text
@@ -244,18 +245,14 @@ def unpacked(body: bytes) -> list[tuple[str, bytes]]:
     """(name, content) of the files of an archive. Raises UserError: it cannot be read."""
     left = ARCHIVE_BYTES_MAX
     found: list[tuple[str, bytes]] = []
-    try:
-        with zipfile.ZipFile(io.BytesIO(body)) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-            for info in members[: FLOWS_MAX + 1]:
-                with archive.open(info) as source:
-                    content = source.read(left + 1)
-                left -= len(content)
-                if left < 0 or len(members) > FLOWS_MAX:
-                    raise UserError("Expected a smaller archive.")
-                found.append((info.filename, content))
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise UserError(f"Expected an archive (.zip) that can be read, but {error}.") from None
+    with archives.opened(io.BytesIO(body)) as (archive, members):
+        for info in members[: FLOWS_MAX + 1]:
+            with archive.open(info) as source:
+                content = source.read(left + 1)
+            left -= len(content)
+            if left < 0 or len(members) > FLOWS_MAX:
+                raise UserError("Expected a smaller archive.")
+            found.append((info.filename, content))
     return found
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from aiohttp import BodyPartReader, web
 
+from tiercel_api import archives
 from tiercel_api.answers import json_response
 from tiercel_api.bodies import in_time, reading_form
 from tiercel_api.errors import BadRequest, BodyTooLarge
@@ -149,22 +150,18 @@ def _unpacked(request: web.Request, archive: Path, folder: str) -> list[bytes]:
     """Store the files of an archive; the sources of its flows are left to the caller."""
     settings, files = request.app[SERVICES].settings, _files(request)
     flows: list[bytes] = []
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            members = [info for info in opened.infolist() if not info.is_dir()]
-            if len(members) > ARCHIVE_FILES_MAX:
-                raise UserError(f"Expected at most {ARCHIVE_FILES_MAX} files in one archive.")
-            left = settings.upload_bytes_max
-            for info in members:
-                path = _joined(folder, info.filename)
-                with opened.open(info) as source:
-                    if _FLOW_FILE.fullmatch(path):
-                        flows.append(source.read(settings.flow_bytes_max + 1))
-                        continue
-                    _guard(path)
-                    left -= files.put(path, _bounded(source, left))  # type: ignore[arg-type]
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise UserError(f"Expected an archive (.zip) that can be read, but {error}.") from None
+    with archives.opened(archive) as (unpacking, members):
+        if len(members) > ARCHIVE_FILES_MAX:
+            raise UserError(f"Expected at most {ARCHIVE_FILES_MAX} files in one archive.")
+        left = settings.upload_bytes_max
+        for info in members:
+            path = _joined(folder, info.filename)
+            with unpacking.open(info) as source:
+                if _FLOW_FILE.fullmatch(path):
+                    flows.append(source.read(settings.flow_bytes_max + 1))
+                    continue
+                _guard(path)
+                left -= files.put(path, _bounded(source, left))  # type: ignore[arg-type]
     return flows
 
 
